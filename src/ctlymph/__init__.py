@@ -1,0 +1,1 @@
+"""Lymph nodes in CT: found, measured, compared. For research use, not for diagnosis."""

@@ -1,0 +1,85 @@
+"""What the commands share: the terminal, its progress bar, its tables, its errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ctlymph.progress import Advance, Progress
+
+RESEARCH_USE = "For research use, not for diagnosis."
+
+
+def progress() -> Progress:
+    """Give a progress bar on a terminal, and plain lines elsewhere; both on standard error."""
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+class Bars:
+    """A :class:`~ctlymph.progress.Progress` that draws bars with the time left."""
+
+    @contextmanager
+    def task(self, description: str, total: int) -> Iterator[Advance]:
+        """Draw one bar; it stays, full, when the task ends."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with RichProgress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+            task = bars.add_task(description, total=total)
+            yield lambda steps: bars.advance(task, steps)
+
+
+class Lines:
+    """A :class:`~ctlymph.progress.Progress` for logs: a line when a task ends, and every ten seconds before."""
+
+    interval_s = 10.0
+
+    @contextmanager
+    def task(self, description: str, total: int) -> Iterator[Advance]:
+        """Print plain lines to standard error."""
+        start = shown = time.monotonic()
+        done = 0
+
+        def advance(steps: int) -> None:
+            nonlocal done, shown
+            done += steps
+            if time.monotonic() - shown > self.interval_s:
+                shown = time.monotonic()
+                print(f"{description}: {done} of {total}", file=sys.stderr, flush=True)
+
+        yield advance
+        print(f"{description}: {done} of {total} in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    """Print a remark to standard error, where it does not mix with results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table to standard output: drawn on a terminal, tab-separated elsewhere."""
+    if not sys.stdout.isatty():
+        print("\t".join(header))
+        for row in rows:
+            print("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for name in header:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def show_json(value: Any) -> None:
+    """Print a value as JSON to standard output."""
+    print(json.dumps(value, indent=2, allow_nan=False))

@@ -1,0 +1,12 @@
+"""The one kind of error a person sees: a sentence that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class CtlymphError(Exception):
+    """Input or output that cannot be used.
+
+    The message is one line. It names the file, position or value at fault and
+    then the remedy; the command line prints it as ``error: MESSAGE`` and exits
+    with 1. A fault of the program itself is never wrapped in this class.
+    """

@@ -1,0 +1,107 @@
+"""Outputs that appear complete or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ctlymph.errors import CtlymphError
+
+
+@contextmanager
+def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield an empty staging folder that becomes ``path`` when the block ends without an error.
+
+    An existing empty ``path`` is used. With ``overwrite``, the new files take
+    their places in an existing folder one by one, each complete; files of other
+    names that lie there stay. After an error nothing of the block remains.
+
+    Raises:
+        CtlymphError: If ``path`` is a file, holds files and ``overwrite`` is
+            not set, or cannot be written.
+    """
+    check_new_folder(path, overwrite=overwrite)
+    staging = _staging_beside(path)
+    try:
+        yield staging
+        with _explained(path):
+            _merge(staging, path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def new_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a staging path, of the same suffixes, that becomes the file ``path`` when the block ends without an error.
+
+    Raises:
+        CtlymphError: If ``path`` is a folder, exists and ``overwrite`` is not set, or cannot be written.
+    """
+    if path.is_dir():
+        raise CtlymphError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not overwrite:
+        raise CtlymphError(f"{path} exists; choose another name, or add --overwrite")
+    staging = _staging_beside(path)
+    try:
+        yield staging / path.name
+        with _explained(path):
+            (staging / path.name).replace(path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_new_folder(path: Path, *, overwrite: bool) -> None:
+    """Refuse early, before the work, an output folder that could not be written in the end.
+
+    Raises:
+        CtlymphError: As :func:`new_folder`.
+    """
+    if path.exists() and not path.is_dir():
+        raise CtlymphError(f"{path} is a file; give the name of a folder for the output")
+    if path.is_dir():
+        with _explained(path):
+            taken = any(path.iterdir())
+        if taken and not overwrite:
+            raise CtlymphError(f"{path} holds files already; choose another folder, or add --overwrite")
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise CtlymphError(f"cannot write to {path}: permission denied; choose another folder")
+    # Making the staging folder is the only honest test of the parent.
+    _staging_beside(path).rmdir()
+
+
+def _staging_beside(path: Path) -> Path:
+    parent = path.absolute().parent
+    with _explained(path):
+        parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=parent))
+
+
+def _merge(staging: Path, target: Path) -> None:
+    if not target.exists():
+        staging.chmod(0o777 & ~_umask())
+        staging.rename(target)
+        return
+    for source in sorted(staging.rglob("*")):
+        place = target / source.relative_to(staging)
+        if source.is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            source.replace(place)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CtlymphError(f"cannot write {path}: {error.strerror or error}; choose another place") from error

@@ -1,0 +1,87 @@
+"""Marks and lymph nodes: what detectors give, what measurement adds, what files carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Point = tuple[float, float, float]
+"""x, y, z in LPS mm."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place where a detector believes a node to be.
+
+    Attributes:
+        point_mm: x, y, z in LPS mm.
+        score: 0…1, larger for surer.
+        radius_mm: The detector's own guess of the node's radius, mm.
+        region: ``mediastinum`` or ``abdomen``.
+    """
+
+    point_mm: Point
+    score: float
+    radius_mm: float
+    region: str
+
+
+@dataclass(frozen=True)
+class Diameter:
+    """A line across a node: its two ends (LPS mm) and its length (mm)."""
+
+    start_mm: Point
+    end_mm: Point
+    length_mm: float
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of one node, from its mask.
+
+    ``long_axis`` and ``short_axis`` are RECIST's: on the axial slice where the
+    longest diameter is greatest, that diameter, and the longest one
+    perpendicular to it. The ``any_plane`` pair is the same search over axial,
+    coronal and sagittal slices.
+
+    Attributes:
+        long_axis: Longest diameter on the axial slice where it is greatest.
+        short_axis: Longest diameter perpendicular to it on the same slice.
+        any_plane_long_axis: Longest diameter on any axial, coronal or sagittal slice.
+        any_plane_short_axis: Longest diameter perpendicular to that, on its slice.
+        volume_mm3: Volume of the mask's voxels, mm³.
+        mean_hu: Mean CT number of the mask's voxels, HU.
+        centroid_mm: Centre of mass of the mask, LPS mm.
+    """
+
+    long_axis: Diameter
+    short_axis: Diameter
+    any_plane_long_axis: Diameter
+    any_plane_short_axis: Diameter
+    volume_mm3: float
+    mean_hu: float
+    centroid_mm: Point
+
+
+@dataclass(frozen=True)
+class LymphNode:
+    """One node of one case.
+
+    Attributes:
+        node: Number within the case, equal to its label in the instance mask; from 1.
+        point_mm: The mark that found it, or for a drawn mask its centroid; LPS mm.
+        index_ijk: The voxel at ``point_mm``, 0-based, along x, y, z of the CT's array.
+        sizes: What was measured.
+        score: 0…1, or None where nobody scored it (a drawn mask).
+        region: ``mediastinum``, ``abdomen`` or ``""`` where not known.
+        station: Name of the lymph node station, or ``""`` where not known.
+        model: Name of the detector that found it, or ``""``.
+    """
+
+    node: int
+    point_mm: Point
+    index_ijk: tuple[int, int, int]
+    sizes: Sizes
+    score: float | None = None
+    region: str = ""
+    station: str = ""
+    model: str = ""
