@@ -255,8 +255,8 @@ def resample_array(
     """Resample ``array`` (z, y, x) from its grid to ``target``; the type stays, outside becomes ``fill``.
 
     With ``linear`` and ``bspline``, axes along which the target is coarser are
-    smoothed first by a Gaussian whose variance makes up the difference between
-    the two voxel sizes (each voxel seen as a box of variance spacing²/12).
+    averaged and smoothed first, to a variance of the target's voxel size.
+    Values hold to one voxel beyond the outermost centres.
     """
     import SimpleITK as sitk
 
@@ -264,10 +264,9 @@ def resample_array(
     image = to_sitk(array, geometry)
     if interpolation != "nearest":
         # Extent of a target voxel along each source axis: exact for parallel grids, a fair mean for oblique ones.
-        step_mm = np.abs(geometry.direction.T @ target.direction) @ target.spacing_mm
-        sigma_mm = np.sqrt(np.maximum(0.0, step_mm**2 - geometry.spacing_mm**2) / 12)
-        if (sigma_mm > 0.25 * geometry.spacing_mm).any():
-            image = _smooth(image, sigma_mm)
+        image = _coarsened(image, np.abs(geometry.direction.T @ target.direction) @ target.spacing_mm)
+        # Half a voxel lies outside the outermost centres, and after padding interpolation reaches it.
+        image = sitk.ZeroFluxNeumannPad(image, [1, 1, 1], [1, 1, 1])
     resampler = sitk.ResampleImageFilter()
     resampler.SetSize([int(n) for n in target.shape_ijk])
     resampler.SetOutputOrigin(target.origin_mm.tolist())
@@ -279,13 +278,24 @@ def resample_array(
     return np.asarray(sitk.GetArrayFromImage(resampler.Execute(image)))
 
 
-def _smooth(image: SimpleITK.Image, sigma_mm: NDArray[np.float64]) -> SimpleITK.Image:
+def _coarsened(image: SimpleITK.Image, step_mm: NDArray[np.float64]) -> SimpleITK.Image:
+    """Average whole bins of voxels, then smooth, so that samples ``step_mm`` apart do not alias."""
     import SimpleITK as sitk
 
+    bins = [int(n) for n in np.maximum(1, np.floor(step_mm / np.array(image.GetSpacing()) + 1e-6))]
+    if max(bins) > 1:
+        missing = [-size % n for size, n in zip(image.GetSize(), bins, strict=True)]
+        if any(missing):  # BinShrink would drop the last, incomplete bins
+            image = sitk.ZeroFluxNeumannPad(image, [0, 0, 0], missing)
+        image = sitk.BinShrink(image, bins)
+    # Each voxel is a box of variance spacing² / 12; the Gaussian makes up the rest of the wanted box.
+    spacing_mm = np.array(image.GetSpacing())
+    sigma_mm = np.sqrt(np.maximum(0.0, step_mm**2 - spacing_mm**2) / 12)
+    if (sigma_mm < 0.25 * spacing_mm).all():
+        return image
     image = sitk.Cast(image, sitk.sitkFloat32)
     for axis, sigma in enumerate(sigma_mm):
-        # The recursive filter needs four samples along its axis.
-        if sigma > 0 and image.GetSize()[axis] >= 4:
+        if sigma > 0 and image.GetSize()[axis] >= 4:  # the recursive filter needs four samples
             image = sitk.RecursiveGaussian(
                 image, float(sigma), False, sitk.RecursiveGaussianImageFilter.ZeroOrder, axis
             )

@@ -1,0 +1,54 @@
+"""The lungs, told from bowel gas and from the airways."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.anatomy.airways import Airway
+from ctlymph.anatomy.morphology import Mask, closed, components, erode
+from ctlymph.volume import Geometry
+
+_LUNG_HU = -400
+"""Halfway between aerated lung (about −850) and soft tissue (about 40)."""
+
+_SMALLEST_MM3 = 30_000.0
+"""A lung base that just enters the scan; less is not worth a landmark."""
+
+_GAS_MEDIAN_HU = -940.0
+_GAS_SPREAD_HU = 25.0
+"""Gas in bowel, stomach and trachea is darker and far more even than lung, which holds vessels."""
+
+_VESSEL_RADIUS_MM = 6.0
+
+
+def find_lungs(hu: NDArray[np.int16], geometry: Geometry, body: Mask, airway: Airway) -> Mask:
+    """Find both lungs, their vessels filled in.
+
+    Args:
+        hu: HU on a grid of about 3 mm, z, y, x, axes towards L, P, S.
+        geometry: That grid.
+        body: The body on the same grid.
+        airway: Trachea on the same grid; its lumen stays out, and lungs reach above its lower end.
+
+    Returns:
+        Boolean array like ``hu``; all False where no lung is in view.
+    """
+    labels, sizes = components((hu < _LUNG_HU) & body & ~airway.lumen)
+    # A lung reaches above the carina or out of the scan; colon full of stool looks like lung but lies lower.
+    lowest_top = int(airway.path_ijk[-1, 2]) if len(airway.path_ijk) else len(hu) - 2
+    lungs = np.zeros_like(body)
+    for label, size in enumerate(sizes, start=1):
+        if size * geometry.voxel_mm3 < _SMALLEST_MM3:
+            break
+        part = labels == label
+        if part[lowest_top:].any() and not _is_gas(hu, part, geometry):
+            lungs |= part
+    return closed(lungs, geometry, _VESSEL_RADIUS_MM) & body & ~airway.lumen
+
+
+def _is_gas(hu: NDArray[np.int16], part: Mask, geometry: Geometry) -> bool:
+    interior = erode(part, geometry, 1.5 * float(geometry.spacing_mm.max()))
+    values = hu[interior if interior.any() else part]
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    return bool(middle < _GAS_MEDIAN_HU and high - low < 2 * _GAS_SPREAD_HU)

@@ -1,0 +1,29 @@
+"""The parts of the body in which lymph nodes are looked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.volume import Geometry
+
+MEDIASTINUM = "mediastinum"
+ABDOMEN = "abdomen"
+REGIONS = (MEDIASTINUM, ABDOMEN)
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A search region in one CT.
+
+    Attributes:
+        name: ``mediastinum`` or ``abdomen``.
+        mask: Boolean array z, y, x on a coarse grid (about 3 mm).
+        geometry: That grid, axes towards L, P, S.
+    """
+
+    name: str
+    mask: NDArray[np.bool_]
+    geometry: Geometry
