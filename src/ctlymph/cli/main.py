@@ -8,6 +8,7 @@ import sys
 import typer
 
 from ctlymph.cli.console import RESEARCH_USE
+from ctlymph.cli.convert import convert
 from ctlymph.errors import CtlymphError
 
 app = typer.Typer(
@@ -17,6 +18,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(convert)
+
+
+@app.callback()
+def _several_commands() -> None:
+    # Without a callback typer would take a lone command for the whole program.
+    pass
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     staging = _staging_beside(path)
     try:
         yield staging
-        with _explained(path):
+        with explained(path):
             _merge(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -36,20 +36,26 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def new_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield a staging path, of the same suffixes, that becomes the file ``path`` when the block ends without an error.
+    """Yield a staging path, of the same name, that becomes the file ``path`` when the block ends without an error.
+
+    Files that the block writes beside it (the ``.img`` of a ``.hdr``) come along, and before it.
 
     Raises:
-        CtlymphError: If ``path`` is a folder, exists and ``overwrite`` is not set, or cannot be written.
+        CtlymphError: If ``path`` is a folder, it or a file that comes along exists and
+            ``overwrite`` is not set, or cannot be written.
     """
     if path.is_dir():
         raise CtlymphError(f"{path} is a folder; give the name of a file")
-    if path.exists() and not overwrite:
-        raise CtlymphError(f"{path} exists; choose another name, or add --overwrite")
+    _check_free(path, overwrite)
     staging = _staging_beside(path)
     try:
         yield staging / path.name
-        with _explained(path):
-            (staging / path.name).replace(path)
+        sources = sorted(staging.iterdir(), key=lambda source: source.name == path.name)
+        for source in sources:
+            _check_free(path.with_name(source.name), overwrite)
+        with explained(path):
+            for source in sources:
+                source.replace(path.with_name(source.name))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -63,7 +69,7 @@ def check_new_folder(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not path.is_dir():
         raise CtlymphError(f"{path} is a file; give the name of a folder for the output")
     if path.is_dir():
-        with _explained(path):
+        with explained(path):
             taken = any(path.iterdir())
         if taken and not overwrite:
             raise CtlymphError(f"{path} holds files already; choose another folder, or add --overwrite")
@@ -73,9 +79,23 @@ def check_new_folder(path: Path, *, overwrite: bool) -> None:
     _staging_beside(path).rmdir()
 
 
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what the operating system objects to while ``path`` is written into a :class:`CtlymphError`."""
+    try:
+        yield
+    except OSError as error:
+        raise CtlymphError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise CtlymphError(f"{path} exists; choose another name, or add --overwrite")
+
+
 def _staging_beside(path: Path) -> Path:
     parent = path.absolute().parent
-    with _explained(path):
+    with explained(path):
         parent.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=parent))
 
@@ -97,11 +117,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise CtlymphError(f"cannot write {path}: {error.strerror or error}; choose another place") from error

@@ -1,0 +1,361 @@
+"""CT volumes and instance masks as NIfTI, NRRD, MetaImage and Analyze files.
+
+NIfTI and Analyze go through nibabel: ITK takes a truncated NIfTI for a whole
+one, a NaN affine for the identity, and does not notice a full disk. NRRD and
+MetaImage go through SimpleITK.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.errors import CtlymphError
+from ctlymph.io.atomic import explained, new_file
+from ctlymph.volume import AIR_HU, Geometry, Masks, Volume, to_sitk
+
+FORMATS = {
+    ".nii.gz": "NIfTI",
+    ".nii": "NIfTI",
+    ".hdr": "Analyze",
+    ".img": "Analyze",
+    ".nrrd": "NRRD",
+    ".nhdr": "NRRD",
+    ".mha": "MetaImage",
+    ".mhd": "MetaImage",
+}
+"""Suffixes of image files, lower case, and the family of each."""
+
+MAX_HU = int(np.iinfo(np.int16).max)
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_MM = {"meter": 1000.0, "micron": 0.001}
+
+
+def image_suffix(path: Path) -> str | None:
+    """Give the suffix in :data:`FORMATS` that ``path`` ends in, or None; the case of letters does not matter."""
+    return next((suffix for suffix in FORMATS if path.name.lower().endswith(suffix)), None)
+
+
+def read_image(path: Path) -> Volume:
+    """Read a CT volume; ``case`` is the name without its suffix.
+
+    Voxels become int16 HU: fractions are rounded, what lies below −1024
+    (padding) and what is NaN or infinite becomes −1024, what lies above 32767
+    is cut; ``notes`` says which of these happened. Voxels are neither reordered
+    nor resampled. An affine that is sheared by less than 0.06° is straightened.
+
+    Analyze files, and NIfTI files whose sform and qform are both unset, hold
+    no orientation. As nibabel does, i is taken to grow to the left, j to the
+    front and k to the head; NRRD files without a space are taken as LPS, as ITK
+    does. ``notes`` says so.
+
+    Raises:
+        CtlymphError: If the file is absent, damaged, truncated, of another
+            kind than its suffix says, not a single 3D image of plain numbers,
+            or its affine is sheared or holds NaN.
+    """
+    stored = _load(path)
+    hu, notes = _whole_hu(stored)
+    suffix = image_suffix(path) or ""
+    attributes = {"path": str(path), "format": FORMATS[suffix]}
+    return Volume(hu, stored.geometry, path.name[: -len(suffix)], (*stored.notes, *notes), attributes)
+
+
+def read_masks(path: Path) -> Masks:
+    """Read an instance mask: 0 background, any other whole number up to 65535 one node; gaps are allowed.
+
+    Raises:
+        CtlymphError: As :func:`read_image`, or if a voxel is negative, larger
+            than 65535 or not a whole number.
+    """
+    stored = _load(path)
+    if stored.is_plain and stored.values.dtype in (np.uint8, np.uint16):
+        return Masks(np.ascontiguousarray(stored.values, dtype=np.uint16), stored.geometry)
+    labels = np.empty(stored.values.shape, dtype=np.uint16)
+    for k in range(len(labels)):
+        exact = stored.scaled(k)
+        wrong = ~((exact >= 0) & (exact <= np.iinfo(np.uint16).max) & (np.mod(exact, 1) == 0))
+        if wrong.any():
+            raise CtlymphError(
+                f"{path} holds the value {exact[wrong][0]:g}, but a mask of nodes holds whole numbers from 0 to 65535,"
+                " one a node; export it as a label map"
+            )
+        labels[k] = exact
+    return Masks(labels, stored.geometry)
+
+
+def write_image(volume: Volume, path: Path, *, overwrite: bool = False) -> None:
+    """Write a volume in the format that the suffix of ``path`` names; it appears complete or not at all.
+
+    ``.hdr`` (or ``.img``) writes a NIfTI-1 pair, which programs that know only
+    Analyze read too, and which keeps the orientation for all others. ``.mhd``
+    and ``.nhdr`` put the voxels in a second file beside them.
+
+    Raises:
+        CtlymphError: If the suffix is not in :data:`FORMATS`, the file exists and
+            ``overwrite`` is not set, or it cannot be written.
+    """
+    _write(volume.hu, volume.geometry, path, overwrite)
+
+
+def write_masks(masks: Masks, path: Path, *, overwrite: bool = False) -> None:
+    """Write an instance mask as uint16; otherwise as :func:`write_image`."""
+    _write(masks.labels, masks.geometry, path, overwrite)
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """Voxels as a file stores them (z, y, x, any real type); their meaning is ``slope · value + intercept``."""
+
+    values: NDArray[Any]
+    geometry: Geometry
+    slope: float = 1.0
+    intercept: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        return self.slope == 1 and self.intercept == 0
+
+    def scaled(self, k: int) -> NDArray[Any]:
+        """Give slice k with slope and intercept applied: int64 where that is exact, else floating."""
+        values: NDArray[Any] = self.values[k]
+        if values.dtype.kind in "iu" and self.slope == 1 and float(self.intercept).is_integer():
+            return np.asarray(values.astype(np.int64) + int(self.intercept))
+        return np.asarray(values * self.slope + self.intercept)
+
+
+def _whole_hu(stored: _Stored) -> tuple[NDArray[np.int16], list[str]]:
+    if stored.is_plain and stored.values.dtype == np.int16 and stored.values.min() >= AIR_HU:
+        return np.ascontiguousarray(stored.values, dtype=np.int16), []
+    hu = np.empty(stored.values.shape, dtype=np.int16)
+    found: Counter[str] = Counter()
+    for k in range(len(hu)):
+        exact = stored.scaled(k)
+        finite = np.isfinite(exact)
+        found["missing"] += exact.size - int(np.count_nonzero(finite))
+        exact = np.where(finite, exact, AIR_HU)
+        whole = np.rint(exact)
+        found["fractions"] += int(np.count_nonzero(np.abs(exact - whole) > 1e-3))
+        found["below"] += int(np.count_nonzero(whole < AIR_HU))
+        found["above"] += int(np.count_nonzero(whole > MAX_HU))
+        hu[k] = np.clip(whole, AIR_HU, MAX_HU)
+    meaning = {
+        "missing": f"{found['missing']} voxels that were NaN or infinite became air ({AIR_HU} HU)",
+        "fractions": "values were rounded to whole HU",
+        "below": f"{found['below']} voxels below {AIR_HU} HU (padding) became {AIR_HU} HU",
+        "above": f"{found['above']} voxels above {MAX_HU} HU were cut to it",
+    }
+    return hu, [text for kind, text in meaning.items() if found[kind]]
+
+
+def _load(path: Path) -> _Stored:
+    suffix = image_suffix(path)
+    if suffix is None:
+        raise CtlymphError(f"{path} has no image suffix that is known here; use one of {', '.join(FORMATS)}")
+    if not path.is_file():
+        raise CtlymphError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; give an image file")
+    stored = _load_nibabel(path) if FORMATS[suffix] in ("NIfTI", "Analyze") else _load_itk(path, FORMATS[suffix])
+    native = stored.values.dtype.newbyteorder("=")
+    return replace(stored, values=stored.values.astype(native, copy=False))
+
+
+def _load_nibabel(path: Path) -> _Stored:
+    import nibabel as nib
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.imageglobals import LoggingOutputSuppressor
+    from nibabel.spatialimages import HeaderDataError
+
+    # nibabel reports header oddities on standard error; those that matter become errors or notes here.
+    try:
+        with LoggingOutputSuppressor():
+            image: Any = nib.load(path, mmap=False)
+            shape = tuple(int(n) for n in image.shape)
+            while len(shape) > 3 and shape[-1] == 1:
+                shape = shape[:-1]
+            kind = image.get_data_dtype()
+            _check_kind(path, shape, 2 if kind.kind == "c" else len(kind.names or (1,)))
+            # nibabel's arrays are i, j, k in Fortran order: their transpose is z, y, x without a copy.
+            values = image.dataobj.get_unscaled().reshape(shape, order="F").T
+    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, MemoryError) as error:
+        raise _unreadable(path, error) from error
+    affine, notes = _nibabel_affine(image)
+    geometry, more_notes = _straight_geometry(path, affine, values.shape)
+    return _Stored(values, geometry, float(image.dataobj.slope), float(image.dataobj.inter), (*notes, *more_notes))
+
+
+def _nibabel_affine(image: Any) -> tuple[NDArray[np.float64], list[str]]:
+    """Give the map from i, j, k to LPS mm, and a note where the file does not state it."""
+    import nibabel as nib
+
+    affine = _RAS_TO_LPS @ np.asarray(image.affine, dtype=np.float64)
+    if not isinstance(image, nib.Nifti1Pair):
+        why = "Analyze files hold no orientation"
+    elif image.header["sform_code"] == 0 and image.header["qform_code"] == 0:
+        why = "the NIfTI header states no orientation (sform and qform unset)"
+    else:
+        affine[:3] *= _MM.get(image.header.get_xyzt_units()[0], 1.0)
+        return affine, []
+    return affine, [_unoriented(why, "left", "front")]
+
+
+def _load_itk(path: Path, kind: str) -> _Stored:
+    import SimpleITK as sitk
+
+    if kind == "MetaImage":
+        _check_meta_header(path)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO({"NRRD": "NrrdImageIO", "MetaImage": "MetaImageIO"}[kind])
+    reader.SetFileName(str(path))
+    try:
+        with _captured_stderr() as captured:
+            reader.ReadImageInformation()
+            shape = tuple(int(n) for n in reader.GetSize())
+            shape = shape[:3] if shape[3:] == (1,) else shape
+            _check_kind(path, shape, reader.GetNumberOfComponents())
+            image = reader.Execute()
+        # MetaIO hands back garbage when decompression fails, and tells only standard error.
+        if re.search(r"fail|cannot|not read", captured(), re.IGNORECASE):
+            raise RuntimeError(captured())
+    except (RuntimeError, MemoryError) as error:
+        raise _unreadable(path, error) from error
+    image = image[:, :, :, 0] if image.GetDimension() == 4 else image
+    values = sitk.GetArrayFromImage(image).reshape(shape[::-1])
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    affine[:3, 3] = image.GetOrigin()
+    geometry, notes = _straight_geometry(path, affine, values.shape)
+    if kind == "NRRD" and not reader.HasMetaDataKey("NRRD_space"):
+        notes.append(_unoriented("the NRRD header names no space", "left", "back"))
+    return _Stored(values, geometry, notes=tuple(notes))
+
+
+def _unoriented(why: str, i: str, j: str) -> str:
+    return (
+        f"{why}: i was taken to grow to the patient's {i}, j to the {j}, k to the head;"
+        " compare a picture with the original before you trust left and right"
+    )
+
+
+def _check_meta_header(path: Path) -> None:
+    """Refuse NaN and infinity in the header, which MetaIO reads as 0."""
+    with path.open("rb") as file:
+        for line in file:
+            key, _, value = line.partition(b"=")
+            if re.search(rb"\b(nan|inf)", value, re.IGNORECASE) and b"File" not in key:
+                raise CtlymphError(f"{path}: {key.decode().strip()} holds NaN or infinity; repair its header")
+            if key.strip() == b"ElementDataFile" or b"=" not in line:
+                return
+
+
+@contextmanager
+def _captured_stderr() -> Iterator[Callable[[], str]]:
+    """Catch what C++ code prints to standard error; the yielded function gives it, also after the block."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    text = ""
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield lambda: text
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            text = file.read().decode(errors="replace")
+
+
+def _check_kind(path: Path, shape_ijk: tuple[int, ...], numbers_per_voxel: int) -> None:
+    size = " × ".join(str(n) for n in shape_ijk)
+    if len(shape_ijk) != 3:
+        remedy = "give the whole CT volume" if len(shape_ijk) < 3 else "save one 3D volume of it and give that"
+        raise CtlymphError(f"{path} is a {len(shape_ijk)}D image ({size}), not a 3D one; {remedy}")
+    if 0 in shape_ijk:
+        raise CtlymphError(f"{path} holds no voxels ({size}); export it again")
+    if numbers_per_voxel != 1:
+        raise CtlymphError(
+            f"{path} holds {numbers_per_voxel} numbers a voxel (colour, vectors or complex), not one; give a CT in HU"
+        )
+
+
+def _unreadable(path: Path, error: Exception) -> CtlymphError:
+    if isinstance(error, PermissionError):
+        return CtlymphError(f"cannot read {path}: permission denied; change its permissions")
+    beside = " (its data file must lie beside it)" if image_suffix(path) in (".hdr", ".img", ".mhd", ".nhdr") else ""
+    return CtlymphError(
+        f"cannot read {path}: it is damaged, incomplete{beside} or not what its name says; export or download it again"
+    )
+
+
+def _straight_geometry(
+    path: Path, affine: NDArray[np.float64], shape_zyx: tuple[int, ...]
+) -> tuple[Geometry, list[str]]:
+    """Make the geometry of a map from i, j, k to LPS mm; axes that are a rounding error off 90° become exact."""
+    z, y, x = shape_zyx
+    try:
+        stated = Geometry.from_affine(affine, (z, y, x))
+    except CtlymphError as error:
+        raise CtlymphError(f"{path}: {error}") from error
+    if np.abs(stated.direction.T @ stated.direction - np.eye(3)).max() < 1e-9:
+        return stated, []
+    left, _, right = np.linalg.svd(stated.direction)
+    straight = replace(stated, direction=left @ right)
+    # The middle stays where it is, so that the corners move least.
+    middle = (np.array(stated.shape_ijk) - 1) / 2
+    straight = replace(straight, origin_mm=stated.origin_mm + stated.index_to_mm(middle) - straight.index_to_mm(middle))
+    moved_mm = float(np.linalg.norm(straight.index_to_mm((0, 0, 0)) - stated.origin_mm))
+    if moved_mm < 0.005:
+        return straight, []
+    return straight, [f"axes that were not quite perpendicular were straightened; corners moved by {moved_mm:.2f} mm"]
+
+
+def _write(array: NDArray[Any], geometry: Geometry, path: Path, overwrite: bool) -> None:
+    suffix = image_suffix(path)
+    if suffix is None:
+        raise CtlymphError(f"{path} has no image suffix that is known here; use one of {', '.join(FORMATS)}")
+    with new_file(path, overwrite=overwrite) as staging, explained(path):
+        if FORMATS[suffix] in ("NIfTI", "Analyze"):
+            _write_nifti(array, geometry, staging, suffix)
+        else:
+            _write_itk(array, geometry, staging)
+
+
+def _write_nifti(array: NDArray[Any], geometry: Geometry, path: Path, suffix: str) -> None:
+    import nibabel as nib
+    from isal import igzip
+
+    kind: Any = nib.Nifti1Pair if FORMATS[suffix] == "Analyze" else nib.Nifti1Image
+    affine = _RAS_TO_LPS @ geometry.affine
+    image = kind(array.T, affine)
+    # Both maps, and code 1 (scanner), since programs differ in the one that they believe.
+    image.set_sform(affine, 1)
+    image.set_qform(affine, 1)
+    image.header.set_xyzt_units("mm")
+    if suffix != ".nii.gz":
+        nib.save(image, path)
+        return
+    # 12 times as fast as the gzip module for a mask of 660 slices, and no larger.
+    with igzip.open(path, "wb", compresslevel=1) as file:
+        image.to_stream(file)
+
+
+def _write_itk(array: NDArray[Any], geometry: Geometry, path: Path) -> None:
+    import SimpleITK as sitk
+
+    try:
+        with _captured_stderr():
+            sitk.WriteImage(to_sitk(array, geometry), str(path), useCompression=True)
+    except RuntimeError as error:
+        raise OSError(str(error).strip().splitlines()[-1]) from error
