@@ -1,0 +1,1 @@
+"""From marks to masks, and from masks to sizes."""

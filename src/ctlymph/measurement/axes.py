@@ -1,0 +1,174 @@
+"""Sizes of nodes from their masks: RECIST's long and short axis, volume, mean HU.
+
+RECIST 1.1 (Eisenhauer et al., Eur J Cancer 2009; for nodes Schwartz et al.,
+ibid.) measures a node on the axial slice where it is longest. The **long axis**
+is the longest line between two points of the outline, on whichever axial slice
+it is greatest. The **short axis** is the longest line on that slice that is
+perpendicular to it and lies wholly within the outline: what a reader draws with
+calipers. In a bent (bean-shaped) node the long axis may thus cross the hilum,
+the short axis never does.
+
+A slice that cuts a node into several pieces has several outlines, and each is
+measured for itself: a line across the gap would measure tissue that is not the
+node. Holes count as node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.nodes import Diameter, LymphNode, Point, Sizes
+from ctlymph.outline import outlines
+from ctlymph.volume import Geometry, Masks, Volume, reorient_array
+
+
+def measure_mask(mask: NDArray[np.bool_], geometry: Geometry, hu: NDArray[np.int16]) -> Sizes:
+    """Measure one node.
+
+    Args:
+        mask: bool, z, y, x; may be cropped to the node's bounding box.
+        geometry: Where ``mask`` lies. Axial, coronal and sagittal slices are
+            the array's own, each named by the patient axis nearest to its
+            normal; an oblique array is not resampled.
+        hu: HU of the same voxels as ``mask``.
+
+    Raises:
+        ValueError: If no voxel is set, or the shapes differ.
+    """
+    if mask.shape != geometry.shape_zyx or hu.shape != mask.shape:
+        raise ValueError(f"shapes differ: mask {mask.shape}, geometry {geometry.shape_zyx}, HU {hu.shape}")
+    if not mask.any():
+        raise ValueError("the mask holds no voxel")
+    upright, grid = reorient_array(mask, geometry, "LPS")
+    axial = _longest_line(upright, grid, axes=(0,))
+    any_plane = _longest_line(upright, grid, axes=(1, 2), best=axial)
+    centre_zyx = np.argwhere(mask).mean(axis=0)
+    return Sizes(
+        long_axis=axial.diameter(axial.ends),
+        short_axis=axial.diameter(_longest_chord_across(axial.outline, axial.direction)),
+        any_plane_long_axis=any_plane.diameter(any_plane.ends),
+        any_plane_short_axis=any_plane.diameter(_longest_chord_across(any_plane.outline, any_plane.direction)),
+        volume_mm3=float(np.count_nonzero(mask) * geometry.voxel_mm3),
+        mean_hu=float(hu[mask].mean()),
+        centroid_mm=_point(geometry.index_to_mm(centre_zyx[::-1])),
+    )
+
+
+def measure_masks(volume: Volume, masks: Masks) -> list[LymphNode]:
+    """Measure every node of an instance mask, in the order of the labels; gaps between labels are allowed.
+
+    The result's ``point_mm`` is the mask's centroid, and ``index_ijk`` the
+    voxel there, in the array as the volume holds it.
+
+    Raises:
+        ValueError: If the masks do not lie on the volume's grid, within 0.1 mm.
+    """
+    from scipy.ndimage import find_objects
+
+    if not masks.geometry.matches(volume.geometry, tolerance_mm=0.1):
+        raise ValueError("the masks do not lie on the volume's grid")
+    nodes = []
+    for label, box in enumerate(find_objects(masks.labels), start=1):
+        if box is None:
+            continue
+        mask = masks.labels[box] == label
+        geometry = volume.geometry.crop([part.start for part in box], mask.shape)
+        sizes = measure_mask(mask, geometry, volume.hu[box])
+        i, j, k = (int(n) for n in np.rint(volume.geometry.mm_to_index(sizes.centroid_mm)))
+        nodes.append(LymphNode(label, sizes.centroid_mm, (i, j, k), sizes))
+    return nodes
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The longest line across an outline, both in the plane of their slice (mm), and the way back to the patient."""
+
+    outline: NDArray[np.float64]
+    ends: NDArray[np.float64]
+    origin_mm: NDArray[np.float64]
+    frame: NDArray[np.float64]
+
+    @cached_property
+    def direction(self) -> NDArray[np.float64]:
+        return np.asarray(self.ends[1] - self.ends[0])
+
+    @cached_property
+    def length_mm(self) -> float:
+        return float(np.linalg.norm(self.direction))
+
+    def diameter(self, ends: NDArray[np.float64]) -> Diameter:
+        start, end = self.origin_mm + ends @ self.frame.T
+        return Diameter(_point(start), _point(end), float(np.linalg.norm(end - start)))
+
+
+def _longest_line(mask: NDArray[np.bool_], grid: Geometry, axes: tuple[int, ...], best: _Line | None = None) -> _Line:
+    """Find the longest line across an outline on any slice across ``axes`` (0 z, 1 y, 2 x) that beats ``best``."""
+    slices = [(bound, axis, index) for axis in axes for index, bound in enumerate(_bounds_mm(mask, grid, axis))]
+    for bound, axis, index in sorted(slices, reverse=True):
+        if best is not None and bound <= best.length_mm:
+            break
+        for outline in outlines(np.moveaxis(mask, axis, 0)[index]):
+            line = _line_across(outline, grid, axis, index)
+            if best is None or line.length_mm > best.length_mm:
+                best = line
+    if best is None:
+        raise ValueError("the mask holds no voxel")
+    return best
+
+
+def _bounds_mm(mask: NDArray[np.bool_], grid: Geometry, axis: int) -> list[float]:
+    """Bound the diameters on each slice across ``axis`` by the diagonal of the box around its voxels."""
+    slices = np.moveaxis(mask, axis, 0)
+    row_mm, column_mm = np.delete(grid.spacing_zyx, axis)
+    height, width = _extents(np.asarray(slices.any(axis=2))), _extents(np.asarray(slices.any(axis=1)))
+    return [float(bound) for bound in np.hypot(height * row_mm, width * column_mm)]
+
+
+def _extents(taken: NDArray[np.bool_]) -> NDArray[np.int_]:
+    """Count, in each row, the places from the first taken one to the last."""
+    extents = taken.shape[1] - taken.argmax(axis=1) - taken[:, ::-1].argmax(axis=1)
+    return np.where(taken.any(axis=1), extents, 0)
+
+
+def _line_across(outline: NDArray[np.float64], grid: Geometry, axis: int, index: int) -> _Line:
+    """Lay an outline, in fractional indices of slice ``index`` across ``axis``, into its plane and cross it."""
+    from scipy.spatial.distance import cdist
+
+    points_mm = grid.index_to_mm(np.insert(outline, axis, index, axis=1)[:, ::-1])
+    # QR makes the frame perpendicular to the last digit where the header's direction cosines are rounded.
+    frame = np.linalg.qr(np.delete(grid.direction, 2 - axis, axis=1))[0]
+    origin_mm = points_mm.mean(axis=0)
+    flat = (points_mm - origin_mm) @ frame
+    ends = np.unravel_index(cdist(flat, flat).argmax(), (len(flat), len(flat)))
+    return _Line(flat, flat[list(ends)], origin_mm, frame)
+
+
+def _longest_chord_across(points: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Find the longest line within a closed polygon (n × 2) perpendicular to ``direction``: its ends, 2 × 2.
+
+    Between two neighbouring vertices the chord's length changes linearly, so
+    the longest one passes by a vertex; the lines are laid a hair before and
+    behind each, where every crossing is a clean one.
+    """
+    along = direction / np.linalg.norm(direction)
+    across = np.array([-along[1], along[0]])
+    u, v = points @ along, points @ across
+    u_next, v_next = np.roll(u, -1), np.roll(v, -1)
+    hair = 1e-9 * np.ptp(u)
+    lines = np.concatenate([u - hair, u + hair])[:, None]
+    crossed = (u < lines) != (u_next < lines)
+    step = np.divide(lines - u, u_next - u, out=np.zeros(crossed.shape), where=crossed)
+    # Sorted along each line, crossings pair up into the stretches within; edges not crossed go last, as NaN.
+    places = np.sort(np.where(crossed, v + step * (v_next - v), np.nan), axis=1)
+    stretches = places[:, 1::2] - places[:, 0:-1:2]
+    line, stretch = np.unravel_index(np.nanargmax(stretches), stretches.shape)
+    return np.outer([lines[line, 0]] * 2, along) + np.outer(places[line, 2 * stretch : 2 * stretch + 2], across)
+
+
+def _point(xyz: NDArray[np.float64]) -> Point:
+    x, y, z = (float(value) for value in xyz)
+    return x, y, z
