@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.anatomy.morphology import Mask
+from ctlymph.morphology import Mask
 from ctlymph.volume import Geometry
 
 _AIR_HU = -880

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.anatomy.morphology import Mask, closed, dilate, erode, fill_slices, largest_component
+from ctlymph.morphology import Mask, closed, dilate, erode, fill_slices, largest_component
 from ctlymph.volume import Geometry
 
 SKIN_HU = -350

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ctlymph.anatomy.airways import Airway, find_airway
 from ctlymph.anatomy.body import find_body
 from ctlymph.anatomy.lungs import find_lungs
-from ctlymph.anatomy.morphology import Mask
+from ctlymph.morphology import Mask
 from ctlymph.anatomy.spine import find_spine
 from ctlymph.volume import Geometry, Volume
 

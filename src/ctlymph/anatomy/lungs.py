@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.anatomy.airways import Airway
-from ctlymph.anatomy.morphology import Mask, closed, components, erode
+from ctlymph.morphology import Mask, closed, components, erode
 from ctlymph.volume import Geometry
 
 _LUNG_HU = -400

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.anatomy.landmarks import Landmarks
-from ctlymph.anatomy.morphology import Mask, closed, erode, fill_slices, hull_of_slice, largest_component
+from ctlymph.morphology import Mask, closed, erode, fill_slices, hull_of_slice, largest_component
 from ctlymph.errors import CtlymphError
 from ctlymph.regions import ABDOMEN, MEDIASTINUM, REGIONS, Region
 
@@ -42,6 +42,8 @@ _SACRUM_MM = 100.0
 _CREST_MM = 40.0
 _PELVIS_INSIDE_MM = 50.0
 """The iliac crest stands this far above the sacrum, and half of the inner pelvis is at least this wide."""
+_GLUTEAL_MM = 20.0
+"""Gluteal muscle bulges this far before and behind the bone."""
 _BEHIND_SPINE_MM = 12.0
 
 _SPINE_EVIDENCE = 0.15
@@ -133,7 +135,9 @@ def _mediastinum(landmarks: Landmarks, dome: int | None) -> Mask:
     if not pair.any():
         return np.zeros_like(landmarks.body)
     between = np.stack([hull_of_slice(plane) for plane in landmarks.lungs]) & pair[:, None, None]
-    inside = (between | _around_trachea(landmarks)) & landmarks.body & ~landmarks.lungs & ~landmarks.airway.lumen
+    # A tumour that lung encloses is in the lung, not between the lungs.
+    lung = fill_slices(right, landmarks.geometry) | fill_slices(left, landmarks.geometry)
+    inside = (between | _around_trachea(landmarks)) & landmarks.body & ~lung & ~landmarks.airway.lumen
     inside &= _in_front_of(landmarks.spine[:, 1], landmarks)
     if dome is not None:
         lowest = max(0, dome - round(_HEART_BELOW_DOME_MM / spacing[2]))
@@ -183,7 +187,11 @@ def _abdomen(landmarks: Landmarks, dome: int | None) -> Mask:
 
 def _beside_pelvic_bone(landmarks: Landmarks) -> Mask:
     """Whatever has the pelvic bone between itself and the midline: gluteal muscles and hips."""
+    from scipy import ndimage
+
     bone = largest_component((landmarks.hu > _BONE_HU) & landmarks.body)
+    reach = 1 + 2 * round(_GLUTEAL_MM / landmarks.geometry.spacing_mm[1])
+    bone = ndimage.binary_dilation(bone, np.ones((1, reach, 1)))
     off = _columns(landmarks) - landmarks.spine[:, 0][:, None]
     far = np.abs(off) * landmarks.geometry.spacing_mm[0] > _PELVIS_INSIDE_MM
     right = bone & (far & (off < 0))[:, None]

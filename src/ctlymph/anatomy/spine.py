@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.anatomy.morphology import Mask, disk_filter
+from ctlymph.morphology import Mask, disk_filter
 from ctlymph.volume import Geometry
 
 _SOFT_HU, _DENSE_HU = 60, 160
