@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
+
+from ctlymph.volume import Geometry, Volume
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +18,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real CTs are not on this machine ({folder.name} folder beside the checkout is absent)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def oblique_volume() -> Volume:
+    """A small volume of noise whose axes are turned about all three, unevenly spaced and not axial in storage."""
+    rng = np.random.default_rng(0)
+    turn = Rotation.from_euler("zyx", (8, -12, 17), degrees=True).as_matrix()
+    direction = turn @ np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+    geometry = Geometry((6, 7, 8), np.array([-101.25, 33.5, 612.75]), np.array([0.7, 1.1, 2.5]), direction)
+    return Volume(rng.integers(-1000, 1500, geometry.shape_zyx).astype(np.int16), geometry, "oblique")
