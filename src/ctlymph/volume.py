@@ -93,6 +93,12 @@ class Geometry:
         """Map LPS mm ``(..., 3)`` to indices i, j, k ``(..., 3)``, not rounded, perhaps outside."""
         return (np.asarray(xyz_mm, dtype=np.float64) - self.origin_mm) @ self._inverse.T
 
+    def nearest_voxel(self, xyz_mm: ArrayLike) -> tuple[int, int, int]:
+        """Give the i, j, k of the voxel nearest to an LPS point, wherever the point lies."""
+        last = np.array(self.shape_ijk) - 1
+        i, j, k = (int(n) for n in np.clip(np.rint(self.mm_to_index(xyz_mm)), 0, last))
+        return i, j, k
+
     def contains(self, xyz_mm: ArrayLike) -> NDArray[np.bool_]:
         """Tell which LPS points ``(..., 3)`` lie within a voxel of the grid."""
         index = np.rint(self.mm_to_index(xyz_mm))

@@ -7,9 +7,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ctlymph.progress import Advance, Progress
+
+if TYPE_CHECKING:
+    from ctlymph.nodes import LymphNode
 
 RESEARCH_USE = "For research use, not for diagnosis."
 
@@ -78,6 +81,19 @@ def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]])
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def show_nodes(title: str, nodes: Sequence[LymphNode]) -> None:
+    """Print the table of nodes: what they measure, where they are (LPS mm), how sure the detector is."""
+    header = ("node", "region", "short mm", "long mm", "volume mm³", "mean HU", "score", "x mm", "y mm", "z mm")
+    rows = []
+    for node in nodes:
+        sizes = node.sizes
+        lengths = (f"{sizes.short_axis.length_mm:.1f}", f"{sizes.long_axis.length_mm:.1f}")
+        score = "" if node.score is None else f"{node.score:.2f}"
+        inside = (f"{sizes.volume_mm3:.0f}", f"{sizes.mean_hu:.0f}", score)
+        rows.append((str(node.node), node.region, *lengths, *inside, *(f"{mm:.1f}" for mm in node.point_mm)))
+    show_table(title, header, rows)
 
 
 def show_json(value: Any) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from ctlymph.cli.console import RESEARCH_USE
 from ctlymph.cli.convert import convert
+from ctlymph.cli.detect import detect
 from ctlymph.errors import CtlymphError
 
 app = typer.Typer(
@@ -18,13 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(detect)
 app.command()(convert)
-
-
-@app.callback()
-def _several_commands() -> None:
-    # Without a callback typer would take a lone command for the whole program.
-    pass
 
 
 def main() -> None:

@@ -89,9 +89,8 @@ def segment_mark(volume: Volume, mark: Mark) -> tuple[Mask, tuple[int, int, int]
     fine = _fine_grid(geometry, mark)
     level = _level(resample_array(volume.hu[box], geometry, fine, -1024, "linear").astype(np.float32), fine, mark)
     native = resample_array(level, fine, geometry, 0.0) >= 0.5
-    seed = np.clip(np.rint(geometry.mm_to_index(mark.point_mm)).astype(int), 0, np.array(geometry.shape_ijk) - 1)
     if not native.any():  # a node thinner than the slices are apart
-        native[tuple(seed[::-1])] = True
+        native[geometry.nearest_voxel(mark.point_mm)[::-1]] = True
     return largest_component(native), (start[0], start[1], start[2])
 
 

@@ -1,0 +1,200 @@
+"""``ctlymph detect``: one CT or many, from any file to nodes, masks, sizes and a report."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_nodes
+from ctlymph.errors import CtlymphError
+from ctlymph.io.atomic import check_new_folder, new_file, new_folder
+
+if TYPE_CHECKING:
+    from ctlymph.io.results import Result
+
+
+class RegionChoice(StrEnum):
+    """Where to look."""
+
+    AUTO = "auto"
+    MEDIASTINUM = "mediastinum"
+    ABDOMEN = "abdomen"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is the same for every CT of a run; plain values, so that it can go to another process."""
+
+    region: str
+    model: str
+    threshold: float | None
+    series: str | None
+    allow_gaps: bool
+    formats: tuple[str, ...] | None
+    overwrite: bool
+
+
+def detect(
+    cts: Annotated[
+        list[Path], typer.Argument(metavar="CT...", help="DICOM folder, file, zip or DICOMDIR, or an image file.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for the results.")],
+    region: Annotated[RegionChoice, typer.Option(help="Where to look; auto: what the scan holds.")] = RegionChoice.AUTO,
+    model: Annotated[str, typer.Option(metavar="NAME", help="Detector.")] = "blobs",
+    threshold: Annotated[
+        float | None, typer.Option(metavar="P", help="Score, 0 to 1, from which on a mark is a node.")
+    ] = None,
+    formats: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Of csv,json,slicer,mitk,masks,report; default all.")
+    ] = None,
+    series: Annotated[
+        str | None, typer.Option(metavar="UID", help="Which DICOM series, where there are several.")
+    ] = None,
+    allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Interpolate missing slices.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="CTs worked on at a time.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the nodes as JSON.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results in OUT.")] = False,
+) -> None:
+    """Find and measure the lymph nodes in CTs. For research use, not for diagnosis.
+
+    One CT writes its results into OUT. Several write a folder each, and
+    OUT/nodes.csv over all; those that OUT holds already are not done again.
+
+    [bold]Examples[/bold]
+
+      ctlymph detect CT_FOLDER -o OUT
+
+      ctlymph detect a.nii.gz b.nii.gz study.zip -o OUT --region mediastinum --jobs 2
+    """
+    from ctlymph.detection import DetectOptions
+
+    job = _Job(region.value, model, threshold, series, allow_gaps, _formats(formats), overwrite)
+    DetectOptions(job.region, job.model, job.threshold)  # refuses what is off before anything is read
+    if len(cts) == 1:
+        check_new_folder(output, overwrite=overwrite)
+        result = _one(cts[0], output, job)
+        _show(result, output, as_json)
+    else:
+        _many(cts, output, job, jobs, as_json)
+
+
+def _formats(text: str | None) -> tuple[str, ...] | None:
+    from ctlymph.io.results import FORMATS
+
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown or not names:
+        raise typer.BadParameter(f"{text!r}: choose from {', '.join(FORMATS)}", param_hint="--formats")
+    return names
+
+
+def _one(ct: Path, folder: Path, job: _Job) -> Result:
+    """Read, detect, write; all of the folder or nothing."""
+    import time
+    from dataclasses import replace
+
+    from ctlymph.detection import DetectOptions, run
+    from ctlymph.io import read
+    from ctlymph.io.results import write_results
+
+    start = time.perf_counter()
+    volume = read(ct, series=job.series, allow_gaps=job.allow_gaps, progress=progress())
+    reading = time.perf_counter() - start
+    for note in volume.notes:
+        say(f"note: {note}")
+    try:
+        result = run(volume, DetectOptions(job.region, job.model, job.threshold, progress()))
+    except CtlymphError as error:
+        raise CtlymphError(f"{ct}: {error}") from error
+    result = replace(result, seconds={"reading": reading, **result.seconds})
+    with new_folder(folder, overwrite=job.overwrite) as staging, progress().task("Writing", 1) as advance:
+        write_results(staging, result, job.formats)
+        advance(1)
+    return result
+
+
+def _show(result: Result, output: Path, as_json: bool) -> None:
+    from ctlymph.io.tables import row_of
+
+    if as_json:
+        show_json({"case": result.case, "nodes": [asdict(row_of(result.case, node)) for node in result.nodes]})
+    else:
+        regions = " and ".join(result.regions)
+        show_nodes(f"{len(result.nodes)} nodes in the {regions} of {result.case}", result.nodes)
+    say(f"{result.trained_on} {RESEARCH_USE}")
+    shown = output / "report.html"
+    say(f"Report: {shown}" if shown.exists() else f"Results: {output}")
+
+
+def _many(cts: Sequence[Path], output: Path, job: _Job, jobs: int, as_json: bool) -> None:
+    folders = [output / name for name in _folder_names(cts)]
+    output.mkdir(parents=True, exist_ok=True)
+    failures = _run_all(list(zip(cts, folders, strict=True)), job, jobs)
+    _join_tables(folders, output, as_json)
+    if failures:
+        for failure in failures:
+            say(f"error: {failure}")
+        raise CtlymphError(f"{len(failures)} of {len(cts)} CTs failed, the others are in {output}; see above")
+
+
+def _run_all(work: list[tuple[Path, Path]], job: _Job, jobs: int) -> list[str]:
+    """Do every CT whose folder is not complete yet; give the errors of those that failed."""
+    todo = []
+    for ct, folder in work:
+        if (folder / "nodes.csv").exists() and not job.overwrite:
+            say(f"{ct}: done before, kept ({folder}); --overwrite does it again")
+        else:
+            todo.append((ct, folder))
+    if jobs == 1:
+        return [error for ct, folder in todo if (error := _attempt(ct, folder, job))]
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(_attempt, ct, folder, job) for ct, folder in todo]
+        return [error for future in futures if (error := future.result())]
+
+
+def _attempt(ct: Path, folder: Path, job: _Job) -> str | None:
+    """Do one CT of many; give the error, if any, so that the others go on."""
+    try:
+        result = _one(ct, folder, job)
+    except CtlymphError as error:
+        return str(error)
+    say(f"{ct}: {len(result.nodes)} nodes ({folder})")
+    return None
+
+
+def _folder_names(cts: Sequence[Path]) -> list[str]:
+    """Name each CT's folder after its file, numbered where two have the same name."""
+    names: list[str] = []
+    for ct in cts:
+        stem = re.sub(r"(\.nii|\.tar)?(\.[A-Za-z]\w*)?$", "", ct.resolve().name) if ct.is_file() else ct.resolve().name
+        name = stem or "ct"
+        number = 2
+        while name in names:
+            name, number = f"{stem}_{number}", number + 1
+        names.append(name)
+    return names
+
+
+def _join_tables(folders: Sequence[Path], output: Path, as_json: bool) -> None:
+    from ctlymph.io.tables import read_nodes_csv, write_rows
+
+    rows = [
+        row for folder in folders if (folder / "nodes.csv").exists() for row in read_nodes_csv(folder / "nodes.csv")
+    ]
+    with new_file(output / "nodes.csv", overwrite=True) as path:
+        write_rows(path, rows)
+    if as_json:
+        show_json([asdict(row) for row in rows])
+    say(f"{len(rows)} nodes in all: {output / 'nodes.csv'}")
+    say(RESEARCH_USE)
