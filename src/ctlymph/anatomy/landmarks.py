@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ctlymph.anatomy.airways import Airway, find_airway
 from ctlymph.anatomy.body import find_body
 from ctlymph.anatomy.lungs import find_lungs
-from ctlymph.morphology import Mask
 from ctlymph.anatomy.spine import find_spine
+from ctlymph.morphology import Mask
 from ctlymph.volume import Geometry, Volume
 
 GRID_MM = 3.0

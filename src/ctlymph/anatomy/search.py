@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.anatomy.landmarks import Landmarks
-from ctlymph.morphology import Mask, closed, erode, fill_slices, hull_of_slice, largest_component
 from ctlymph.errors import CtlymphError
+from ctlymph.morphology import Mask, closed, dilate, erode, fill_slices, hull_of_slice, largest_component
 from ctlymph.regions import ABDOMEN, MEDIASTINUM, REGIONS, Region
 
 _LUNG_PAIR_MM2 = 500.0
@@ -32,6 +32,12 @@ _HEART_BELOW_DOME_MM = 35.0
 _TRACHEA_MM = 35.0
 _ABOVE_APEX_MM = 25.0
 """Upper paratracheal nodes lie within this distance of the trachea, up to the thoracic inlet."""
+
+_NODULE_MM = 5.0
+_ARM_MM = 15.0
+"""Half the width of the bridges by which a lung nodule hangs on to the mediastinum, an arm to the trunk."""
+_EDGE_MM = 10.0
+"""How far thin sheets, pleura and pericardial fat, reach out from the core of a region."""
 
 _WALL_MM = 10.0
 """Muscles of the abdominal wall."""
@@ -135,16 +141,22 @@ def _mediastinum(landmarks: Landmarks, dome: int | None) -> Mask:
     if not pair.any():
         return np.zeros_like(landmarks.body)
     between = np.stack([hull_of_slice(plane) for plane in landmarks.lungs]) & pair[:, None, None]
-    # A tumour that lung encloses is in the lung, not between the lungs.
-    lung = fill_slices(right, landmarks.geometry) | fill_slices(left, landmarks.geometry)
-    inside = (between | _around_trachea(landmarks)) & landmarks.body & ~lung & ~landmarks.airway.lumen
+    inside = (between | _around_trachea(landmarks)) & landmarks.body & ~landmarks.lungs & ~landmarks.airway.lumen
     inside &= _in_front_of(landmarks.spine[:, 1], landmarks)
     if dome is not None:
         lowest = max(0, dome - round(_HEART_BELOW_DOME_MM / spacing[2]))
         inside[:lowest] = False
         liver_side = _columns(landmarks) < (landmarks.spine[:, 0] - 30.0 / spacing[0])[:, None]
         inside[lowest:dome] &= ~liver_side[lowest:dome, None]
-    return inside
+    return _in_one_piece(inside, landmarks, _NODULE_MM)
+
+
+def _in_one_piece(inside: Mask, landmarks: Landmarks, bridge_mm: float) -> Mask:
+    """Drop what hangs on by a bridge less than twice this wide: lung nodules, an arm beside the trunk."""
+    cores = erode(inside, landmarks.geometry, bridge_mm)
+    if not cores.any():
+        return inside
+    return inside & dilate(largest_component(cores), landmarks.geometry, bridge_mm + _EDGE_MM)
 
 
 def _around_trachea(landmarks: Landmarks) -> Mask:
@@ -182,7 +194,7 @@ def _abdomen(landmarks: Landmarks, dome: int | None) -> Mask:
         inside[dome:] = False
     elif landmarks.lungs.any():
         inside[int(np.flatnonzero(landmarks.lungs.any(axis=(1, 2))).min()) :] = False
-    return inside
+    return _in_one_piece(inside, landmarks, _ARM_MM)
 
 
 def _beside_pelvic_bone(landmarks: Landmarks) -> Mask:
