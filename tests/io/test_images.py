@@ -262,9 +262,10 @@ def refusals(folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "alone.mhd").write_bytes(
         b"NDims = 3\nDimSize = 6 5 4\nElementType = MET_SHORT\nElementDataFile = a.raw\n"
     )
-    garbled = bytearray((folder / "whole.mha").read_bytes())
-    garbled[len(garbled) // 2] ^= 0xFF
-    (folder / "garbled.mha").write_bytes(garbled)
+    for suffix in (".mha", ".nrrd", ".nii.gz"):
+        garbled = bytearray((folder / f"whole{suffix}").read_bytes())
+        garbled[len(garbled) // 2] ^= 0xFF
+        (folder / f"garbled{suffix}").write_bytes(garbled)
     colour = np.zeros((6, 5, 4), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
     nib.save(nib.Nifti1Image(colour, np.eye(4)), folder / "colour.nii")
     sitk.WriteImage(sitk.Image([6, 5, 4], sitk.sitkVectorInt16, 3), str(folder / "vector.nrrd"))
@@ -294,6 +295,8 @@ def refusals(folder: Path) -> dict[str, tuple[Path, str]]:
         "half a .mha": (broken(folder / "half.mha", folder / "whole.mha"), damaged),
         "half a .nrrd": (broken(folder / "half.nrrd", folder / "whole.nrrd"), damaged),
         "a garbled .mha": (folder / "garbled.mha", damaged),
+        "a garbled .nrrd": (folder / "garbled.nrrd", damaged),
+        "a garbled .nii.gz": (folder / "garbled.nii.gz", damaged),
         "a header without its .img": (folder / "alone.hdr", "its data file must lie beside it"),
         "a header without its .raw": (folder / "alone.mhd", "its data file must lie beside it"),
         "absent": (folder / "absent.nii", "does not exist"),

@@ -174,10 +174,12 @@ def _load(path: Path) -> _Stored:
 
 def _load_nibabel(path: Path) -> _Stored:
     import nibabel as nib
+    from isal.igzip_lib import IsalError
     from nibabel.filebasedimages import ImageFileError
     from nibabel.imageglobals import LoggingOutputSuppressor
     from nibabel.spatialimages import HeaderDataError
 
+    garbled: Any = IsalError  # its stub takes the class for an instance
     # nibabel reports header oddities on standard error; those that matter become errors or notes here.
     try:
         with LoggingOutputSuppressor():
@@ -187,13 +189,43 @@ def _load_nibabel(path: Path) -> _Stored:
                 shape = shape[:-1]
             kind = image.get_data_dtype()
             _check_kind(path, shape, 2 if kind.kind == "c" else len(kind.names or (1,)))
-            # nibabel's arrays are i, j, k in Fortran order: their transpose is z, y, x without a copy.
-            values = image.dataobj.get_unscaled().reshape(shape, order="F").T
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, MemoryError) as error:
+            values = _stored_voxels(path, image.dataobj).reshape(shape[::-1])
+    except (
+        ImageFileError,
+        HeaderDataError,
+        OSError,
+        EOFError,
+        zlib.error,
+        garbled,
+        ValueError,
+        MemoryError,
+    ) as error:
         raise _unreadable(path, error) from error
     affine, notes = _nibabel_affine(image)
     geometry, more_notes = _straight_geometry(path, affine, values.shape)
     return _Stored(values, geometry, float(image.dataobj.slope), float(image.dataobj.inter), (*notes, *more_notes))
+
+
+def _stored_voxels(path: Path, data: Any) -> NDArray[Any]:
+    """Read the voxels of a nibabel array proxy as they are stored, in the order …, z, y, x."""
+    if path.suffix.lower() != ".gz":
+        # nibabel's arrays are i, j, k in Fortran order: the transpose needs no copy.
+        return np.asarray(data.get_unscaled().T)
+    from isal import igzip
+
+    # In pieces that stay in the cache: 4 times as fast as nibabel, which uses the gzip module.
+    values = np.empty(data.shape[::-1], dtype=data.dtype)
+    view = values.reshape(-1).view(np.uint8).data
+    with igzip.open(path, "rb") as file:
+        file.seek(data.offset)
+        filled = 0
+        while filled < len(view):
+            count = file.readinto(view[filled : filled + (1 << 20)])
+            if not count:
+                raise EOFError
+            filled += count
+        file.read(1)  # at the end of the file the checksum is compared
+    return values
 
 
 def _nibabel_affine(image: Any) -> tuple[NDArray[np.float64], list[str]]:
