@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 POINTS = 256
 """Vertices of every smoothed outline."""
 
 WAVELENGTH_PX = 10.0
-"""Details of an outline shorter than this, in pixels along its length, are staircase and are smoothed away."""
+"""Details of an outline shorter than this, in the longer side of a pixel, are staircase and are smoothed away."""
 
 
-def outlines(section: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+def outlines(section: NDArray[np.bool_], spacing_mm: ArrayLike = (1.0, 1.0)) -> list[NDArray[np.float64]]:
     """Trace the smooth outlines of a 2D mask.
 
     The polygons halfway between the pixels inside and outside (marching
@@ -26,6 +26,7 @@ def outlines(section: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
 
     Args:
         section: Two-dimensional mask.
+        spacing_mm: Distance between pixel centres along each axis of the array.
 
     Returns:
         One closed polygon for each outer outline and each hole: ``POINTS`` × 2
@@ -34,17 +35,19 @@ def outlines(section: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
     """
     from skimage.measure import find_contours
 
+    spacing = np.asarray(spacing_mm, dtype=np.float64)
     padded = np.pad(section, 1).astype(np.float64)
-    return [_smoothed(polygon[:-1]) - 1 for polygon in find_contours(padded, 0.5, fully_connected="high")]
+    polygons = find_contours(padded, 0.5, fully_connected="high")
+    return [_smoothed((polygon[:-1] - 1) * spacing, WAVELENGTH_PX * spacing.max()) / spacing for polygon in polygons]
 
 
-def _smoothed(polygon: NDArray[np.float64]) -> NDArray[np.float64]:
+def _smoothed(polygon: NDArray[np.float64], wavelength: float) -> NDArray[np.float64]:
     centre = polygon.mean(axis=0)
     variances, axes = np.linalg.eigh(np.cov((_evenly(polygon) - centre).T))
     unround = axes * np.sqrt(variances)
     spectrum = np.fft.rfft(_evenly((polygon - centre) @ np.linalg.inv(unround).T), axis=0)
     # Half a harmonic beyond the limit, so that the last one allowed passes nearly whole.
-    cutoff = max(1.0, _perimeter(polygon) / WAVELENGTH_PX) + 0.5
+    cutoff = max(1.0, _perimeter(polygon) / wavelength) + 0.5
     harmonic = np.arange(len(spectrum))
     gain = np.where(harmonic > 1, 1 / (1 + (harmonic / cutoff) ** 8), 1.0)
     return np.asarray(np.fft.irfft(spectrum * gain[:, None], POINTS, axis=0) @ unround.T + centre)

@@ -123,7 +123,7 @@ def test_ends_lie_on_the_outline_perpendicular_and_on_one_slice_of_an_oblique_gr
     index = grid.mm_to_index(lines)
     slice_index = int(np.rint(index[0, 0, 2]))
     assert index[..., 2] == pytest.approx(slice_index, abs=1e-6)
-    traced = outlines(mask[slice_index])
+    traced = outlines(mask[slice_index], (0.8, 0.7))
     for point in index[..., 1::-1].reshape(-1, 2):
         assert min(distance_to_polygon(point, polygon) for polygon in traced) < 1e-6
 

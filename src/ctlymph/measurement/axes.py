@@ -111,7 +111,7 @@ def _longest_line(mask: NDArray[np.bool_], grid: Geometry, axes: tuple[int, ...]
     for bound, axis, index in sorted(slices, reverse=True):
         if best is not None and bound <= best.length_mm:
             break
-        for outline in outlines(np.moveaxis(mask, axis, 0)[index]):
+        for outline in outlines(np.moveaxis(mask, axis, 0)[index], np.delete(grid.spacing_zyx, axis)):
             line = _line_across(outline, grid, axis, index)
             if best is None or line.length_mm > best.length_mm:
                 best = line
