@@ -10,6 +10,7 @@ import typer
 from ctlymph.cli.console import RESEARCH_USE
 from ctlymph.cli.convert import convert
 from ctlymph.cli.detect import detect
+from ctlymph.cli.measure import measure
 from ctlymph.errors import CtlymphError
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(detect)
+app.command()(measure)
 app.command()(convert)
 
 

@@ -1,0 +1,95 @@
+"""``ctlymph measure``: sizes of nodes that someone else drew."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_nodes
+from ctlymph.errors import CtlymphError
+from ctlymph.io.atomic import check_new_folder, new_folder
+
+if TYPE_CHECKING:
+    from ctlymph.io.results import Result
+    from ctlymph.volume import Masks
+
+
+def measure(
+    ct: Annotated[Path, typer.Argument(metavar="CT", help="DICOM folder, file, zip or DICOMDIR, or an image file.")],
+    mask: Annotated[
+        Path, typer.Argument(metavar="MASK", help="Image file of labels on the CT's grid, one a node; gaps allowed.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for the results.")],
+    split: Annotated[
+        bool, typer.Option("--split", help="Measure each separate piece of a label as a node of its own.")
+    ] = False,
+    series: Annotated[
+        str | None, typer.Option(metavar="UID", help="Which DICOM series, where there are several.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the nodes as JSON.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results in OUT.")] = False,
+) -> None:
+    """Measure nodes that someone drew: short and long axis, volume, mean HU, and a report with pictures.
+
+    The mask must lie on the CT's grid; its axes may run in another order.
+
+    [bold]Examples[/bold]
+
+      ctlymph measure CT_FOLDER nodes.nii.gz -o OUT
+
+      ctlymph measure ct.nii.gz one_label_for_all.nrrd -o OUT --split
+    """
+    check_new_folder(output, overwrite=overwrite)
+    result = _measured(ct, mask, series, split)
+    from ctlymph.io.results import FORMATS, write_results
+    from ctlymph.io.tables import row_of
+
+    with new_folder(output, overwrite=overwrite) as staging:
+        write_results(staging, result, [name for name in FORMATS if name != "masks"])
+    if as_json:
+        show_json({"case": result.case, "nodes": [asdict(row_of(result.case, node)) for node in result.nodes]})
+    else:
+        show_nodes(f"{len(result.nodes)} nodes of {result.case}", result.nodes)
+    say(f"{RESEARCH_USE} Report: {output / 'report.html'}")
+
+
+def _measured(ct: Path, mask: Path, series: str | None, split: bool) -> Result:
+    import time
+
+    from ctlymph.io import read
+    from ctlymph.io.images import read_masks
+    from ctlymph.io.results import Result
+    from ctlymph.measurement.axes import measure_masks
+    from ctlymph.measurement.masks import on_grid
+
+    start = time.perf_counter()
+    volume = read(ct, series=series, progress=progress())
+    for note in volume.notes:
+        say(f"note: {note}")
+    try:
+        masks = _one_label_a_node(on_grid(read_masks(mask), volume.geometry), split)
+    except CtlymphError as error:
+        raise error if str(mask) in str(error) else CtlymphError(f"{mask}: {error}") from error
+    read_by = time.perf_counter()
+    nodes = measure_masks(volume, masks)
+    if not nodes:
+        say(f"note: {mask} holds no node; every voxel is 0")
+    seconds = {"reading": read_by - start, "measuring": time.perf_counter() - read_by}
+    return Result(volume, masks, nodes, notes=volume.notes, seconds=seconds)
+
+
+def _one_label_a_node(masks: Masks, split: bool) -> Masks:
+    from ctlymph.measurement import masks as drawn
+
+    if split:
+        return drawn.split(masks)
+    counts = drawn.pieces(masks)
+    if sum(counts) > len(counts):
+        say(
+            f"note: the mask has {len(counts)} {'label' if len(counts) == 1 else 'labels'} but {sum(counts)} separate"
+            " pieces; each label is measured as one node. Add --split to measure each piece"
+        )
+    return masks

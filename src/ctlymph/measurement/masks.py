@@ -1,0 +1,64 @@
+"""Masks that others drew: brought onto the CT's grid, and cut into one label a node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.errors import CtlymphError
+from ctlymph.volume import Geometry, Masks
+
+TOLERANCE_MM = 0.1
+"""How far apart the corners of two grids may lie that count as one: what headers lose by rounding."""
+
+_TOUCHING = np.ones((3, 3, 3), dtype=bool)
+
+
+def on_grid(masks: Masks, grid: Geometry) -> Masks:
+    """Turn masks so that their array has the order and sense of axes of ``grid``; nothing is resampled.
+
+    Raises:
+        CtlymphError: If the grids still differ, by :data:`TOLERANCE_MM` or more; it says by how much.
+    """
+    turned = masks.reorient(grid.orientation)
+    if turned.geometry.shape_zyx != grid.shape_zyx:
+        has, wants = (" × ".join(str(n) for n in g.shape_ijk) for g in (turned.geometry, grid))
+        raise CtlymphError(f"it has {has} voxels and the CT {wants}; resample the mask to the CT's grid")
+    if not turned.geometry.matches(grid, TOLERANCE_MM):
+        corners = np.array(np.meshgrid(*([0, n - 1] for n in grid.shape_ijk))).reshape(3, -1).T
+        apart = np.linalg.norm(turned.geometry.index_to_mm(corners) - grid.index_to_mm(corners), axis=1).max()
+        raise CtlymphError(f"it lies up to {apart:.2f} mm away from the CT's grid; resample the mask to that grid")
+    return Masks(np.ascontiguousarray(turned.labels), grid)
+
+
+def pieces(masks: Masks) -> list[int]:
+    """Count the separate pieces of each label in use; voxels that touch at a corner belong together."""
+    return [count for _, _, count in _pieces(masks)]
+
+
+def split(masks: Masks) -> Masks:
+    """Give every separate piece of every label a label of its own, from 1, in the order of the old labels.
+
+    Raises:
+        CtlymphError: If there are more than 65535 pieces.
+    """
+    labels = np.zeros_like(masks.labels)
+    given = 0
+    for box, numbered, count in _pieces(masks):
+        if given + count > np.iinfo(np.uint16).max:
+            raise CtlymphError("it falls into more than 65535 pieces; remove its noise first")
+        labels[box][numbered > 0] = numbered[numbered > 0] + given
+        given += count
+    return Masks(labels, masks.geometry)
+
+
+def _pieces(masks: Masks) -> Iterator[tuple[tuple[slice, ...], NDArray[np.int32], int]]:
+    """Give each label's box, its pieces numbered from 1 within the box, and their number."""
+    from scipy.ndimage import find_objects, label
+
+    for value, box in enumerate(find_objects(masks.labels), start=1):
+        if box is not None:
+            numbered, count = label(masks.labels[box] == value, structure=_TOUCHING)
+            yield box, numbered, int(count)
