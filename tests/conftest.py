@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from ctlymph.phantom.patient import Phantom, PhantomSpec, make_patient
 from ctlymph.volume import Geometry, Volume
 
 
@@ -28,3 +29,9 @@ def oblique_volume() -> Volume:
     direction = turn @ np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
     geometry = Geometry((6, 7, 8), np.array([-101.25, 33.5, 612.75]), np.array([0.7, 1.1, 2.5]), direction)
     return Volume(rng.integers(-1000, 1500, geometry.shape_zyx).astype(np.int16), geometry, "oblique")
+
+
+@pytest.fixture(scope="session")
+def phantom() -> Phantom:
+    """A synthetic torso on a coarse grid, with its true nodes."""
+    return make_patient(PhantomSpec(seed=1, spacing_mm=(1.6, 1.6, 3.0)))

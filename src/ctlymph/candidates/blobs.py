@@ -54,6 +54,8 @@ class BlobSettings:
 _BALL_RESPONSE = 4 * np.pi * 3**1.5 * (2 * np.pi) ** -1.5 * np.exp(-1.5)
 """−σ²∇² of a unit ball of radius √3 σ at its centre: 0.925."""
 
+_CENTRE_MM = 2.0
+
 
 def find_blobs(
     volume: Volume, region: Region, settings: BlobSettings | None = None, progress: Progress = SILENT
@@ -119,7 +121,11 @@ def _at_scale(
     # Of three negative curvatures, the weakest against the mean of the other two: 1 ball, 0 tube.
     weakest, others = -curvatures[:, 2], -curvatures[:, :2].mean(axis=1)
     roundness = np.sqrt(np.clip(weakest / np.maximum(others, 1e-6), 0, 1))
-    node_like = np.interp(core_hu[tuple(peaks.T)], settings.tissue_hu, (0, 1, 1, 0))
+    # A large scale averages a small bright thing with the fat around it: look at the very centre too.
+    centre_hu = _gauss(coarse, grid, min(radius_mm / 3, _CENTRE_MM))
+    node_like = np.minimum(
+        *(np.interp(hu[tuple(peaks.T)], settings.tissue_hu, (0, 1, 1, 0)) for hu in (core_hu, centre_hu))
+    )
     dark, bright = settings.foreign_hu
     foreign = _gauss(((coarse < dark) | (coarse > bright)).astype(np.float32), grid, radius_mm / 2)[tuple(peaks.T)]
     scores = contrast * roundness * node_like * np.clip(1 - 2 * foreign, 0, 1)

@@ -21,12 +21,17 @@ from ctlymph.progress import SILENT, Progress
 from ctlymph.volume import Geometry, Masks, Volume, resample_array
 
 _FAT_HU = -100.0
+_LUNG_HU = -500.0
+_EDGE_MM = 1.2
+"""Where lung or gas is this near, the edge lies halfway to it; elsewhere halfway to fat. Wider, and a film of fat
+between node and lung would count as node."""
+
 _SHELL = 2.0
 _CORE = 0.55
 """Radii of the two seeds, in radii of the mark. Without any edge the walker would cut at their harmonic mean, 0.86."""
 
-_VOXELS_PER_RADIUS = 6.0
-_FINEST_MM = 0.7
+_VOXELS_PER_RADIUS = 8.0
+_FINEST_MM = 0.6
 _ENHANCED_HU = 60.0
 """A vessel lumen is at least this much brighter than the node beside it."""
 
@@ -114,46 +119,53 @@ def _level(hu: NDArray[np.float32], grid: Geometry, mark: Mark) -> NDArray[np.fl
     """Level function of the node, 0…1, whose surface is at 0.5."""
     z, y, x = np.indices(hu.shape)
     away_mm = np.linalg.norm(grid.index_to_mm(np.stack([x, y, z], axis=-1)) - mark.point_mm, axis=-1)
-    smooth, noise_hu = _denoised(hu, grid, away_mm < mark.radius_mm)
     core = away_mm < _CORE * mark.radius_mm
     if not core.any():  # the mark lies beyond the last slice's centre
         core = away_mm <= away_mm.min()
+    smooth, noise_hu = _denoised(hu, grid, core)
     node_hu = float(np.median(smooth[core]))
-    tissue = _tissue(smooth, node_hu, noise_hu)
+    tissue = _tissue(smooth, grid, node_hu, noise_hu)
     walkable = (tissue >= 0.5) | core
     shell = away_mm >= _SHELL * mark.radius_mm
     won = _walk(smooth, walkable, core, shell, max(_STEP_HU, noise_hu))
-    node = _without_tails(won >= 0.5, grid, core, _NECK * mark.radius_mm)
-    filled = _filled(node)
+    # Filled first: the rim around a fatty hilum or a necrotic centre is no tail.
+    solid = _filled(won >= 0.5)
+    node = _without_tails(solid, grid, core, _NECK * mark.radius_mm)
     # Towards fat the surface lies where the HU are halfway; towards other tissue, where the walker's odds are even.
     level = np.where(node, np.minimum(won, np.maximum(tissue, core)), np.where(walkable, np.minimum(won, 0.45), tissue))
-    return np.asarray(np.where(filled & ~node, 1.0, level), dtype=np.float32)
+    return np.asarray(np.where(node & solid & (won < 0.5), 1.0, level), dtype=np.float32)
 
 
-def _denoised(hu: NDArray[np.float32], grid: Geometry, within: Mask) -> tuple[NDArray[np.float32], float]:
-    """Smooth as much as the noise needs; give the result and the SD of the noise left, HU."""
+def _denoised(hu: NDArray[np.float32], grid: Geometry, core: Mask) -> tuple[NDArray[np.float32], float]:
+    """Smooth as much as the noise in the core needs; give the result and the SD of the noise left, HU."""
     from scipy import ndimage
 
-    sigma_mm = np.clip(_noise(hu, within) / _NOISE_PER_MM, 0.4, 1.5)
+    sigma_mm = np.clip(_noise(hu, core) / _NOISE_PER_MM, 0.4, 1.5)
     smooth = ndimage.gaussian_filter(hu, sigma_mm / grid.spacing_zyx, mode="nearest")
-    return np.asarray(smooth), _noise(smooth, within)
+    return np.asarray(smooth), _noise(smooth, core)
 
 
-def _noise(hu: NDArray[np.float32], within: Mask) -> float:
-    """Robust SD of what a Gaussian of two voxels takes away, HU."""
+def _noise(hu: NDArray[np.float32], core: Mask) -> float:
+    """Robust SD, in the core, of what a Gaussian of two voxels takes away, HU; clipped so that edges tell little."""
     from scipy import ndimage
 
-    rest = (hu - ndimage.gaussian_filter(hu, 2, mode="nearest"))[within]
-    return float(1.4826 * np.median(np.abs(rest - np.median(rest)))) if rest.size else 0.0
+    soft = np.clip(hu, -150, 250)
+    rest = (soft - ndimage.gaussian_filter(soft, 2, mode="nearest"))[core]
+    return float(1.4826 * np.median(np.abs(rest - np.median(rest))))
 
 
-def _tissue(hu: NDArray[np.float32], node_hu: float, noise_hu: float) -> NDArray[np.float32]:
-    """Membership 0…1 in tissue like the node: 0.5 halfway to fat, and 0.5 halfway to a lumen, bone or calcium."""
+def _tissue(hu: NDArray[np.float32], grid: Geometry, node_hu: float, noise_hu: float) -> NDArray[np.float32]:
+    """Membership 0…1 in tissue like the node: 0.5 halfway to fat or lung, and halfway to a lumen, bone or calcium."""
+    from scipy import ndimage
+
     node_hu = max(node_hu, _LEAST_NODE_HU)
-    above_fat = (hu - _FAT_HU) / (node_hu - _FAT_HU)
+    reach = 1 + 2 * np.ceil(_EDGE_MM / grid.spacing_zyx).astype(int)
+    darkest = ndimage.minimum_filter(hu, tuple(reach), mode="nearest")
+    outside = np.where(darkest < _LUNG_HU, darkest, _FAT_HU)
+    above_outside = (hu - outside) / (node_hu - outside)
     limit = node_hu + max(_ENHANCED_HU, 2.5 * noise_hu)
     below_lumen = 0.5 + (limit - hu) / _ENHANCED_HU
-    return np.asarray(np.clip(np.minimum(above_fat, below_lumen), 0, 1))
+    return np.asarray(np.clip(np.minimum(above_outside, below_lumen), 0, 1))
 
 
 def _walk(hu: NDArray[np.float32], walkable: Mask, core: Mask, shell: Mask, step_hu: float) -> NDArray[np.float64]:
