@@ -159,3 +159,16 @@ def test_a_text_that_dicom_cannot_hold_is_refused_by_name(field: str) -> None:
     for text in ("x" * 65, "a\\b"):
         with pytest.raises(CtlymphError, match=field.replace("_", " ")):
             CTHeader(**{field: text})
+
+
+def test_a_derived_header_cuts_what_its_source_says_beyond_dicoms_limits(oblique_volume: Volume) -> None:
+    volume = replace(oblique_volume, attributes={"SeriesDescription": "x" * 70, "StudyDescription": "a\\b"})
+    header = derived_header(volume, "Turned")
+    assert header.series_description == "x" * 64
+    assert header.study_description == "a/b"
+
+
+def test_a_case_too_long_for_a_patient_id_is_refused_and_leaves_nothing(tmp_path: Path, oblique_volume: Volume) -> None:
+    with pytest.raises(CtlymphError, match=r"64 characters and no backslash in patient id.*shorten or rename it"):
+        write_ct_series(replace(oblique_volume, case="x" * 65), tmp_path / "ct")
+    assert list(tmp_path.iterdir()) == []

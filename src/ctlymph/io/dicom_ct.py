@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ _TYPE_3 = {
     "derivation": "DerivationDescription",
     "comment": "ImageComments",
 }
+_LIMITS = {"study_id": 16, "accession_number": 16, "derivation": 1024, "comment": 10240}
 _UIDS = {"study_uid": "StudyInstanceUID", "frame_uid": "FrameOfReferenceUID", "series_uid": "SeriesInstanceUID"}
 
 
@@ -93,12 +94,11 @@ class CTHeader:
     seed: str = ""
 
     def __post_init__(self) -> None:
-        limits = {"study_id": 16, "accession_number": 16, "derivation": 1024, "comment": 10240}
         for field in fields(self):
             value = getattr(self, field.name)
             if not isinstance(value, str):
                 continue
-            limit = limits.get(field.name, 64)
+            limit = _LIMITS.get(field.name, 64)
             if len(value) > limit or "\\" in value:
                 raise CtlymphError(
                     f"DICOM allows {limit} characters and no backslash in {field.name.replace('_', ' ')},"
@@ -111,10 +111,11 @@ def derived_header(volume: Volume, derivation: str) -> CTHeader:
 
     A volume read from DICOM passes on its patient, its study and its frame of
     reference, as PS3.3 C.7.3 and C.7.4 want for derived images in the same
-    coordinates; only the series, and its images, get new UIDs.
+    coordinates; only the series, and its images, get new UIDs. Texts that
+    break DICOM's own limits are cut.
     """
     given = {
-        name: str(volume.attributes[keyword])
+        name: str(volume.attributes[keyword]).replace("\\", "/")[: _LIMITS.get(name, 64)]
         for name, keyword in (_TYPE_2 | _TYPE_3 | _UIDS).items()
         if volume.attributes.get(keyword) and name not in ("series_uid", "derivation")
     }
@@ -150,7 +151,9 @@ def write_ct_series(
             not set, holds files of another origin, or cannot be written.
     """
     axial = volume.reorient("LPS")
-    slice_ = _new_slice(axial, header or derived_header(volume, "Written by ctlymph"), implicit_vr)
+    header = header or derived_header(volume, "Written by ctlymph")
+    header = replace(header, patient_id=header.patient_id or volume.case)
+    slice_ = _new_slice(axial.geometry, header, implicit_vr)
     former = _former_series(folder) if overwrite else set()
     digits = len(str(len(axial.hu)))
     with (
@@ -180,7 +183,7 @@ def _former_series(folder: Path) -> set[str]:
     return names
 
 
-def _new_slice(axial: Volume, header: CTHeader, implicit_vr: bool) -> Dataset:
+def _new_slice(geometry: Geometry, header: CTHeader, implicit_vr: bool) -> Dataset:
     """Fill in what all slices share."""
     from pydicom import Dataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -199,7 +202,6 @@ def _new_slice(axial: Volume, header: CTHeader, implicit_vr: bool) -> Dataset:
             setattr(slice_, keyword, getattr(header, name))
     for name, keyword in _UIDS.items():
         setattr(slice_, keyword, getattr(header, name) or _new_uid(header.seed, keyword))
-    slice_.PatientID = header.patient_id or axial.case
     slice_.SeriesNumber = header.series_number
     # Not known, and so empty, which type 2 elements may be.
     for keyword in ("PositionReferenceIndicator", "KVP", "AcquisitionNumber"):
@@ -207,7 +209,7 @@ def _new_slice(axial: Volume, header: CTHeader, implicit_vr: bool) -> Dataset:
     if not header.body_part:  # it might be one of a pair
         slice_.Laterality = None
     _set_pixel_description(slice_)
-    _set_plane(slice_, axial.geometry)
+    _set_plane(slice_, geometry)
     slice_.ensure_file_meta()
     slice_.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit_vr else ExplicitVRLittleEndian
     return slice_
