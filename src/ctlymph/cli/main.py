@@ -11,6 +11,7 @@ from ctlymph.cli.console import RESEARCH_USE
 from ctlymph.cli.convert import convert
 from ctlymph.cli.detect import detect
 from ctlymph.cli.measure import measure
+from ctlymph.cli.phantom import phantom
 from ctlymph.errors import CtlymphError
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command()(detect)
 app.command()(measure)
 app.command()(convert)
+app.command()(phantom)
 
 
 def main() -> None:

@@ -378,8 +378,9 @@ def _write_nifti(array: NDArray[Any], geometry: Geometry, path: Path, suffix: st
     if suffix != ".nii.gz":
         nib.save(image, path)
         return
+    # No time of writing, so that the same voxels give the same bytes.
     # 12 times as fast as the gzip module for a mask of 660 slices, and no larger.
-    with igzip.open(path, "wb", compresslevel=1) as file:
+    with igzip.IGzipFile(path, "wb", compresslevel=1, mtime=0) as file:
         image.to_stream(file)
 
 

@@ -1,0 +1,272 @@
+"""Airways, heart, great vessels, oesophagus, and the lungs that hug them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.phantom.parts import Build, Kind, Part, Row
+from ctlymph.phantom.shapes import Common, Grown, HalfSpace, Sampled, Solid, Tubes, Union, Without, joined
+from ctlymph.phantom.trunk import Trunk
+
+_TRACHEA = [(0, -20, 470, 9), (-2, -21, 410, 9), (-5, -17, 375, 9), (-3, -12, 348, 9.5)]
+_BRONCHI: dict[str, list[Row]] = {
+    "right main bronchus": [
+        (-3, -12, 347, 8),
+        (-19, -5, 332, 7),
+        (-33, 1, 318, 6),
+        (-40, 6, 296, 5),
+        (-50, 14, 272, 3.5),
+    ],
+    "right upper lobe bronchus": [(-19, -5, 332, 5.5), (-38, -3, 336, 5), (-58, -4, 345, 3.5)],
+    "middle lobe bronchus": [(-37, 3, 306, 4), (-52, -14, 294, 3.2), (-66, -30, 284, 2.4)],
+    "left main bronchus": [
+        (-3, -12, 347, 7.5),
+        (20, -3, 330, 6.5),
+        (42, 5, 317, 6),
+        (49, 13, 298, 4.8),
+        (60, 22, 272, 3.4),
+    ],
+    "left upper lobe bronchus": [(41, 4, 318, 5), (56, -8, 324, 4), (68, -18, 338, 3)],
+}
+_ARTERIES: dict[str, list[Row]] = {
+    "ascending aorta": [(2, -44, 296, 15), (-10, -49, 315, 15.5), (-15, -47, 335, 15), (-10, -44, 354, 14.5)],
+    "aortic arch": [
+        (-10, -44, 354, 14.5),
+        (6, -36, 366, 13.5),
+        (21, -18, 369, 12.8),
+        (27, 0, 361, 12.8),
+        (26, 10, 346, 12.5),
+    ],
+    "descending aorta": [
+        (26, 10, 346, 12.5),
+        (25, 11, 320, 12.3),
+        (22, 7, 285, 12),
+        (18, 0, 250, 12),
+        (12, -10, 215, 11.5),
+        (8, -20, 185, 11),
+    ],
+    "abdominal aorta": [(8, -20, 185, 11), (7, -29, 150, 10.5), (8, -36, 110, 9.8), (8, -40, 60, 9), (6, -39, 20, 8.5)],
+    "right common iliac artery": [(6, -39, 20, 6.5), (-14, -37, -8, 5.6), (-36, -28, -60, 5.2)],
+    "left common iliac artery": [(6, -39, 20, 6.5), (22, -37, -8, 5.6), (40, -28, -60, 5.2)],
+    "brachiocephalic artery": [
+        (-2, -40, 362, 7),
+        (-11, -33, 382, 6.5),
+        (-20, -25, 400, 6),
+        (-32, -18, 414, 5),
+        (-58, -14, 418, 4.5),
+    ],
+    "right carotid artery": [(-21, -24, 401, 4), (-23, -24, 430, 3.8), (-25, -22, 470, 3.6)],
+    "left carotid artery": [(10, -32, 367, 5), (15, -24, 390, 4.2), (21, -23, 425, 3.8), (25, -22, 470, 3.6)],
+    "left subclavian artery": [(22, -12, 370, 5.5), (27, -4, 392, 5), (38, -6, 410, 4.8), (58, -14, 418, 4.5)],
+}
+_LUNG_ARTERIES: dict[str, list[Row]] = {
+    "pulmonary trunk": [(22, -62, 292, 14), (21, -54, 312, 14), (20, -40, 327, 13.5)],
+    "left pulmonary artery": [
+        (20, -40, 327, 12.5),
+        (33, -20, 337, 11),
+        (47, 0, 333, 10),
+        (55, 12, 316, 8),
+        (62, 20, 296, 5.5),
+    ],
+    "right pulmonary artery": [
+        (18, -36, 325, 11),
+        (-4, -24, 324, 10),
+        (-26, -19, 320, 9.5),
+        (-46, -10, 312, 8.5),
+        (-56, 0, 294, 5.5),
+    ],
+}
+_VEINS: dict[str, list[Row]] = {
+    "superior vena cava": [(-33, -34, 378, 8), (-36, -31, 350, 8.8), (-35, -32, 322, 9.2), (-33, -36, 300, 10)],
+    "left brachiocephalic vein": [
+        (55, -30, 412, 5.5),
+        (38, -38, 402, 6),
+        (12, -55, 388, 6.2),
+        (-16, -50, 380, 6.5),
+        (-32, -36, 374, 7),
+    ],
+    "right brachiocephalic vein": [(-55, -30, 412, 5.5), (-36, -36, 396, 6.5), (-33, -35, 376, 7.5)],
+    "left jugular vein": [(40, -36, 405, 6), (38, -22, 432, 6), (38, -20, 470, 5.5)],
+    "right jugular vein": [(-40, -36, 405, 6), (-38, -22, 432, 6.5), (-38, -20, 470, 6)],
+    "inferior vena cava": [
+        (-20, -33, 2, 8.5),
+        (-25, -36, 50, 9.5),
+        (-26, -37, 105, 10.5),
+        (-29, -38, 160, 10.5),
+        (-28, -37, 205, 11),
+        (-27, -36, 240, 11),
+        (-30, -40, 262, 11),
+    ],
+    "right common iliac vein": [(-20, -33, 2, 6.5), (-30, -27, -25, 6.3), (-42, -18, -60, 6)],
+    "left common iliac vein": [(-20, -33, 2, 6.5), (6, -27, -18, 6.3), (32, -18, -60, 6)],
+}
+_LUNG_VEINS: dict[str, list[Row]] = {
+    "right superior pulmonary vein": [(-20, -22, 302, 6.5), (-46, -22, 308, 5.5), (-64, -26, 322, 3.5)],
+    "right inferior pulmonary vein": [(-22, -8, 288, 6.5), (-46, 4, 282, 5.5), (-64, 22, 268, 3.5)],
+    "left superior pulmonary vein": [(28, -20, 304, 6.5), (50, -24, 312, 5), (66, -30, 326, 3.5)],
+    "left inferior pulmonary vein": [(26, -6, 288, 6.5), (48, 8, 280, 5.5), (66, 26, 266, 3.5)],
+}
+_OESOPHAGUS = [
+    (6, -7, 470, 7),
+    (6, -5, 400, 7),
+    (6, 4, 360, 7),
+    (5, 9, 330, 7),
+    (6, 8, 300, 7.5),
+    (7, -4, 262, 8),
+    (12, -20, 235, 8),
+    (26, -22, 218, 9),
+]
+_HILA = {-1: (-48, -4, 312), 1: (52, 2, 314)}
+
+
+def mediastinal_parts(trunk: Trunk) -> list[Part]:
+    """Give heart, great vessels, airways and oesophagus, in painting order."""
+    build, t = trunk.build, trunk.build.tissues
+    parts = _heart(build)
+    parts += _tubes(build, _LUNG_VEINS, "vessel", t.heart_blood)
+    parts += _tubes(build, _LUNG_ARTERIES, "vessel", t.heart_blood)
+    parts += _tubes(build, _VEINS, "vessel", t.vein)
+    parts += _tubes(build, _ARTERIES, "vessel", t.artery)
+    parts += _azygos(trunk)
+    parts.append(Part("oesophagus", "bowel", build.tube(_OESOPHAGUS, (1.15, 0.85, 1)), t.bowel_wall - 5))
+    parts.append(
+        Part("air in the oesophagus", "bowel", build.tube([(6, 3, 364, 1.5), (5, 8, 334, 2.2), (6, 7, 312, 1.2)]), -600)
+    )
+    thyroid = [build.ellipsoid((side * 17, -24, 452), (8, 9, 22)) for side in (-1, 1)]
+    parts.append(Part("thyroid", "organ", Union(tuple(thyroid)), t.muscle + (90 if t.artery > 100 else 45)))
+    airways = [build.tube(_TRACHEA)] + [build.tube(rows, bend_mm=6) for rows in _BRONCHI.values()]
+    lumen = joined(airways)
+    # Walls first, so that no wall crosses a lumen where two airways meet.
+    return [
+        *parts,
+        Part("airway wall", "airway", Grown(lumen, 1.3), t.muscle - 15),
+        Part("airway", "airway", lumen, t.air),
+    ]
+
+
+def _tubes(build: Build, table: Mapping[str, Sequence[Row]], kind: Kind, hu: float) -> list[Part]:
+    return [Part(name, kind, build.tube(rows), hu) for name, rows in table.items()]
+
+
+def _heart(build: Build) -> list[Part]:
+    t = build.tissues
+    left = build.ellipsoid((36, -46, 266), (47, 32, 32), (0, 22, -30))
+    right = build.ellipsoid((8, -62, 264), (42, 24, 30), (0, 20, -14))
+    atria = build.ellipsoid((-30, -44, 276), (23, 24, 34)), build.ellipsoid((4, -17, 294), (31, 17, 20), (0, 0, 8))
+    outflow = build.tube([(10, -66, 268, 17), (20, -64, 294, 14)])
+    cavities = (
+        Grown(left, -11.0),
+        Without(Grown(right, -3.5), (Grown(left, 3.0),)),
+        *(Grown(atrium, -2.0) for atrium in atria),
+        build.tube([(22, -46, 274, 12), (2, -44, 298, 13.5)]),
+        Grown(outflow, -2.5),
+    )
+    muscle = Union((left, right, *atria, outflow), 6.0)
+    return [
+        Part("heart", "organ", Sampled(build.uneven(muscle, 1.5, 35), 2.5), t.heart_muscle),
+        Part("heart chambers", "organ", Sampled(build.uneven(Union(cavities), 2.0, 22), 2.0), t.heart_blood),
+    ]
+
+
+def _azygos(trunk: Trunk) -> list[Part]:
+    t = trunk.build.tissues
+    up = trunk.along_spine([(165, -6, -19.5, 2.8), (240, -8, -19, 3.6), (300, -8, -18.5, 4), (340, -11, -17, 4.2)])
+    arch = trunk.build.tube([(-11, 12, 341, 4.2), (-19, 4, 352, 4.4), (-30, -12, 355, 4.6), (-36, -26, 351, 5)])
+    hemi = trunk.along_spine([(165, 12, -16, 2.2), (250, 7, -19.5, 2.8)])
+    return [
+        Part(name, "vessel", one, t.vein) for name, one in (("azygos", up), ("azygos arch", arch), ("hemiazygos", hemi))
+    ]
+
+
+def diaphragm(build: Build) -> Solid:
+    """Give everything below the diaphragm: under its domes, and below z = 150."""
+    domes = (
+        build.ellipsoid((-68, -24, 152), (75, 82, 104)),
+        build.ellipsoid((66, -22, 148), (77, 80, 96)),
+        build.ellipsoid((0, -48, 150), (80, 60, 84)),
+    )
+    return Union((Union(domes, 14.0), HalfSpace((0, 0, 150.0 * build.scale[2]), (0, 0, 1))))
+
+
+def lung_parts(trunk: Trunk, mediastinum: list[Part], nodes: Sequence[Solid], below: Solid) -> list[Part]:
+    """Give both lungs with their vessels: the chest less all that lies in the mediastinum, spine and abdomen.
+
+    The pleura keeps 2–4 mm of fat from what it covers and bridges hollows
+    between them, as it does in life.
+    """
+    build, t = trunk.build, trunk.build.tissues
+    core = [part.solid for part in mediastinum if "carotid" not in part.name and "chambers" not in part.name]
+    envelope = Union((*(_within(solid) for solid in core), _septum(trunk), *nodes), 16.0)
+    spine = Union(
+        (
+            trunk.along_spine([(z, 0, 1, 17.5) for z in range(120, 440, 20)]),
+            trunk.along_spine([(z, 0, 46, 24) for z in range(120, 440, 20)]),
+            trunk.along_spine([(z, 0, 24, 20) for z in range(120, 440, 20)]),
+        ),
+        8.0,
+    )
+    top = HalfSpace((0, 0, 427.0 * build.scale[2]), (0, 0, 1))
+    cut = (Grown(_limited(envelope, build), 2.5), Grown(_limited(spine, build), 2.0), Grown(below, 0.5))
+    chest = Common((Grown(trunk.cavity, -2.0), top, HalfSpace((0, 0, 130.0 * build.scale[2]), (0, 0, -1))))
+    both = Sampled(Without(chest, cut), 2.5, margin_mm=2.0)
+    parts = [Part("lungs", "lung", both, t.lung)]
+    for side, hilum in _HILA.items():
+        tree = _lung_tree(build, both, build.place(hilum), side)
+        parts.append(Part("lung vessels", "twigs", tree, t.heart_blood - 15))
+    return parts
+
+
+def _limited(solid: Solid, build: Build) -> Solid:
+    return Common((solid, HalfSpace((0, 0, 460.0 * build.scale[2]), (0, 0, 1))))
+
+
+def _within(solid: Solid) -> Solid:
+    """Keep of a vessel or airway what the mediastinal pleura wraps: its branches in the lung are bare."""
+    return (
+        Without(solid, (HalfSpace((-52.0, 0, 0), (1, 0, 0)), HalfSpace((56.0, 0, 0), (-1, 0, 0))))
+        if isinstance(solid, Tubes | Grown)
+        else solid
+    )
+
+
+def _septum(trunk: Trunk) -> Solid:
+    """Give the sheet of fat between the lungs, from sternum to spine."""
+    build = trunk.build
+    z = np.array([225, 250, 290, 330, 360, 385, 410, 440], dtype=float)
+    front = trunk.cavity.section(z * build.scale[2])[2] / build.scale[1]
+    wide = np.array([40, 18, 5, 5, 14, 24, 24, 22], dtype=float)
+    sheet = [
+        build.tube(np.stack([np.full_like(z, x), front * (1 - s) - 6 * s, z, wide * w], axis=1))
+        for x, s, w in ((6, 0.05, 1.0), (4, 0.35, 0.9), (2, 0.7, 0.8), (0, 1.0, 0.8))
+    ]
+    return joined(sheet)
+
+
+def _lung_tree(build: Build, lungs: Solid, hilum: NDArray[np.float64], side: int) -> Tubes:
+    """Grow a tree from the hilum: each twig splits in two, thinner and shorter, until it leaves the lung."""
+    rng = build.rng
+    starts = [(hilum, _outward(rng, side), 4.6, 24.0) for _ in range(15)]
+    pieces: list[tuple[NDArray[np.float64], NDArray[np.float64], float, float]] = []
+    while starts:
+        point, heading, radius, length = starts.pop()
+        end = point + heading * length * rng.uniform(0.75, 1.25)
+        beyond = end + heading * 4
+        if pieces and float(lungs.at(beyond[None])[0]) > -1 and radius < 4:
+            continue
+        thin = radius * rng.uniform(0.68, 0.8)
+        pieces.append((point, end, radius * 0.9, thin))
+        if thin < 0.5:
+            continue
+        for _ in range(2):
+            turn = heading + rng.normal(0, 0.42, 3)
+            starts.append((end, turn / np.linalg.norm(turn), thin, length * 0.86))
+    return Tubes(np.array([p[0] for p in pieces]), np.array([p[1] for p in pieces]), np.array([p[2:] for p in pieces]))
+
+
+def _outward(rng: np.random.Generator, side: int) -> NDArray[np.float64]:
+    heading = rng.normal(0, 1, 3) * (0.6, 1.0, 1.1)
+    heading[0] = side * (abs(heading[0]) + 0.55)
+    return np.asarray(heading / np.linalg.norm(heading))

@@ -1,0 +1,77 @@
+"""One synthetic patient, from a seed to a CT with its truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctlymph.phantom.anatomy import Anatomy, torso
+from ctlymph.phantom.nodes import TrueNode
+from ctlymph.phantom.scanner import Scanner, label, scan
+from ctlymph.progress import SILENT, Progress
+from ctlymph.volume import Geometry, Masks, Volume
+
+
+@dataclass(frozen=True)
+class PhantomSpec:
+    """What to make.
+
+    Attributes:
+        seed: The patient and the noise; the same seed gives the same bytes.
+        spacing_mm: Distance of voxels along x, y, z.
+        thickness_mm: Width of the slice profile; None for the slices' distance.
+        fov_mm: Side of the square field of view; None for the smallest that shows the body.
+        z_range_mm: Lowest and highest slice on the standard patient: 0 is the iliac crest, 347 the carina.
+        contrast: With intravenous and oral contrast.
+        noise_hu: Standard deviation of the noise in the middle of the body.
+    """
+
+    seed: int
+    spacing_mm: tuple[float, float, float] = (0.8, 0.8, 1.25)
+    thickness_mm: float | None = None
+    fov_mm: float | None = None
+    z_range_mm: tuple[float, float] = (-30.0, 435.0)
+    contrast: bool = True
+    noise_hu: float = 18.0
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A synthetic CT and its truth: label n of the masks is node n."""
+
+    volume: Volume
+    masks: Masks
+    nodes: tuple[TrueNode, ...]
+
+
+def make_patient(spec: PhantomSpec, progress: Progress = SILENT) -> Phantom:
+    """Make a torso with contrast-enhanced or plain vessels and 8–14 known lymph nodes, and scan it."""
+    return scan_patient(torso(spec.seed, contrast=spec.contrast), spec, progress)
+
+
+def scan_patient(anatomy: Anatomy, spec: PhantomSpec, progress: Progress = SILENT) -> Phantom:
+    """Scan a patient; nodes out of sight are left out.
+
+    ``spec.seed`` is here that of the noise, and ``spec.contrast`` is not used.
+    """
+    geometry = scan_grid(spec, anatomy)
+    scanner = Scanner(thickness_mm=spec.thickness_mm, noise_hu=spec.noise_hu, seed=spec.seed)
+    hu = scan(anatomy.parts, geometry, scanner, progress)
+    masks = label([node.solid for node in anatomy.nodes], geometry)
+    shown = tuple(node for node in anatomy.nodes if (masks == node.node).any())
+    volume = Volume(hu, geometry, case=f"PHANTOM_{spec.seed:04d}", notes=("This CT is synthetic.",))
+    return Phantom(volume, Masks(masks, geometry), shown)
+
+
+def scan_grid(spec: PhantomSpec, anatomy: Anatomy) -> Geometry:
+    """Lay the axial grid over the body; its pixels are those of ``spec``, the table shows below."""
+    low, high = anatomy.bounds
+    z = np.array(spec.z_range_mm) * anatomy.scale[2]
+    side = spec.fov_mm or float(max(high[0] - low[0] + 16, high[1] - low[1] + 60))
+    spacing = np.array(spec.spacing_mm)
+    columns, rows = (int(np.ceil(side / s)) for s in spacing[:2])
+    slices = max(1, round(float(z[1] - z[0]) / spacing[2]) + 1)
+    middle = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2 + 10])
+    corner = middle - spacing[:2] * (np.array([columns, rows]) - 1) / 2
+    return Geometry((slices, rows, columns), np.array([*corner, z[0]]), spacing)

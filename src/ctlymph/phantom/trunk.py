@@ -1,0 +1,344 @@
+"""The patient's frame: skin, fat, muscle wall, body cavity, spine curve and table.
+
+Standard coordinates, mm: x to the left, y to the back, z to the head; z = 0 at
+the iliac crest, 347 at the carina, 430 at the lung apices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ctlymph.phantom.parts import Build, Part
+from ctlymph.phantom.shapes import (
+    Array,
+    Bounds,
+    Column,
+    Common,
+    Grown,
+    HalfSpace,
+    Sampled,
+    Sheets,
+    Shells,
+    Solid,
+    Union,
+    Without,
+    tube,
+)
+
+LOWEST_MM, HIGHEST_MM = -60.0, 470.0
+
+# z, half width, front y, back y of the inside of ribs and abdominal wall.
+_CAVITY = np.array(
+    [
+        (-60, 124, -102, 26),
+        (0, 132, -106, 30),
+        (60, 135, -105, 40),
+        (120, 138, -102, 50),
+        (180, 141, -100, 64),
+        (240, 141, -98, 75),
+        (300, 134, -88, 80),
+        (340, 124, -76, 79),
+        (370, 108, -62, 71),
+        (395, 86, -46, 58),
+        (415, 62, -28, 44),
+        (430, 40, -14, 32),
+        (470, 24, -8, 20),
+    ],
+    dtype=float,
+)
+# z, thickness of the muscle wall outside the cavity at the side, in front, at the back.
+_WALL = np.array(
+    [
+        (-60, 24, 11, 52),
+        (0, 19, 11, 46),
+        (60, 17, 11, 38),
+        (120, 16, 11, 30),
+        (180, 17, 11, 25),
+        (240, 20, 12, 23),
+        (300, 28, 17, 24),
+        (340, 40, 20, 25),
+        (370, 58, 21, 28),
+        (395, 88, 24, 36),
+        (415, 102, 30, 40),
+        (435, 96, 36, 42),
+        (452, 60, 40, 46),
+        (470, 38, 42, 48),
+    ],
+    dtype=float,
+)
+# z, thickness of subcutaneous fat at the side, in front, at the back.
+_FAT = np.array(
+    [
+        (-60, 24, 22, 22),
+        (0, 20, 22, 20),
+        (60, 14, 20, 15),
+        (120, 10, 15, 11),
+        (180, 8, 11, 9),
+        (240, 8, 10, 8),
+        (300, 9, 11, 8),
+        (340, 10, 12, 8),
+        (380, 10, 9, 9),
+        (430, 8, 6, 8),
+        (470, 6, 5, 7),
+    ],
+    dtype=float,
+)
+# z and y of the middle of the vertebral bodies.
+_SPINE = np.array(
+    [
+        (-60, 6),
+        (-35, -2),
+        (0, -8),
+        (55, -10),
+        (126, 0),
+        (190, 14),
+        (268, 27),
+        (330, 30),
+        (378, 21),
+        (416, 6),
+        (470, -6),
+    ],
+    dtype=float,
+)
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """The frame that everything else is fitted into.
+
+    Attributes:
+        skin: The whole body.
+        wall: The body inside subcutaneous fat.
+        cavity: The inside of ribs and abdominal wall, neck base to pelvis.
+        back: Muscles beside and behind the spine.
+    """
+
+    build: Build
+    skin: Column
+    wall: Column
+    cavity: Column
+
+    @classmethod
+    def of(cls, build: Build) -> Trunk:
+        """Fit the frame to the patient's build."""
+        z = np.linspace(LOWEST_MM, HIGHEST_MM, 40)
+        inner = _at(_CAVITY, z)
+        wall = _at(_WALL, z)
+        fat = _at(_FAT, z) * build.fat + 2.0
+        return cls(
+            build,
+            skin=_column(build, z, inner + (wall + fat) * (1, -1, 1), 2.35),
+            wall=_column(build, z, inner + wall * (1, -1, 1), 2.3),
+            cavity=_column(build, z, inner, 2.3),
+        )
+
+    def spine(self, z: ArrayLike) -> NDArray[np.float64]:
+        """Give points x, y, z in the middle of the vertebral bodies, at heights ``z``; all in standard coordinates."""
+        from scipy.interpolate import PchipInterpolator
+
+        heights = np.asarray(z, dtype=float)
+        return np.stack(
+            [np.zeros_like(heights), PchipInterpolator(_SPINE[:, 0], _SPINE[:, 1])(heights), heights], axis=-1
+        )
+
+    def along_spine(self, rows: ArrayLike, stretch: tuple[float, float, float] = (1, 1, 1)) -> Solid:
+        """Lay a tube beside the spine through rows of z, x and y from the vertebral bodies' middle, and radius."""
+        z, x, y, radius = np.asarray(rows, dtype=float).T
+        points = self.spine(z) + np.stack([x, y, np.zeros_like(z)], axis=-1)
+        return self.build.tube(np.concatenate([points, radius[:, None]], axis=1), stretch)
+
+
+@dataclass(frozen=True)
+class Table(Solid):
+    """The scanner's table: a curved shell under the body, the same along z."""
+
+    top_mm: float
+    """y of its lowest, middle line."""
+    thickness_mm: float
+    radius_mm: float = 420.0
+    half_width_mm: float = 215.0
+
+    @property
+    def bounds(self) -> Bounds:
+        """A box, LPS mm, that holds the solid."""
+        rise = self.half_width_mm**2 / (2 * self.radius_mm) * 1.2
+        return (
+            np.array([-self.half_width_mm, self.top_mm - rise, -1e4]),
+            np.array([self.half_width_mm, self.top_mm + self.thickness_mm, 1e4]),
+        )
+
+    def distance(self, x: Array, y: Array, z: Array) -> Array:
+        """Signed distance, mm."""
+        ring = np.hypot(x, y - np.float32(self.top_mm - self.radius_mm)) - np.float32(self.radius_mm)
+        shell = np.abs(ring - np.float32(self.thickness_mm / 2)) - np.float32(self.thickness_mm / 2)
+        upper = np.float32(self.top_mm - self.radius_mm) - y
+        return np.asarray(np.maximum(np.maximum(shell, np.abs(x) - np.float32(self.half_width_mm)), upper) + 0 * z)
+
+    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+        """Signed distance on a grid."""
+        flat = self.distance(x[None, None, :], y[None, :, None], z[:1, None, None])
+        return np.repeat(flat, len(z), axis=0)
+
+
+def trunk_parts(trunk: Trunk) -> list[Part]:
+    """Give table, skin, fat, and the muscles of wall and back, with fat planes between them."""
+    t = trunk.build.tissues
+    build = trunk.build
+    back_y = float(trunk.skin.rows[:, 4].max())
+    skin = Sampled(trunk.skin, 4.0)
+    wall = Sampled(Without(build.uneven(trunk.wall, 1.5, 70), (_furrow(trunk),)), 3.0)
+    cavity = Sampled(trunk.cavity, 3.0)
+    # Ribs and intercostal muscles end 10 mm outside the pleura; a plane of fat parts them from the outer muscles.
+    cage_z = float(build.scale[2] * 150)
+    planes = Common((Grown(cavity, 12.0), HalfSpace((0, 0, cage_z), (0, 0, -1)), Grown(wall, -4.0)))
+    cage = Common((Grown(cavity, 10.0), HalfSpace((0, 0, cage_z), (0, 0, -1)), Grown(wall, -4.0)))
+    return [
+        Part("table", "surroundings", Table(back_y + 6, 22.0), 60.0),
+        Part("table core", "surroundings", Table(back_y + 8, 18.0), -930.0),
+        Part("skin", "surroundings", skin, t.skin),
+        Part("subcutaneous fat", "fat", Grown(skin, -2.0), t.fat),
+        Part("muscle wall", "surroundings", wall, t.muscle),
+        *_abdominal_fat_planes(trunk, cavity, wall),
+        *_fat_between_muscles(trunk, wall, cavity),
+        Part("fat outside the ribs", "fat", Sampled(planes, 3.0), t.fat),
+        Part("rib cage", "surroundings", Sampled(cage, 3.0), t.muscle - 8),
+        *_shoulder_parts(trunk, wall),
+        Part(
+            "cavity", "fat", Sampled(Common((cavity, HalfSpace((0, 0, 436.0 * build.scale[2]), (0, 0, 1)))), 3.0), t.fat
+        ),
+    ]
+
+
+def _abdominal_fat_planes(trunk: Trunk, cavity: Solid, wall: Solid) -> list[Part]:
+    """Give the thin fat between the three layers of the lateral abdominal wall, and the linea alba's neighbours."""
+    t, scale = trunk.build.tissues, trunk.build.scale
+    low = HalfSpace((0, 0, 165 * scale[2]), (0, 0, 1))
+    front = HalfSpace((0, 25 * scale[1], 0), (0, 1, 0))
+    layers = Common((Shells(cavity, (5.0, 10.5), 1.3), low, front, Grown(wall, -2.0)))
+    edges = [
+        trunk.build.tube([(x, -108 - 5, z, 2.2) for z in (-60, 40, 140)], stretch=(1.0, 3.0, 1.0)) for x in (-64, 64)
+    ]
+    return [
+        Part("fat between abdominal muscles", "fat", layers, t.fat + 30),
+        *(Part("fat beside the rectus", "fat", edge, t.fat) for edge in edges),
+    ]
+
+
+def _fat_between_muscles(trunk: Trunk, wall: Solid, cavity: Solid) -> list[Part]:
+    """Give the sheets of fat between the many muscles of shoulder girdle and buttocks."""
+    build, t = trunk.build, trunk.build.tissues
+    rooms = (
+        (HalfSpace((0, 0, 300 * build.scale[2]), (0, 0, -1)), build.waves(75, upright=2.0)),
+        (HalfSpace((0, 0, 20 * build.scale[2]), (0, 0, 1)), build.waves(75, upright=2.0)),
+    )
+    outer = Without(Grown(wall, -1.5), (Grown(cavity, 14.0),))
+    return [
+        Part(
+            "fat between muscles",
+            "fat",
+            Common((outer, room, Sheets(waves, 1.6))),
+            t.fat + 15,
+        )
+        for room, waves in rooms
+    ]
+
+
+def _furrow(trunk: Trunk) -> Solid:
+    """Give the groove over the spinous processes, cut out of the muscles."""
+    z = np.linspace(LOWEST_MM, 330, 12)
+    points = trunk.build.place(trunk.spine(z))
+    y = trunk.wall.section(points[:, 2])[3] + 4
+    return tube(np.stack([points[:, 0], y, points[:, 2], np.full_like(y, 9.0)], axis=1))
+
+
+def back_parts(trunk: Trunk) -> list[Part]:
+    """Give erector spinae, quadratus lumborum and psoas, each in its sheath of fat."""
+    t = trunk.build.tissues
+    parts = []
+    block = trunk.along_spine([(z, 0, 44 if z > 140 else 40, 27 if z > 140 else 24) for z in range(-60, 471, 40)])
+    parts.append(Part("muscles around the spine", "muscle", Sampled(block, 3.0), t.muscle))
+    for side in (-1, 1):
+        erector = trunk.along_spine(
+            [
+                (z, side * (33 if z < 120 else 29), 53 - 4 * (z < 120) + 4 * (z > 250), 21 if z < 120 else 15)
+                for z in range(-60, 430, 35)
+            ],
+            stretch=(1.3, 1.0, 1.0),
+        )
+        quadratus = trunk.along_spine(
+            [(-40, side * 72, 48, 8), (40, side * 62, 43, 9), (140, side * 46, 36, 6)], (2.2, 1.0, 1.0)
+        )
+        psoas = trunk.along_spine(
+            [
+                (150, side * 24, 6, 6),
+                (110, side * 30, 7, 12),
+                (60, side * 39, 7, 18),
+                (10, side * 47, 4, 21),
+                (-60, side * 54, -10, 22),
+            ],
+            (1.0, 1.1, 1.0),
+        )
+        for name, muscle in (("erector spinae", erector), ("quadratus lumborum", quadratus), ("psoas", psoas)):
+            sheathed = Sampled(trunk.build.uneven(muscle, 1.5, 40), 2.5)
+            parts.append(Part(f"fat around {name}", "fat", Grown(sheathed, 1.2), t.fat + 15))
+            parts.append(Part(name, "muscle", sheathed, t.muscle))
+    return parts
+
+
+def _shoulder_parts(trunk: Trunk, wall: Solid) -> list[Part]:
+    """Give the fat of the axillae and above the clavicles, with the muscles and vessels that cross it."""
+    build, t = trunk.build, trunk.build.tissues
+    parts = []
+    for side in (-1, 1):
+        hollow = Union(
+            (
+                build.ellipsoid((side * 140, -12, 350), (17, 30, 42), (0, side * 8, 0)),
+                build.ellipsoid((side * 62, -18, 425), (30, 26, 16)),
+                build.ellipsoid((side * 118, -30, 388), (26, 18, 24)),
+            ),
+            12.0,
+        )
+        parts.append(Part("axillary fat", "fat", Sampled(build.uneven(hollow, 5.0, 25), 3.0), t.fat))
+        vessels = [
+            (
+                (side * 58, -14, 418, 4.5),
+                (side * 95, -24, 398, 4.5),
+                (side * 132, -20, 375, 4),
+                (side * 150, 0, 350, 3.5),
+            ),
+            (
+                (side * 55, -30, 412, 5.5),
+                (side * 95, -38, 392, 5.5),
+                (side * 136, -30, 368, 5),
+                (side * 146, -12, 330, 3),
+            ),
+        ]
+        parts += [
+            Part(name, "vessel", build.tube(points), hu)
+            for name, points, hu in zip(
+                ("subclavian artery", "subclavian vein"), vessels, (t.artery, t.vein), strict=True
+            )
+        ]
+        pectoral = build.tube(
+            [(side * 60, -97, 320, 5), (side * 95, -86, 345, 8), (side * 138, -62, 378, 8)], (1.0, 1.0, 3.0)
+        )
+        parts.append(
+            Part("fat about the pectoral muscle", "fat", Common((Grown(pectoral, 1.5), Grown(wall, -1.0))), t.fat)
+        )
+        parts.append(Part("pectoral muscle", "muscle", Common((pectoral, Grown(wall, -2.0))), t.muscle))
+    return parts
+
+
+def _at(rows: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.interpolate import PchipInterpolator
+
+    inside = np.clip(z, rows[0, 0], rows[-1, 0])
+    return np.asarray(PchipInterpolator(rows[:, 0], rows[:, 1:])(inside))
+
+
+def _column(build: Build, z: NDArray[np.float64], sides: NDArray[np.float64], exponent: float) -> Column:
+    width, front, back = (sides * build.scale[[0, 1, 1]]).T
+    return Column(np.stack([z * build.scale[2], 0 * z, width, front, back, np.full_like(z, exponent)], axis=1))

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ctlymph.phantom.anatomy import Anatomy, torso
+from ctlymph.phantom.elsewhere import make_head, make_legs
+from ctlymph.phantom.parts import Part, Tissues
+from ctlymph.phantom.patient import Phantom, PhantomSpec, make_patient, scan_patient
+from ctlymph.phantom.scanner import Scanner, label, scan
+from ctlymph.phantom.shapes import Grown, HalfSpace
+from ctlymph.volume import Geometry
+
+SEED = 5  # of the fixtures
+CHEST = PhantomSpec(SEED, (4, 4, 4), z_range_mm=(300, 340))
+
+
+@pytest.mark.parametrize(
+    ("name", "tissue"),
+    [
+        ("subcutaneous fat", "fat"),
+        ("abdominal fat", "fat"),
+        ("muscle wall", "muscle"),
+        ("erector spinae", "muscle"),
+        ("psoas", "muscle"),
+        ("lungs", "lung"),
+        ("airway", "air"),
+        ("liver", "liver"),
+        ("spleen", "spleen"),
+        ("kidney", "kidney"),
+        ("heart chambers", "heart_blood"),
+        ("descending aorta", "artery"),
+        ("abdominal aorta", "artery"),
+        ("inferior vena cava", "vein"),
+        ("L3 body marrow", "marrow"),
+    ],
+)
+def test_tissues_have_their_hu(
+    clean_patient: Phantom, anatomy: Anatomy, deep_in: NDArray[np.int64], name: str, tissue: str
+) -> None:
+    numbers = [n for n, part in enumerate(anatomy.parts) if part.name == name]
+    values = clean_patient.volume.hu[np.isin(deep_in, numbers)]
+    assert values.size >= 5
+    assert np.median(values) == pytest.approx(getattr(Tissues.enhanced(), tissue), abs=3)
+
+
+def test_without_contrast_vessels_are_not_brighter_than_muscle(anatomy: Anatomy) -> None:
+    plain, enhanced = ({part.name: part.hu for part in a.parts} for a in (torso(SEED, contrast=False), anatomy))
+    for vessel in ("descending aorta", "inferior vena cava", "superior mesenteric vein"):
+        assert plain[vessel] < plain["psoas"]
+        assert 140 <= enhanced[vessel] <= 250
+
+
+def test_the_same_seed_gives_the_same_bytes(anatomy: Anatomy) -> None:
+    first, again = scan_patient(anatomy, CHEST), make_patient(CHEST)
+    assert first.volume.hu.tobytes() == again.volume.hu.tobytes()
+    assert first.masks.labels.tobytes() == again.masks.labels.tobytes()
+
+
+def test_another_seed_gives_other_noise(anatomy: Anatomy) -> None:
+    first, other = (scan_patient(anatomy, replace(CHEST, seed=seed)) for seed in (1, 2))
+    assert (first.volume.hu != other.volume.hu).mean() > 0.4
+
+
+def test_where_a_node_lies_does_not_depend_on_how_finely_it_is_scanned(
+    anatomy: Anatomy, clean_patient: Phantom
+) -> None:
+    assert [node.centre_mm for node in clean_patient.nodes] == [node.centre_mm for node in anatomy.nodes]
+
+
+def test_masks_lie_on_the_cts_grid_and_hold_every_node(clean_patient: Phantom) -> None:
+    assert clean_patient.masks.geometry.matches(clean_patient.volume.geometry)
+    assert set(np.unique(clean_patient.masks.labels)) == {0, *(node.node for node in clean_patient.nodes)}
+    for node in clean_patient.nodes:
+        i, j, k = np.rint(clean_patient.volume.geometry.mm_to_index(node.centre_mm)).astype(int)
+        assert clean_patient.masks.labels[k, j, i] == node.node
+
+
+def test_a_masks_volume_and_hu_are_those_of_the_node(anatomy: Anatomy) -> None:
+    for node in anatomy.nodes:
+        low, high = node.solid.bounds
+        spacing = np.array((0.7, 0.7, 1.0))
+        x, y, z = (int(n) for n in np.ceil((high - low + 4) / spacing))
+        grid = Geometry((z, y, x), low - 2, spacing)
+        mask = label([node.solid], grid) == 1
+        assert mask.sum() * grid.voxel_mm3 == pytest.approx(node.volume_mm3, rel=0.05)
+        core = label([Grown(node.solid, -2.0)], grid) == 1
+        hu = scan(anatomy.parts, grid, Scanner(noise_hu=0))
+        assert np.abs(hu[core] - node.hu).max(initial=0) <= 8
+
+
+def test_noise_has_its_standard_deviation_and_is_correlated_in_the_plane() -> None:
+    grid = Geometry((6, 128, 128), np.zeros(3), np.array([0.8, 0.8, 2.0]))
+    everywhere = Part("water", "organ", HalfSpace((0, 0, 1e5), (0, 0, 1)), 0.0)
+    water = scan([everywhere], grid, Scanner(noise_hu=20, seed=1)).astype(float)[:, 54:74, 54:74]
+    assert water.std() == pytest.approx(20, rel=0.15)
+    neighbours = np.corrcoef(water[:, :, :-1].ravel(), water[:, :, 1:].ravel())[0, 1]
+    assert 0.2 < neighbours < 0.9
+
+
+def test_a_thick_slice_is_the_weighted_mean_of_thin_ones(anatomy: Anatomy) -> None:
+    def scanned(slices: int, lowest: float, thickness_mm: float) -> NDArray[np.float64]:
+        grid = Geometry((slices, 80, 80), np.array([-80.0, -90.0, lowest]), np.array([2.0, 2.0, 1.0]))
+        return scan(anatomy.parts, grid, Scanner(noise_hu=0, thickness_mm=thickness_mm)).astype(float)
+
+    thin, thick = scanned(15, 233.0, 1.0), scanned(1, 240.0, 5.0)[0]
+    # Variances of the slice profiles add.
+    weight = np.exp(-4 * np.log(2) * np.arange(-7, 8) ** 2 / (5.0**2 - 1.0**2))
+    mean = np.tensordot(weight / weight.sum(), thin, axes=1)
+    assert np.abs(thick - thin[7]).mean() > 2 * np.abs(thick - mean).mean()
+    assert np.abs(thick - mean).mean() < 5
+
+
+def test_tilted_grids_are_refused() -> None:
+    turned = np.array([(1, 0, 0), (0, 0, -1), (0, 1, 0)], dtype=float)
+    with pytest.raises(ValueError, match="axial LPS"):
+        scan([], Geometry((2, 2, 2), np.zeros(3), np.ones(3), turned), Scanner())
+
+
+@pytest.mark.parametrize("make", [make_head, make_legs])
+def test_a_head_and_legs_have_bone_and_soft_tissue_but_no_lungs(make) -> None:  # type: ignore[no-untyped-def]
+    volume = make(PhantomSpec(1, (4, 4, 4), noise_hu=0))
+    inside = volume.hu > -500
+    assert inside.any(axis=(1, 2)).mean() > 0.9
+    assert ((volume.hu > 20) & (volume.hu < 80)).sum() > 1000
+    assert (volume.hu > 400).sum() > 300
+    assert not ((volume.hu > -900) & (volume.hu < -820)).sum() > 0.05 * inside.sum()
