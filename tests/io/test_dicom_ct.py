@@ -14,7 +14,7 @@ import SimpleITK as sitk
 
 from ctlymph.errors import CtlymphError
 from ctlymph.io import read
-from ctlymph.io.dicom_ct import CTHeader, derived_header, write_ct_series
+from ctlymph.io.dicom_ct import BODY_PARTS, CTHeader, derived_header, write_ct_series
 from ctlymph.volume import Geometry, Volume, geometry_of
 
 FULL = CTHeader(
@@ -86,6 +86,14 @@ def test_dciodvfy_finds_no_error(
         assert done.returncode == 0
         # Without a header: study date and time, which a DICOMDIR would want, and the empty laterality.
         assert done.stderr.count("Warning") == warnings, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is absent (Debian package dicom3tools)")
+@pytest.mark.parametrize("part", sorted(BODY_PARTS))
+def test_every_body_part_is_one_without_a_side(tmp_path: Path, oblique_volume: Volume, part: str) -> None:
+    write_ct_series(oblique_volume, tmp_path / "ct", replace(FULL, body_part=part))
+    done = subprocess.run(["dciodvfy", tmp_path / "ct" / "1-1.dcm"], capture_output=True, text=True, check=False)
+    assert done.stderr == "CTImage\n"
 
 
 def test_all_slices_share_their_series_and_differ_in_their_own_uid(tmp_path: Path, oblique_volume: Volume) -> None:
@@ -162,10 +170,14 @@ def test_a_text_that_dicom_cannot_hold_is_refused_by_name(field: str) -> None:
 
 
 def test_a_derived_header_cuts_what_its_source_says_beyond_dicoms_limits(oblique_volume: Volume) -> None:
-    volume = replace(oblique_volume, attributes={"SeriesDescription": "x" * 70, "StudyDescription": "a\\b"})
+    volume = replace(
+        oblique_volume,
+        attributes={"SeriesDescription": "x" * 70, "StudyDescription": "a\\b", "BodyPartExamined": "ARM"},
+    )
     header = derived_header(volume, "Turned")
     assert header.series_description == "x" * 64
     assert header.study_description == "a/b"
+    assert header.body_part == ""
 
 
 def test_a_case_too_long_for_a_patient_id_is_refused_and_leaves_nothing(tmp_path: Path, oblique_volume: Volume) -> None:

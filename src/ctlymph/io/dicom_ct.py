@@ -38,6 +38,14 @@ _TYPE_3 = {
     "derivation": "DerivationDescription",
     "comment": "ImageComments",
 }
+BODY_PARTS = frozenset(
+    (
+        *("HEAD", "HEADNECK", "NECK", "NECKCHEST", "NECKCHESTABDOMEN", "NECKCHESTABDPELV", "CHEST", "CHESTABDOMEN"),
+        *("CHESTABDPELVIS", "MEDIASTINUM", "ABDOMEN", "ABDOMENPELVIS", "LIVER", "PELVIS", "WHOLEBODY"),
+    )
+)
+"""Values of Body Part Examined (PS3.16 annex L) that are no pair, so that there is no side to give."""
+
 _LIMITS = {"study_id": 16, "accession_number": 16, "derivation": 1024, "comment": 10240}
 _UIDS = {"study_uid": "StudyInstanceUID", "frame_uid": "FrameOfReferenceUID", "series_uid": "SeriesInstanceUID"}
 
@@ -58,7 +66,7 @@ class CTHeader:
         accession_number: At most 16 characters.
         study_description: At most 64 characters.
         series_description: At most 64 characters.
-        body_part: A defined term such as ``CHEST`` or ``ABDOMEN``.
+        body_part: One of :data:`BODY_PARTS`, or empty.
         patient_position: ``HFS`` and the like; how the patient lay does not change the geometry.
         derivation: How the voxels came to be, one sentence.
         comment: For whoever looks at the images, such as that they are synthetic.
@@ -69,7 +77,7 @@ class CTHeader:
         seed: New UIDs are drawn from it, so that the same seed gives the same ones; empty: at random.
 
     Raises:
-        CtlymphError: If a text is too long for DICOM or holds a backslash.
+        CtlymphError: If a text is too long for DICOM or holds a backslash, or the body part is another.
     """
 
     patient_id: str = ""
@@ -94,6 +102,8 @@ class CTHeader:
     seed: str = ""
 
     def __post_init__(self) -> None:
+        if self.body_part and self.body_part not in BODY_PARTS:
+            raise CtlymphError(f"body part {self.body_part!r} is none of {', '.join(sorted(BODY_PARTS))}")
         for field in fields(self):
             value = getattr(self, field.name)
             if not isinstance(value, str):
@@ -112,13 +122,16 @@ def derived_header(volume: Volume, derivation: str) -> CTHeader:
     A volume read from DICOM passes on its patient, its study and its frame of
     reference, as PS3.3 C.7.3 and C.7.4 want for derived images in the same
     coordinates; only the series, and its images, get new UIDs. Texts that
-    break DICOM's own limits are cut.
+    break DICOM's own limits are cut, and a body part is left out unless it is
+    one of :data:`BODY_PARTS`.
     """
     given = {
         name: str(volume.attributes[keyword]).replace("\\", "/")[: _LIMITS.get(name, 64)]
         for name, keyword in (_TYPE_2 | _TYPE_3 | _UIDS).items()
         if volume.attributes.get(keyword) and name not in ("series_uid", "derivation")
     }
+    if given.get("body_part") not in BODY_PARTS:
+        given.pop("body_part", None)
     return CTHeader(derivation=derivation, **given)  # type: ignore[arg-type]
 
 
@@ -159,7 +172,7 @@ def write_ct_series(
     with (
         new_folder(folder, overwrite=overwrite) as staging,
         explained(folder),
-        progress.task("writing DICOM", len(axial.hu)) as advance,
+        progress.task("Writing slices", len(axial.hu)) as advance,
     ):
         for k, hu in enumerate(axial.hu):
             name = f"1-{k + 1:0{digits}d}.dcm"
