@@ -603,8 +603,10 @@ def test_nested_folders_and_files_that_are_not_dicom(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("a,b\n1,2\n")
     (tmp_path / "part0" / "empty.txt").touch()
     (tmp_path / "part0" / "._1-001.dcm").write_bytes(b"\0\5\x16\7")
-    (tmp_path / "part1" / "picture.dcm").write_bytes(os.urandom(5000))
-    np.testing.assert_array_equal(read_dicom(tmp_path).hu, plan.hu)
+    (tmp_path / "part1" / "picture.dcm").write_bytes(b"\x89PNG" * 500)
+    volume = read_dicom(tmp_path)
+    np.testing.assert_array_equal(volume.hu, plan.hu)
+    assert volume.notes == ("picture.dcm is not DICOM, though its name says so, and was passed over.",)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from ctlymph.errors import CtlymphError
+from ctlymph.errors import CtlymphError, shown
 
 PREAMBLE = 128
 """Bytes before the letters ``DICM`` of a DICOM file (PS3.10 section 7.1)."""
@@ -129,6 +129,11 @@ def holds_dicom(path: Path) -> bool:
     return path.is_dir() or _is_zip(path) or _is_dicomdir(path) or starts_as_dicom(DiskFile(path).head(256)[0])
 
 
+def is_named_as_dicom(source: Source) -> bool:
+    """Tell whether a file's name ends as those of DICOM files do."""
+    return source.path.suffix.lower() in (".dcm", ".dicom", ".ima")
+
+
 def starts_as_dicom(head: bytes) -> bool:
     """Tell whether a file's first bytes (at least 140, unless it is shorter) can be those of a DICOM object.
 
@@ -230,7 +235,7 @@ def _explained(path: Path) -> Iterator[None]:
     except OSError as error:
         raise CtlymphError(f"cannot read {path}: {error.strerror or error}; check its permissions") from error
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise CtlymphError(f"{path} is damaged ({error}); fetch the archive again") from error
+        raise CtlymphError(f"{path} is damaged ({shown(error)}); fetch the archive again") from error
     except (RuntimeError, NotImplementedError) as error:
         # zipfile's way of saying: encrypted, or compressed by a method that it does not know.
-        raise CtlymphError(f"cannot unpack {path} ({error}); unpack it by hand and give the folder") from error
+        raise CtlymphError(f"cannot unpack {path} ({shown(error)}); unpack it by hand and give the folder") from error

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ctlymph.errors import CtlymphError
-from ctlymph.io.dicom_files import PREAMBLE, Source, starts_as_dicom
+from ctlymph.errors import CtlymphError, shown
+from ctlymph.io.dicom_files import PREAMBLE, Source, is_named_as_dicom, starts_as_dicom
 from ctlymph.io.dicom_strict import NeedMoreError, UnusualError, read_elements, trimmed
 
 if TYPE_CHECKING:
@@ -29,12 +29,6 @@ CT_CLASSES = frozenset(
     )
 )
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
-DAMAGED = (
-    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, NotImplementedError),
-    *(OSError, RuntimeError, TypeError, ValueError, struct.error, zlib.error),
-)
-"""What pydicom and its decoders raise on files that are damaged or beyond them."""
-
 IDENTITY = (
     *("PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "StudyDate", "StudyTime", "StudyID"),
     *("AccessionNumber", "StudyDescription", "BodyPartExamined"),
@@ -141,6 +135,14 @@ class _Elements(Protocol):
     def has(self, keyword: str) -> bool: ...
 
 
+def damage() -> tuple[type[Exception], ...]:
+    """Give what pydicom and its decoders raise on files that are damaged or beyond them."""
+    from pydicom.errors import BytesLengthException
+
+    plain = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, NotImplementedError, OSError)
+    return (*plain, RuntimeError, TypeError, ValueError, struct.error, zlib.error, BytesLengthException)
+
+
 def read_header(source: Source) -> Header | None:
     """Read what a file says about itself; None if it is not DICOM.
 
@@ -164,7 +166,7 @@ def read_header(source: Source) -> Header | None:
 
 
 def _refuse_empty_download(source: Source, size: int) -> None:
-    if size < PREAMBLE + 4 and source.path.suffix.lower() in (".dcm", ".dicom", ".ima"):
+    if size < PREAMBLE + 4 and is_named_as_dicom(source):
         raise CtlymphError(f"{source.path} is truncated ({size} bytes); fetch it again, or delete it")
 
 
@@ -215,8 +217,10 @@ def pydicom_header(source: Source) -> Header | None:
         with warnings.catch_warnings():  # pydicom checks a value when it is first looked at
             warnings.simplefilter("ignore")
             header = _header(source, _PydicomElements(dataset))
-    except DAMAGED as error:
-        raise CtlymphError(f"{source.path} holds a value that cannot be read ({error}); repair or remove it") from error
+    except damage() as error:
+        raise CtlymphError(
+            f"{source.path} holds a value that cannot be read ({shown(error)}); repair or remove it"
+        ) from error
     if not header.sop_uid:
         header = replace(header, sop_uid=str(dataset.file_meta.get("MediaStorageSOPInstanceUID", "")))
     an_image = header.pixels is not None or header.sop_class in CT_CLASSES
@@ -236,8 +240,10 @@ def read_identity(source: Source) -> dict[str, str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             texts = {keyword: _PydicomElements(dataset).text(keyword) for keyword in IDENTITY}
-    except DAMAGED as error:
-        raise CtlymphError(f"{source.path} holds a value that cannot be read ({error}); repair or remove it") from error
+    except damage() as error:
+        raise CtlymphError(
+            f"{source.path} holds a value that cannot be read ({shown(error)}); repair or remove it"
+        ) from error
     return {keyword: text for keyword, text in texts.items() if text}
 
 
@@ -253,8 +259,8 @@ def _read_with_pydicom(source: Source) -> tuple[Dataset, bool]:
                 file.seek(0)  # pydicom has inflated, and so read, the whole file
                 return dataset, "PixelData" in pydicom.dcmread(file, force=True)
             return dataset, file.read(1) != b""
-    except DAMAGED as error:
-        raise CtlymphError(f"{source.path} is truncated or damaged ({error}); fetch it again") from error
+    except damage() as error:
+        raise CtlymphError(f"{source.path} is truncated or damaged ({shown(error)}); fetch it again") from error
 
 
 @dataclass(frozen=True, slots=True)

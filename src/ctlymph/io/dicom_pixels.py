@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.errors import CtlymphError
-from ctlymph.io.dicom_header import DAMAGED, Frame, Header, PixelFormat
+from ctlymph.errors import CtlymphError, shown
+from ctlymph.io.dicom_header import Frame, Header, PixelFormat, damage
 from ctlymph.progress import SILENT, Progress
 from ctlymph.volume import AIR_HU
 
@@ -128,10 +128,9 @@ def _decoded(header: Header, indices: list[int]) -> Iterator[NDArray[Any]]:
                 if raw.shape != shape:
                     raise CtlymphError(f"{header.source.path} holds pixels of another size than its header says")
                 yield raw if raw.dtype.isnative else raw.astype(raw.dtype.newbyteorder("="))
-    except DAMAGED as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except damage() as error:
         raise CtlymphError(
-            f"cannot decode the pixels of {header.source.path} ({reason}); it may be truncated: fetch it again"
+            f"cannot decode the pixels of {header.source.path} ({shown(error)}); it may be truncated: fetch it again"
         ) from error
 
 

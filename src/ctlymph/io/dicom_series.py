@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ctlymph.errors import CtlymphError
-from ctlymph.io.dicom_files import Source, open_files
+from ctlymph.errors import CtlymphError, shown
+from ctlymph.io.dicom_files import Source, is_named_as_dicom, open_files
 from ctlymph.io.dicom_header import Frame, Header, read_header, read_identity
 from ctlymph.io.dicom_pixels import Plane, read_planes
 from ctlymph.io.dicom_stack import SAME_PLACE_MM, Grid, Stack, refuse_gaps, stack_planes, to_grid
@@ -57,7 +57,7 @@ class SeriesInfo:
 
     def __str__(self) -> str:
         about = ", ".join(text for text in (self.modality, self.description, self.patient_id) if text)
-        return f"{self.uid or '(no UID)'} ({about}, {self.slices} slices)"
+        return f"{shown(self.uid) or '(no UID)'} ({shown(about)}, {self.slices} slices)"
 
 
 def read_dicom(path: Path, options: ReadOptions | None = None) -> Volume:
@@ -90,8 +90,8 @@ def read_dicom(path: Path, options: ReadOptions | None = None) -> Volume:
     """
     options = options or ReadOptions()
     with open_files(path) as sources:
-        found = _read_headers(path, sources, options.progress)
-        headers, notes = _chosen_series(path, found, options.series)
+        found, notes = _read_headers(path, sources, options.progress)
+        headers = _chosen_series(path, found, options.series, notes)
         planes = _fitting_planes(headers, notes)
         planes = _one_acquisition(planes, notes)
         stack = _without_repeats(stack_planes(planes), notes)
@@ -114,23 +114,26 @@ def list_series(path: Path) -> list[SeriesInfo]:
         CtlymphError: If there is no DICOM, or a file cannot be read.
     """
     with open_files(path) as sources:
-        return [info for info, _ in _series(_read_headers(path, sources, SILENT))]
+        return [info for info, _ in _series(_read_headers(path, sources, SILENT)[0])]
 
 
-def _read_headers(path: Path, sources: Sequence[Source], progress: Progress) -> list[Header]:
-    headers = []
+def _read_headers(path: Path, sources: Sequence[Source], progress: Progress) -> tuple[list[Header], list[str]]:
+    """Read all headers; note which files are not DICOM though their names say so."""
+    headers, notes = [], []
     with progress.task("Reading headers", len(sources)) as advance:
         for source in sources:
             header = read_header(source)
             if header is not None:
                 headers.append(header)
+            elif is_named_as_dicom(source):
+                notes.append(f"{source.path.name} is not DICOM, though its name says so, and was passed over.")
             advance(1)
     if not headers:
         what = f"holds no DICOM file among its {len(sources)} files" if sources else "is empty"
         if path.is_file():
             what = "is not a DICOM file" if len(sources) == 1 else what
         raise CtlymphError(f"{path} {what}; give a CT series as DICOM, or an image file such as NIfTI")
-    return headers
+    return headers, notes
 
 
 def _series(headers: Iterable[Header]) -> list[tuple[SeriesInfo, list[Header]]]:
@@ -147,8 +150,8 @@ def _series(headers: Iterable[Header]) -> list[tuple[SeriesInfo, list[Header]]]:
     return sorted(series, key=lambda item: (-item[0].slices, item[0].uid))
 
 
-def _chosen_series(path: Path, found: list[Header], wanted: str | None) -> tuple[list[Header], list[str]]:
-    """Choose the series; give its CT objects, and what to note about the choice."""
+def _chosen_series(path: Path, found: list[Header], wanted: str | None, notes: list[str]) -> list[Header]:
+    """Choose the series; give its CT objects."""
     series = _series(found)
     if wanted is not None:
         matching = [item for item in series if item[0].uid == wanted] or [
@@ -169,9 +172,8 @@ def _chosen_series(path: Path, found: list[Header], wanted: str | None) -> tuple
             raise CtlymphError(
                 f"{path} holds {len(usable)} CT series; choose one with --series: {_listed(usable, 'or ')}"
             )
-        note = f"Of {len(usable)} CT series, the one with by far the most slices was read ({info.slices} slices)."
-        return [header for header in members if header.is_ct], [note]
-    return [header for header in members if header.is_ct], []
+        notes.append(f"Of {len(usable)} CT series, the by far largest was read ({info.slices} slices).")
+    return [header for header in members if header.is_ct]
 
 
 def _listed(series: Sequence[tuple[SeriesInfo, Any]], last: str = "") -> str:
@@ -195,7 +197,7 @@ def _refuse_without_ct(path: Path, series: Sequence[tuple[SeriesInfo, list[Heade
         raise CtlymphError(
             f"{name} has no position in the patient (a secondary capture or report?); give the original CT series"
         )
-    kinds = ", ".join(sorted({info.modality or "unknown modality" for info, _ in series}))
+    kinds = shown(", ".join(sorted({info.modality or "unknown modality" for info, _ in series})))
     raise CtlymphError(f"{path} holds {kinds} and no CT; ctlymph needs a CT series")
 
 
@@ -245,8 +247,8 @@ def _refuse_mixtures(planes: Sequence[Plane], notes: list[str]) -> None:
             raise CtlymphError(f"{plane.name} has no rescale to HU (a lookup table, or a slope of 0)")
         if header.patient_id != planes[0].header.patient_id:
             raise CtlymphError(
-                f"{plane.name} is of patient {header.patient_id} and {planes[0].name} of "
-                f"{planes[0].header.patient_id}, in one series; keep patients in separate folders"
+                f"{plane.name} is of patient {shown(header.patient_id)} and {planes[0].name} of "
+                f"{shown(planes[0].header.patient_id)}, in one series; keep patients in separate folders"
             )
     if any(plane.frame.slope is None for plane in planes):
         notes.append("Slices give no rescale slope; their stored values were taken for HU.")
@@ -305,7 +307,7 @@ def _one_acquisition(planes: list[Plane], notes: list[str]) -> list[Plane]:
             chosen = max(parts, key=lambda key: (len(parts[key]), _earlier(key)))
             notes.append(
                 f"The series holds {len(parts)} acquisitions over the same range; the one with {name} "
-                f"{chosen or '(none)'} was read ({len(parts[chosen])} of {len(planes)} slices)."
+                f"{shown(chosen) or '(none)'} was read ({len(parts[chosen])} of {len(planes)} slices)."
             )
             return _one_acquisition(parts[chosen], notes)
     return planes
