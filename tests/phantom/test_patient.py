@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ctlymph.anatomy.landmarks import find_landmarks
+from ctlymph.anatomy.search import find_regions
+from ctlymph.errors import CtlymphError
 from ctlymph.phantom.anatomy import Anatomy, torso
 from ctlymph.phantom.elsewhere import make_head, make_legs
 from ctlymph.phantom.parts import Part, Tissues
 from ctlymph.phantom.patient import Phantom, PhantomSpec, make_patient, scan_patient
 from ctlymph.phantom.scanner import Scanner, label, scan
 from ctlymph.phantom.shapes import Grown, HalfSpace
-from ctlymph.volume import Geometry
+from ctlymph.volume import Geometry, Volume
 
 SEED = 5  # of the fixtures
 CHEST = PhantomSpec(SEED, (4, 4, 4), z_range_mm=(300, 340))
@@ -121,10 +125,31 @@ def test_tilted_grids_are_refused() -> None:
 
 
 @pytest.mark.parametrize("make", [make_head, make_legs])
-def test_a_head_and_legs_have_bone_and_soft_tissue_but_no_lungs(make) -> None:  # type: ignore[no-untyped-def]
+def test_a_head_and_legs_have_bone_and_soft_tissue_but_no_lungs(make: Callable[[PhantomSpec], Volume]) -> None:
     volume = make(PhantomSpec(1, (4, 4, 4), noise_hu=0))
     inside = volume.hu > -500
     assert inside.any(axis=(1, 2)).mean() > 0.9
     assert ((volume.hu > 20) & (volume.hu < 80)).sum() > 1000
     assert (volume.hu > 400).sum() > 300
     assert not ((volume.hu > -900) & (volume.hu < -820)).sum() > 0.05 * inside.sum()
+
+
+@pytest.mark.parametrize("make", [make_head, make_legs])
+def test_a_head_and_legs_hold_no_search_region(make: Callable[[PhantomSpec], Volume]) -> None:
+    volume = make(PhantomSpec(1, (2, 2, 3)))
+    with pytest.raises(CtlymphError, match="neither a mediastinum nor an abdomen"):
+        find_regions(find_landmarks(volume))
+
+
+def test_nearly_all_nodes_lie_in_the_search_region_of_their_name(anatomy: Anatomy) -> None:
+    phantom = scan_patient(anatomy, PhantomSpec(SEED, (2, 2, 3)))
+    regions = {region.name: region for region in find_regions(find_landmarks(phantom.volume))}
+    inside = [
+        bool(
+            regions[node.region].mask[
+                tuple(np.rint(regions[node.region].geometry.mm_to_index(node.centre_mm)).astype(int)[::-1])
+            ]
+        )
+        for node in phantom.nodes
+    ]
+    assert sum(inside) >= len(inside) - 1

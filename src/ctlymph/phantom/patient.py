@@ -33,7 +33,7 @@ class PhantomSpec:
     fov_mm: float | None = None
     z_range_mm: tuple[float, float] = (-30.0, 435.0)
     contrast: bool = True
-    noise_hu: float = 18.0
+    noise_hu: float = 16.0
 
 
 @dataclass(frozen=True)

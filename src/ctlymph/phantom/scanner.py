@@ -33,7 +33,7 @@ class Scanner:
 
     psf_fwhm_mm: float = 1.2
     thickness_mm: float | None = None
-    noise_hu: float = 18.0
+    noise_hu: float = 16.0
     noise_cutoff_per_mm: float = 0.45
     seed: int = 0
 
