@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -27,7 +28,8 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     check_new_folder(path, overwrite=overwrite)
     staging = _staging_beside(path)
     try:
-        yield staging
+        with _room_for(path):
+            yield staging
         with explained(path):
             _merge(staging, path)
     finally:
@@ -49,7 +51,8 @@ def new_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     _check_free(path, overwrite)
     staging = _staging_beside(path)
     try:
-        yield staging / path.name
+        with _room_for(path):
+            yield staging / path.name
         sources = sorted(staging.iterdir(), key=lambda source: source.name == path.name)
         for source in sources:
             _check_free(path.with_name(source.name), overwrite)
@@ -117,3 +120,14 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    """Explain a full disk, which strikes in the middle of any writing, often without naming a file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise CtlymphError(f"no room to write {path}: {error.strerror}; free space, or choose another disk") from error

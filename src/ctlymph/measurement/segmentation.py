@@ -30,8 +30,8 @@ _SHELL = 2.0
 _CORE = 0.55
 """Radii of the two seeds, in radii of the mark. Without any edge the walker would cut at their harmonic mean, 0.86."""
 
-_VOXELS_PER_RADIUS = 8.0
-_FINEST_MM = 0.6
+_VOXELS_PER_RADIUS = 6.5
+_FINEST_MM = 0.7
 _ENHANCED_HU = 60.0
 """A vessel lumen is at least this much brighter than the node beside it."""
 
@@ -127,7 +127,10 @@ def _level(hu: NDArray[np.float32], grid: Geometry, mark: Mark) -> NDArray[np.fl
     tissue = _tissue(smooth, grid, node_hu, noise_hu)
     walkable = (tissue >= 0.5) | core
     shell = away_mm >= _SHELL * mark.radius_mm
-    won = _walk(smooth, walkable, core, shell, max(_STEP_HU, noise_hu))
+    step_hu = max(_STEP_HU, noise_hu)
+    # Beyond three steps an edge is shut for good; clipping there keeps the walker's equations well conditioned.
+    near_node = np.clip(smooth, node_hu - 1.5 * step_hu, node_hu + 1.5 * step_hu)
+    won = _walk(near_node, walkable, core, shell, step_hu)
     # Filled first: the rim around a fatty hilum or a necrotic centre is no tail.
     solid = _filled(won >= 0.5)
     node = _without_tails(solid, grid, core, _NECK * mark.radius_mm)
@@ -181,8 +184,8 @@ def _walk(hu: NDArray[np.float32], walkable: Mask, core: Mask, shell: Mask, step
         return reached.astype(np.float64)
     # skimage weighs an edge by exp(−beta Δ² / (10 SD of the data)); this beta makes it exp(−(Δ / step)²).
     beta = 10 * float(hu.std()) / step_hu**2
-    odds = random_walker(hu, labels, beta=beta, mode="cg_j", tol=1e-4, prob_tol=0.05, return_full_prob=True)
-    return np.where(reached, np.clip(odds[0], 0, 1), 0.0)
+    odds = random_walker(hu, labels, beta=beta, mode="cg_j", tol=1e-3, prob_tol=1, return_full_prob=True)
+    return np.where(reached, np.clip(odds[0], 0, 1), 0.0)  # clipped: the solver stops within its tolerance
 
 
 def _connected(mask: Mask, core: Mask) -> Mask:

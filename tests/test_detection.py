@@ -1,0 +1,102 @@
+"""The whole way from a CT to measured nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ctlymph
+from ctlymph.detection import DetectOptions, run
+from ctlymph.errors import CtlymphError
+from ctlymph.io.results import Result
+from ctlymph.phantom.patient import Phantom
+
+REAL = [
+    "ct/ACRIN-FLT-Breast_001_lower_chest_to_pelvis.nii.gz",
+    "ct/CMB-CRC_MSB-01068_chest.nii.gz",
+    "ct/Lung_Dx-A0001_chest.nii.gz",
+    "ct/RIDER-Pilot_0117_lower_chest.nii.gz",
+    "ct/TotalSegmentator_example_abdomen_pelvis_3mm.nii.gz",
+]
+
+
+@pytest.fixture(scope="module")
+def result(phantom: Phantom) -> Result:
+    return run(phantom.volume, DetectOptions())
+
+
+def assert_consistent(result: Result) -> None:
+    """What must hold of every result, whatever was found."""
+    scores = [node.score for node in result.nodes]
+    assert scores == sorted(scores, reverse=True)
+    assert [node.node for node in result.nodes] == list(range(1, len(result.nodes) + 1))
+    assert np.unique(result.masks.labels[result.masks.labels > 0]).tolist() == [node.node for node in result.nodes]
+    assert result.masks.geometry.matches(result.volume.geometry)
+    for node in result.nodes:
+        sizes = node.sizes
+        assert result.threshold is not None
+        assert node.score is not None
+        assert result.threshold <= node.score <= 1
+        assert 0 < sizes.short_axis.length_mm <= sizes.long_axis.length_mm + 1e-9
+        assert sizes.volume_mm3 == pytest.approx(
+            (result.masks.labels == node.node).sum() * result.volume.geometry.voxel_mm3
+        )
+        assert node.index_ijk == result.volume.geometry.nearest_voxel(node.point_mm)
+        assert node.region in result.regions
+
+
+def test_a_result_on_the_phantom_is_consistent(result: Result) -> None:
+    assert_consistent(result)
+
+
+def test_the_phantoms_enlarged_nodes_are_found_and_their_sizes_are_near_the_truth(
+    phantom: Phantom, result: Result
+) -> None:
+    enlarged = [node for node in phantom.nodes if node.short_axis_mm >= 10]
+    errors = []
+    for truth in enlarged:
+        near = [n for n in result.nodes if np.linalg.norm(np.subtract(n.point_mm, truth.centre_mm)) < 8]
+        if near:
+            errors.append(near[0].sizes.short_axis.length_mm - truth.short_axis_mm)
+    assert len(errors) >= 0.6 * len(enlarged)
+    assert abs(np.median(errors)) < 2.0
+
+
+def test_the_public_call_gives_the_same_nodes_and_is_repeatable(phantom: Phantom, result: Result) -> None:
+    assert ctlymph.detect(phantom.volume) == result.nodes
+
+
+def test_a_higher_threshold_gives_the_head_of_the_same_list(phantom: Phantom, result: Result) -> None:
+    fewer = ctlymph.detect(phantom.volume, threshold=0.55)
+    assert 0 < len(fewer) < len(result.nodes)
+    assert [node.point_mm for node in fewer] == [node.point_mm for node in result.nodes[: len(fewer)]]
+
+
+def test_nodes_stay_where_they_are_in_the_patient_when_the_array_is_turned(phantom: Phantom, result: Result) -> None:
+    turned = run(phantom.volume.reorient("RAI"), DetectOptions())
+    assert_consistent(turned)
+    best = result.nodes[0]
+    apart = [np.linalg.norm(np.subtract(node.point_mm, best.point_mm)) for node in turned.nodes]
+    same = turned.nodes[int(np.argmin(apart))]
+    assert min(apart) < 2
+    assert same.sizes.long_axis.length_mm == pytest.approx(best.sizes.long_axis.length_mm, abs=1.5)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
+def test_a_threshold_that_is_no_score_is_refused(phantom: Phantom, threshold: float) -> None:
+    with pytest.raises(CtlymphError, match="from 0 to 1"):
+        ctlymph.detect(phantom.volume, threshold=threshold)
+
+
+def test_an_unknown_model_is_refused_and_the_known_ones_named(phantom: Phantom) -> None:
+    with pytest.raises(CtlymphError, match="blobs"):
+        ctlymph.detect(phantom.volume, model="unicorn")
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_cts_give_consistent_results(shared_data: Path, name: str) -> None:
+    result = run(ctlymph.read(shared_data / name), DetectOptions())
+    assert_consistent(result)
+    assert 1 <= len(result.nodes) <= 60
