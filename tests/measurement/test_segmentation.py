@@ -95,6 +95,16 @@ def test_a_fatty_hilum_inside_is_part_of_the_node() -> None:
     assert found[away < 1.0].all()
 
 
+def test_a_rib_inside_muscle_is_not_filled_but_a_speck_of_calcium_in_a_node_is() -> None:
+    at, geometry = grid((0.8, 0.8, 1.0))
+    away = np.linalg.norm(at - [4.0, 0.0, 0.0], axis=-1)
+    for radius_mm, expected in ((5.0, False), (1.6, True)):
+        hu = FAT_HU + (NODE_HU - FAT_HU) * inside(12 - np.linalg.norm(at, axis=-1))
+        volume = scanned(np.where(away < radius_mm, 700.0, hu), geometry)
+        found = in_place(volume, segment_mark(volume, mark(12.0, (-6.0, 0.0, 0.0))))
+        assert found[away < 0.8].all() == expected
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 1000),

@@ -44,6 +44,9 @@ _NOISE_PER_MM = 30.0
 _LEAST_NODE_HU = -10.0
 """A node thinner than the slices looks as dark as this by partial volume."""
 
+_CALCIUM = 0.05
+"""Calcium takes up less than this share of a node; a brighter hole that is larger is bone."""
+
 _NECK = 0.4
 """Tails thinner than this, in radii of the mark, are vessels or fascia and are cut off."""
 
@@ -132,7 +135,7 @@ def _level(hu: NDArray[np.float32], grid: Geometry, mark: Mark) -> NDArray[np.fl
     near_node = np.clip(smooth, node_hu - 1.5 * step_hu, node_hu + 1.5 * step_hu)
     won = _walk(near_node, walkable, core, shell, step_hu)
     # Filled first: the rim around a fatty hilum or a necrotic centre is no tail.
-    solid = _filled(won >= 0.5)
+    solid = _filled(won >= 0.5, smooth > node_hu)
     node = _without_tails(solid, grid, core, _NECK * mark.radius_mm)
     # Towards fat the surface lies where the HU are halfway; towards other tissue, where the walker's odds are even.
     level = np.where(node, np.minimum(won, np.maximum(tissue, core)), np.where(walkable, np.minimum(won, 0.45), tissue))
@@ -208,8 +211,14 @@ def _without_tails(node: Mask, grid: Geometry, core: Mask, radius_mm: float) -> 
     return _connected((node & kept) | core, core)
 
 
-def _filled(node: Mask) -> Mask:
-    """Fill enclosed holes: a fatty hilum, necrosis or calcium belongs to the node."""
+def _filled(node: Mask, bright: Mask) -> Mask:
+    """Fill enclosed holes: a fatty hilum, necrosis or calcium belongs to the node; a rib in muscle does not."""
     from scipy import ndimage
 
-    return np.asarray(ndimage.binary_fill_holes(node))
+    holes, count = ndimage.label(ndimage.binary_fill_holes(node) & ~node)
+    if count == 0:
+        return node
+    number = np.arange(1, count + 1)
+    voxels = ndimage.sum_labels(np.ones(node.shape), holes, number)
+    is_bone = (ndimage.mean(bright, holes, number) > 0.5) & (voxels > _CALCIUM * node.sum())
+    return np.asarray(node | np.concatenate([[False], ~is_bone])[holes])
