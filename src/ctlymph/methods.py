@@ -44,7 +44,7 @@ METHODS = {
             name="blobs",
             summary="Round soft-tissue spots at several scales, by the eigenvalues of the Hessian.",
             trained_on="blobs is a rule, not trained on any data; its scores rank marks and are not probabilities.",
-            threshold=0.4,
+            threshold=0.45,
             find=_blobs,
         ),
     )

@@ -148,6 +148,7 @@ def write_report(path: Path, result: Result) -> None:
         overviews=[_overview(scene, result.nodes, plane) for plane in (CORONAL, SAGITTAL)],
         classes=Counter(card.size_class for card in cards),
         notes=[*result.notes, *_tilt_note(volume.geometry)],
+        series_description=volume.attributes.get("SeriesDescription", ""),
         version=version("ctlymph"),
     )
     path.write_text(html, encoding="utf-8")

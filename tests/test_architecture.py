@@ -1,0 +1,52 @@
+"""The arrows of ARCHITECTURE.md, checked on the import statements."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "ctlymph"
+GROUND = {"errors", "progress", "volume", "nodes", "regions"}
+TOOLS = GROUND | {"outline", "morphology"}
+MAY_IMPORT = {
+    "errors": set(),
+    "progress": set(),
+    "volume": {"errors"},
+    "nodes": set(),
+    "regions": {"volume"},
+    "outline": GROUND,
+    "morphology": GROUND,
+    "io": TOOLS,
+    "anatomy": TOOLS,
+    "candidates": TOOLS,
+    "measurement": TOOLS,
+    "methods": TOOLS | {"candidates"},
+    "detection": TOOLS | {"io", "anatomy", "candidates", "measurement", "methods"},
+    "phantom": TOOLS | {"io"},
+}
+
+
+def rooms_imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ctlymph."):
+            names.add((node.module or "").split(".")[1])
+        elif isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("ctlymph.")}
+    return names
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
+    single = SOURCE / f"{room}.py"
+    files = [single] if single.exists() else sorted((SOURCE / room).rglob("*.py"))
+    assert files
+    for path in files:
+        assert rooms_imported(path) <= MAY_IMPORT[room] | {room}, path.name
+
+
+def test_every_room_has_its_rule() -> None:
+    rooms = {path.stem for path in SOURCE.iterdir() if not path.name.startswith("_")}
+    assert rooms - {"cli", "py"} == set(MAY_IMPORT)
