@@ -30,17 +30,27 @@ def distance_mm(mask: Mask, geometry: Geometry) -> NDArray[np.float32]:
 
 def dilate(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:
     """Grow by a ball."""
-    return np.asarray(distance_mm(mask, geometry) <= radius_mm)
+    grown = np.zeros_like(mask)
+    box = _box_around(mask, 1 + np.floor(radius_mm / geometry.spacing_zyx).astype(int))
+    grown[box] = distance_mm(mask[box], geometry) <= radius_mm
+    return grown
 
 
 def erode(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:
     """Shrink by a ball; the array's edge does not erode."""
-    return np.asarray(distance_mm(~mask, geometry) > radius_mm)
+    shrunk = np.zeros_like(mask)
+    box = _box_around(mask, 1)
+    shrunk[box] = distance_mm(~mask[box], geometry) > radius_mm
+    return shrunk
 
 
-def opened(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:
-    """Remove what no ball of the radius fits into."""
-    return dilate(erode(mask, geometry, radius_mm), geometry, radius_mm)
+def _box_around(mask: Mask, margin: NDArray[np.int_] | int) -> tuple[slice, ...]:
+    """Bounding box and a margin, as far as the array goes; what lies beyond need not be looked at."""
+    margins = np.broadcast_to(margin, 3)
+    taken = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    if not len(taken[0]):
+        return (slice(0, 0),) * 3
+    return tuple(slice(max(0, int(t[0] - m)), int(t[-1] + m + 1)) for t, m in zip(taken, margins, strict=True))
 
 
 def closed(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:
@@ -85,7 +95,13 @@ def fill_slices(mask: Mask, geometry: Geometry, gap_mm: float = 0.0) -> Mask:
     ):
         reach = np.ones((1, 1 + int(gap_mm / spacing)))
         outer[:] = ndimage.binary_closing(np.pad(edge, ((0, 0), (reach.size,) * 2)), reach)[:, reach.size : -reach.size]
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in padded])[:, 1:-1, 1:-1]
+    # Background that cannot be reached, within its slice, from the margin.
+    labels, count = ndimage.label(~padded, structure=ndimage.generate_binary_structure(3, 1) * [[[0]], [[1]], [[0]]])
+    enclosed = np.ones(count + 1, dtype=bool)
+    for margin in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
+        enclosed[margin.ravel()] = False
+    enclosed[0] = True
+    return np.asarray(enclosed[labels[:, 1:-1, 1:-1]])
 
 
 def hull_of_slice(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -104,18 +120,12 @@ def hull_of_slice(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def disk_filter(array: NDArray[Any], geometry: Geometry, radius_mm: float) -> NDArray[np.float32]:
-    """Mean over a disk in every axial slice, by FFT."""
-    from scipy.signal import oaconvolve
+    """Mean over a disk in every axial slice; zeros beyond the edge."""
+    from scipy import ndimage
 
     sy, sx = geometry.spacing_zyx[1:]
     ny, nx = int(radius_mm / sy), int(radius_mm / sx)
     y, x = np.mgrid[-ny : ny + 1, -nx : nx + 1]
     kernel = ((y * sy) ** 2 + (x * sx) ** 2 <= radius_mm**2).astype(np.float32)
-    return np.asarray(
-        oaconvolve(array.astype(np.float32), kernel[None] / kernel.sum(), mode="same", axes=(1, 2)), dtype=np.float32
-    )
-
-
-def axis_mm(geometry: Geometry, axis: int) -> NDArray[np.float64]:
-    """Distance of the voxels from the array's first one along array axis 0 (z), 1 (y) or 2 (x), mm."""
-    return np.asarray(np.arange(geometry.shape_zyx[axis]) * geometry.spacing_zyx[axis])
+    mean = ndimage.correlate(array.astype(np.float32, copy=False), kernel[None] / kernel.sum(), mode="constant")
+    return np.asarray(mean)

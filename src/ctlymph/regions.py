@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ctlymph.volume import Geometry
 
@@ -27,3 +27,10 @@ class Region:
     name: str
     mask: NDArray[np.bool_]
     geometry: Geometry
+
+    def contains(self, points_mm: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which LPS points ``(n, 3)`` lie in a voxel of the region."""
+        index_zyx = np.rint(self.geometry.mm_to_index(points_mm)).astype(int)[:, ::-1]
+        found = self.geometry.contains(points_mm)
+        found[found] = self.mask[tuple(index_zyx[found].T)]
+        return found

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.morphology import Mask, disk_filter
-from ctlymph.volume import Geometry
+from ctlymph.volume import Geometry, crop_array
 
 _SOFT_HU, _DENSE_HU = 60, 160
 """From no bone to marrow, seen at 3 mm. Contrast-filled vessels reach it too, but no vessel encloses a canal."""
@@ -23,7 +23,7 @@ _OFF_MIDLINE_MM = 35.0
 _BACK_MM = 95.0
 """From the skin of the back to the canal, in all but the heaviest; the heart and its cavities lie deeper."""
 
-_BEND = 0.25
+_BEND = 0.025
 """Cost of a step of one mm sideways per slice step of one mm."""
 
 
@@ -78,7 +78,8 @@ def _box_mean(
         spacing = geometry.spacing_zyx[axis]
         size = 1 + round((high - low) / spacing)
         result = ndimage.uniform_filter1d(result, size, axis=axis, mode="constant")
-        result = ndimage.shift(result, [-(low + high) / 2 / spacing if n == axis else 0 for n in range(3)], order=0)
+        start = np.where(np.arange(3) == axis, round((low + high) / 2 / spacing), 0)
+        result = crop_array(result, start, result.shape, 0)
     return np.asarray(result)
 
 
@@ -111,7 +112,7 @@ def _smoothest_path(merit: NDArray[np.float64], geometry: Geometry) -> tuple[NDA
     """Viterbi search for one voxel a slice with the greatest merit less bends (steps of at most 2 voxels)."""
     steps = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3)]
     costs = [
-        _BEND * np.hypot(dy * geometry.spacing_mm[1], dx * geometry.spacing_mm[0]) / geometry.spacing_mm[2] / 10
+        _BEND * np.hypot(dy * geometry.spacing_mm[1], dx * geometry.spacing_mm[0]) / geometry.spacing_mm[2]
         for dy, dx in steps
     ]
     best = merit[0].copy()

@@ -12,6 +12,7 @@ Laplacian follows Lindeberg (IJCV 1998).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from ctlymph.nodes import Mark
 from ctlymph.progress import SILENT, Progress
 from ctlymph.regions import Region
-from ctlymph.volume import Geometry, Interpolation, Volume, resample_array, to_sitk
+from ctlymph.volume import AIR_HU, Geometry, Volume, resample_array, to_sitk
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ _BALL_RESPONSE = 4 * np.pi * 3**1.5 * (2 * np.pi) ** -1.5 * np.exp(-1.5)
 """−σ²∇² of a unit ball of radius √3 σ at its centre: 0.925."""
 
 _CENTRE_MM = 2.0
+_PEAKS_AT_A_TIME = 1000
 
 
 def find_blobs(
@@ -93,16 +95,14 @@ def _grid(geometry: Geometry, spacing_mm: float, mask: NDArray[np.bool_]) -> Geo
     return geometry.crop(start, stop - start).with_spacing(spacing_mm)
 
 
-def _sample(
-    array: NDArray[np.int16], geometry: Geometry, box: Geometry, interpolation: Interpolation = "linear"
-) -> NDArray[np.int16]:
+def _sample(array: NDArray[np.int16], geometry: Geometry, box: Geometry) -> NDArray[np.int16]:
     """Resample what lies in the box, cropping first so that only that part of a large CT is copied."""
     corners = np.array(np.meshgrid(*([-1, n] for n in box.shape_ijk))).reshape(3, -1).T
     index_zyx = geometry.mm_to_index(box.index_to_mm(corners))[:, ::-1]
     start = np.clip(np.floor(index_zyx.min(axis=0)).astype(int), 0, np.array(array.shape) - 1)
     stop = np.clip(np.ceil(index_zyx.max(axis=0)).astype(int) + 1, start + 1, array.shape)
     part = array[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
-    return resample_array(part, geometry.crop(start, stop - start), box, -1024, interpolation)
+    return resample_array(part, geometry.crop(start, stop - start), box, AIR_HU)
 
 
 def _at_scale(
@@ -111,30 +111,62 @@ def _at_scale(
     """Find the peaks of −σ²∇² at one scale and score each."""
     sigma_mm = radius_mm / np.sqrt(3)
     grid = box.with_spacing(max(settings.grid_mm, sigma_mm / 2))
-    coarse = resample_array(hu, box, grid, -1024).astype(np.float32)
-    inside = resample_array(region.mask.astype(np.uint8), region.geometry, grid, 0, "nearest") > 0
-    smooth = _gauss(np.clip(coarse, *settings.window_hu), grid, sigma_mm)
-    core_hu = _gauss(coarse, grid, radius_mm / 3)
-    peaks = _peaks(-_laplacian(smooth, grid), inside & (core_hu > settings.tissue_hu[0]))
+    coarse = resample_array(hu, box, grid, AIR_HU)
+    smooth = _gauss(np.clip(coarse.astype(np.float32), *settings.window_hu), grid, sigma_mm)
+    peaks = _peaks(-_laplacian(smooth, grid))
+    peaks = peaks[region.contains(grid.index_to_mm(peaks[:, ::-1]))]
     curvatures = np.linalg.eigvalsh(_hessian(smooth, grid, peaks)) * sigma_mm**2
     contrast = np.clip(-curvatures.sum(axis=1) / (_BALL_RESPONSE * settings.contrast_hu), 0, 1)
     # Of three negative curvatures, the weakest against the mean of the other two: 1 ball, 0 tube.
     weakest, others = -curvatures[:, 2], -curvatures[:, :2].mean(axis=1)
     roundness = np.sqrt(np.clip(weakest / np.maximum(others, 1e-6), 0, 1))
-    # A large scale averages a small bright thing with the fat around it: look at the very centre too.
-    centre_hu = _gauss(coarse, grid, min(radius_mm / 3, _CENTRE_MM))
-    node_like = np.minimum(
-        *(np.interp(hu[tuple(peaks.T)], settings.tissue_hu, (0, 1, 1, 0)) for hu in (core_hu, centre_hu))
-    )
-    dark, bright = settings.foreign_hu
-    foreign = _gauss(((coarse < dark) | (coarse > bright)).astype(np.float32), grid, radius_mm / 2)[tuple(peaks.T)]
-    scores = contrast * roundness * node_like * np.clip(1 - 2 * foreign, 0, 1)
+    scores = contrast * roundness
+    scores[scores > 0] *= _node_like(coarse, grid, peaks[scores > 0], radius_mm, settings)
     points = grid.index_to_mm(peaks[:, ::-1])
     return [
         Mark((x, y, z), float(score), radius_mm, region.name)
         for (x, y, z), score in zip(points.tolist(), scores, strict=True)
         if score > 0
     ]
+
+
+def _node_like(
+    hu: NDArray[np.int16], grid: Geometry, at_zyx: NDArray[np.intp], radius_mm: float, settings: BlobSettings
+) -> NDArray[np.float64]:
+    """Tell how much the HU around given voxels, ``(n, 3)`` z, y, x, are those of a node of this radius, 0…1."""
+    dark, bright = settings.foreign_hu
+    likeness = np.empty(len(at_zyx))
+    for part in range(0, len(at_zyx), _PEAKS_AT_A_TIME):
+        chosen = slice(part, part + _PEAKS_AT_A_TIME)
+        cubes, away_mm = _cubes(hu, grid, at_zyx[chosen], 1.5 * radius_mm)
+        # A large scale averages a small bright thing with the fat around it: look at the very centre too.
+        means = [_mean(cubes, away_mm, sigma_mm) for sigma_mm in (radius_mm / 3, min(radius_mm / 3, _CENTRE_MM))]
+        foreign = _mean((cubes < dark) | (cubes > bright), away_mm, radius_mm / 2)
+        tissue = np.minimum(*(np.interp(mean, settings.tissue_hu, (0, 1, 1, 0)) for mean in means))
+        likeness[chosen] = tissue * np.clip(1 - 2 * foreign, 0, 1)
+    return likeness
+
+
+def _cubes(
+    array: NDArray[np.int16], grid: Geometry, at_zyx: NDArray[np.intp], reach_mm: float
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Give the voxels around given ones, ``(n, z, y, x)``, edges repeated; and how far they lie away, mm."""
+    reach = np.ceil(reach_mm / grid.spacing_zyx).astype(int)
+    offsets = [np.arange(-r, r + 1) for r in reach]
+    index = [
+        np.clip(at_zyx[:, axis, None] + offsets[axis], 0, array.shape[axis] - 1).reshape(
+            [-1, *(offsets[axis].size if n == axis else 1 for n in range(3))]
+        )
+        for axis in range(3)
+    ]
+    away = np.meshgrid(*(o * s for o, s in zip(offsets, grid.spacing_zyx, strict=True)), indexing="ij")
+    return array[tuple(index)].astype(np.float32), np.linalg.norm(away, axis=0)
+
+
+def _mean(cubes: NDArray[Any], away_mm: NDArray[np.float64], sigma_mm: float) -> NDArray[np.float32]:
+    """Gaussian-weighted mean of each cube."""
+    weights = np.exp(-0.5 * (away_mm / sigma_mm) ** 2)
+    return np.asarray(cubes.reshape(len(cubes), -1) @ (weights / weights.sum()).ravel().astype(np.float32))
 
 
 def _gauss(array: NDArray[np.float32], grid: Geometry, sigma_mm: float) -> NDArray[np.float32]:
@@ -157,12 +189,12 @@ def _laplacian(smooth: NDArray[np.float32], grid: Geometry) -> NDArray[np.float3
     return total
 
 
-def _peaks(response: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _peaks(response: NDArray[np.float32]) -> NDArray[np.intp]:
     """Indices ``(n, 3)`` z, y, x of positive local maxima among 26 neighbours."""
     from scipy import ndimage
 
     highest = ndimage.maximum_filter(response, size=3, mode="nearest")
-    return np.argwhere((response == highest) & (response > 0) & where)
+    return np.argwhere((response == highest) & (response > 0))
 
 
 def _hessian(smooth: NDArray[np.float32], grid: Geometry, at_zyx: NDArray[np.intp]) -> NDArray[np.float64]:
