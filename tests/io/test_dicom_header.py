@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,7 +23,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ctlymph.errors import CtlymphError
 from ctlymph.io.dicom_files import starts_as_dicom
-from ctlymph.io.dicom_header import Header, pydicom_header, read_header, strict_header
+from ctlymph.io.dicom_header import IDENTITY, Header, pydicom_header, read_header, read_identity, strict_header
 from ctlymph.io.dicom_strict import NeedMoreError
 
 PYDICOM_FILES = sorted(
@@ -120,6 +122,35 @@ def test_plain_files_are_read_by_the_strict_way_with_or_without_sequences(data: 
     assert header.offset is not None
     assert header.defect is None
     assert_pydicom_agrees(Memory(data), header)
+
+
+def test_the_identity_of_every_plain_file_that_pydicom_ships_is_what_pydicom_says() -> None:
+    elements = 0
+    for path in PYDICOM_FILES:
+        source = Memory(path.read_bytes())
+        if strictly(source) is None:
+            continue
+        dataset = pydicom.dcmread(path)
+        said = {keyword: str(dataset[keyword].value or "").strip() for keyword in IDENTITY if keyword in dataset}
+        identity = read_identity(source)
+        assert identity == {keyword: text for keyword, text in said.items() if text}
+        elements += len(identity)
+    assert elements > 200
+
+
+def test_a_name_beyond_ascii_is_read_in_its_character_set() -> None:
+    def named(dataset: Dataset, number: int) -> None:
+        dataset.SpecificCharacterSet, dataset.PatientName = "ISO_IR 100", "Müller^Jörg"
+
+    stream = BytesIO()
+    SeriesPlan(hu=np.zeros((1, 4, 4), np.int16), edit=named).datasets()[0].save_as(stream, enforce_file_format=True)
+    assert read_identity(Memory(stream.getvalue()))["PatientName"] == "Müller^Jörg"
+
+
+def test_a_plain_series_is_read_without_waiting_for_pydicom_to_load(tmp_path: Path) -> None:
+    SeriesPlan().write(tmp_path)
+    code = "import sys, ctlymph; ctlymph.read(sys.argv[1]); sys.exit('pydicom' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
 
 
 @settings(max_examples=400, deadline=None)

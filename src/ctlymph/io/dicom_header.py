@@ -235,16 +235,24 @@ def read_identity(source: Source) -> dict[str, str]:
     Raises:
         CtlymphError: As :func:`read_header`.
     """
-    dataset, _ = _read_with_pydicom(source)
+    head, size = source.head(_HEAD_SIZES[-1])
+    try:
+        return _identity(read_elements(head, size)[0])
+    except (ValueError, NeedMoreError):
+        dataset, _ = _read_with_pydicom(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            texts = {keyword: _PydicomElements(dataset).text(keyword) for keyword in IDENTITY}
+            return _identity(_PydicomElements(dataset))
     except damage() as error:
         raise CtlymphError(
             f"{source.path} holds a value that cannot be read ({shown(error)}); repair or remove it"
         ) from error
-    return {keyword: text for keyword, text in texts.items() if text}
+
+
+def _identity(elements: _Elements) -> dict[str, str]:
+    elements.text("SpecificCharacterSet")  # must be sound, as for a header
+    return {keyword: text for keyword in IDENTITY if (text := elements.text(keyword))}
 
 
 def _read_with_pydicom(source: Source) -> tuple[Dataset, bool]:
