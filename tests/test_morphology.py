@@ -40,6 +40,14 @@ def test_erosion_is_dilation_of_the_rest(seed: int, radius_mm: float) -> None:
     assert np.array_equal(morphology.erode(mask, geometry, radius_mm), ~rest)
 
 
+def test_the_box_around_a_mask_stops_at_the_array_and_is_empty_where_nothing_is() -> None:
+    mask = np.zeros((5, 9, 9), dtype=bool)
+    assert mask[morphology.box_around(mask, 2)].size == 0
+    mask[4, 3, 1:6] = True
+    box = morphology.box_around(mask, np.array([1, 2, 3]))
+    assert [(side.start, side.stop) for side in box] == [(3, 5), (1, 6), (0, 9)]
+
+
 def test_components_come_by_falling_size() -> None:
     mask = np.zeros((1, 5, 12), dtype=bool)
     mask[0, 0, 0] = mask[0, 2:4, 2:5] = mask[0, 1, 8:11] = True

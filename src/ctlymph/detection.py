@@ -102,9 +102,9 @@ def run(volume: Volume, options: DetectOptions) -> Result:
 
 def _node(measured: LymphNode, mark: Mark, model: str, volume: Volume) -> LymphNode:
     """Give a measured mask the place, score and region of its mark."""
-    i, j, k = volume.geometry.nearest_voxel(mark.point_mm)
+    index_ijk = volume.geometry.nearest_voxel(mark.point_mm)
     return replace(
-        measured, point_mm=mark.point_mm, index_ijk=(i, j, k), score=mark.score, region=mark.region, model=model
+        measured, point_mm=mark.point_mm, index_ijk=index_ijk, score=mark.score, region=mark.region, model=model
     )
 
 

@@ -31,7 +31,7 @@ def distance_mm(mask: Mask, geometry: Geometry) -> NDArray[np.float32]:
 def dilate(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:
     """Grow by a ball."""
     grown = np.zeros_like(mask)
-    box = _box_around(mask, 1 + np.floor(radius_mm / geometry.spacing_zyx).astype(int))
+    box = box_around(mask, 1 + np.floor(radius_mm / geometry.spacing_zyx).astype(int))
     grown[box] = distance_mm(mask[box], geometry) <= radius_mm
     return grown
 
@@ -39,18 +39,19 @@ def dilate(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:
 def erode(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:
     """Shrink by a ball; the array's edge does not erode."""
     shrunk = np.zeros_like(mask)
-    box = _box_around(mask, 1)
+    box = box_around(mask, 1)
     shrunk[box] = distance_mm(~mask[box], geometry) > radius_mm
     return shrunk
 
 
-def _box_around(mask: Mask, margin: NDArray[np.int_] | int) -> tuple[slice, ...]:
-    """Bounding box and a margin, as far as the array goes; what lies beyond need not be looked at."""
-    margins = np.broadcast_to(margin, 3)
-    taken = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    if not len(taken[0]):
-        return (slice(0, 0),) * 3
-    return tuple(slice(max(0, int(t[0] - m)), int(t[-1] + m + 1)) for t, m in zip(taken, margins, strict=True))
+def box_around(mask: Mask, margin: NDArray[np.int_] | int) -> tuple[slice, ...]:
+    """Give the bounding box and a margin in voxels, z, y, x, as far as the array goes; empty if the mask is."""
+    box = []
+    for axis, (length, beyond) in enumerate(zip(mask.shape, np.broadcast_to(margin, 3), strict=True)):
+        taken = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        low, high = (taken[0] - beyond, taken[-1] + beyond + 1) if len(taken) else (0, 0)
+        box.append(slice(max(0, int(low)), min(length, int(high))))
+    return tuple(box)
 
 
 def closed(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:

@@ -119,6 +119,11 @@ class Geometry:
         """Volume of one voxel, mm³."""
         return float(np.prod(self.spacing_mm))
 
+    @cached_property
+    def corners_mm(self) -> NDArray[np.float64]:
+        """Centres of the eight outermost voxels, ``(8, 3)``, LPS mm."""
+        return self.index_to_mm(np.array(np.meshgrid(*([0, n - 1] for n in self.shape_ijk))).reshape(3, -1).T)
+
     @property
     def orientation(self) -> str:
         """Where i, j, k grow to, by the nearest patient axes: ``LPS`` for the usual axial CT."""
@@ -129,8 +134,7 @@ class Geometry:
         """Tell whether both have the same shape and corners that agree within ``tolerance_mm``."""
         if self.shape_zyx != other.shape_zyx:
             return False
-        corners = np.array(np.meshgrid(*([0, n - 1] for n in self.shape_ijk))).reshape(3, -1).T
-        return bool(np.abs(self.index_to_mm(corners) - other.index_to_mm(corners)).max() <= tolerance_mm)
+        return bool(np.abs(self.corners_mm - other.corners_mm).max() <= tolerance_mm)
 
     def crop(self, start_zyx: ArrayLike, shape_zyx: ArrayLike) -> Geometry:
         """Give the geometry of ``array[start : start + shape]``; start may be negative (padding)."""

@@ -28,6 +28,8 @@ slice of a run downwards."""
 
 _HEART_BELOW_DOME_MM = 35.0
 """Heart, oesophagus and paracardiac fat go on this far below the right dome."""
+_LIVER_SIDE_MM = 30.0
+"""Below the dome, what lies farther to the right of the midline is liver."""
 
 _TRACHEA_MM = 35.0
 _ABOVE_APEX_MM = 25.0
@@ -146,7 +148,7 @@ def _mediastinum(landmarks: Landmarks, dome: int | None) -> Mask:
     if dome is not None:
         lowest = max(0, dome - round(_HEART_BELOW_DOME_MM / spacing[2]))
         inside[:lowest] = False
-        liver_side = _columns(landmarks) < (landmarks.spine[:, 0] - 30.0 / spacing[0])[:, None]
+        liver_side = _columns(landmarks) < (landmarks.spine[:, 0] - _LIVER_SIDE_MM / spacing[0])[:, None]
         inside[lowest:dome] &= ~liver_side[lowest:dome, None]
     return _in_one_piece(inside, landmarks, _NODULE_MM)
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.morphology import box_around
 from ctlymph.nodes import Mark
 from ctlymph.progress import SILENT, Progress
 from ctlymph.regions import Region
@@ -88,11 +89,9 @@ def find_blobs(
 
 def _grid(geometry: Geometry, spacing_mm: float, mask: NDArray[np.bool_]) -> Geometry:
     """Give a grid over the mask's bounding box and a margin of 15 mm, as far as the geometry goes."""
-    found = np.argwhere(mask)
-    margin = np.ceil(15 / geometry.spacing_zyx).astype(int)
-    start = np.maximum(found.min(axis=0) - margin, 0)
-    stop = np.minimum(found.max(axis=0) + 1 + margin, mask.shape)
-    return geometry.crop(start, stop - start).with_spacing(spacing_mm)
+    box = box_around(mask, np.ceil(15 / geometry.spacing_zyx).astype(int))
+    part = geometry.crop([side.start for side in box], [side.stop - side.start for side in box])
+    return part.with_spacing(spacing_mm)
 
 
 def _sample(array: NDArray[np.int16], geometry: Geometry, box: Geometry) -> NDArray[np.int16]:

@@ -78,8 +78,7 @@ def measure_masks(volume: Volume, masks: Masks) -> list[LymphNode]:
         mask = masks.labels[box] == label
         geometry = volume.geometry.crop([part.start for part in box], mask.shape)
         sizes = measure_mask(mask, geometry, volume.hu[box])
-        i, j, k = (int(n) for n in np.rint(volume.geometry.mm_to_index(sizes.centroid_mm)))
-        nodes.append(LymphNode(label, sizes.centroid_mm, (i, j, k), sizes))
+        nodes.append(LymphNode(label, sizes.centroid_mm, volume.geometry.nearest_voxel(sizes.centroid_mm), sizes))
     return nodes
 
 

@@ -27,8 +27,7 @@ def on_grid(masks: Masks, grid: Geometry) -> Masks:
         has, wants = (" × ".join(str(n) for n in g.shape_ijk) for g in (turned.geometry, grid))
         raise CtlymphError(f"it has {has} voxels and the CT {wants}; resample the mask to the CT's grid")
     if not turned.geometry.matches(grid, TOLERANCE_MM):
-        corners = np.array(np.meshgrid(*([0, n - 1] for n in grid.shape_ijk))).reshape(3, -1).T
-        apart = np.linalg.norm(turned.geometry.index_to_mm(corners) - grid.index_to_mm(corners), axis=1).max()
+        apart = np.linalg.norm(turned.geometry.corners_mm - grid.corners_mm, axis=1).max()
         raise CtlymphError(f"it lies up to {apart:.2f} mm away from the CT's grid; resample the mask to that grid")
     return Masks(np.ascontiguousarray(turned.labels), grid)
 

@@ -95,13 +95,12 @@ def truth_rows(phantom: Phantom) -> list[NodeRow]:
     geometry = phantom.volume.geometry
     rows = []
     for node in phantom.nodes:
-        i, j, k = (int(n) for n in np.rint(geometry.mm_to_index(node.centre_mm)))
         rows.append(
             NodeRow(
                 phantom.volume.case,
                 node.node,
                 *node.centre_mm,
-                *(i, j, k),
+                *geometry.nearest_voxel(node.centre_mm),
                 score=None,
                 region=node.region,
                 station=node.station,
