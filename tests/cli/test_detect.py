@@ -80,12 +80,13 @@ def test_several_cts_get_a_folder_each_and_one_table_and_done_ones_are_kept(ct_f
     bad = tmp_path / "bad.nii.gz"
     bad.write_bytes(b"")
     out = tmp_path / "out"
-    options = ("-o", out, "--formats", "csv", "--region", "mediastinum", "--jobs", 2)
+    options = ("-o", out, "--formats", "mitk", "--region", "mediastinum", "--jobs", 2)
     done = ctlymph("detect", ct_file, bad, twin, *options)
     assert done.returncode == 1
     assert "bad.nii.gz" in done.stderr
     assert "1 of 3 CTs failed" in done.stderr
     assert {path.name for path in out.iterdir()} == {"patient", "twin", "nodes.csv"}
+    assert {path.name for path in (out / "twin").iterdir()} == {"nodes.csv", "nodes.mps"}
     rows = list(csv.DictReader((out / "nodes.csv").open()))
     assert {row["case"] for row in rows} == {"patient", "twin"}
     again = ctlymph("detect", ct_file, twin, *options)

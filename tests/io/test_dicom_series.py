@@ -732,6 +732,8 @@ def test_colour_is_refused(tmp_path: Path) -> None:
         ("PixelSpacing", ["0", "1"]),
         ("ImageOrientationPatient", ["1", "0", "0", "1", "0", "0"]),
         ("RescaleSlope", "0"),
+        ("RescaleSlope", "nan"),
+        ("RescaleIntercept", "inf"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Invalid value for VR DS")

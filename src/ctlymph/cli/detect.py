@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -99,7 +99,6 @@ def _formats(text: str | None) -> tuple[str, ...] | None:
 def _one(ct: Path, folder: Path, job: _Job) -> Result:
     """Read, detect, write; all of the folder or nothing."""
     import time
-    from dataclasses import replace
 
     from ctlymph.detection import DetectOptions, run
     from ctlymph.io import read
@@ -135,6 +134,8 @@ def _show(result: Result, output: Path, as_json: bool) -> None:
 
 
 def _many(cts: Sequence[Path], output: Path, job: _Job, jobs: int, as_json: bool) -> None:
+    if job.formats is not None and "csv" not in job.formats:
+        job = replace(job, formats=("csv", *job.formats))  # of these the table over all is made
     folders = [output / name for name in _folder_names(cts)]
     output.mkdir(parents=True, exist_ok=True)
     failures = _run_all(list(zip(cts, folders, strict=True)), job, jobs)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -243,8 +244,9 @@ def _refuse_mixtures(planes: Sequence[Plane], notes: list[str]) -> None:
         header, pixels = plane.header, plane.header.pixels
         if pixels is None or not pixels.is_grey:
             raise CtlymphError(f"{plane.name} is in colour; CT is one grey value a pixel: give the original series")
-        if header.has_lookup_table or plane.frame.slope == 0:
-            raise CtlymphError(f"{plane.name} has no rescale to HU (a lookup table, or a slope of 0)")
+        rescale = [value for value in (plane.frame.slope, plane.frame.intercept) if value is not None]
+        if header.has_lookup_table or plane.frame.slope == 0 or not all(map(isfinite, rescale)):
+            raise CtlymphError(f"{plane.name} has no rescale to HU (a lookup table, a slope of 0, or no number)")
         if header.patient_id != planes[0].header.patient_id:
             raise CtlymphError(
                 f"{plane.name} is of patient {shown(header.patient_id)} and {planes[0].name} of "
