@@ -301,14 +301,15 @@ def _coarsened(image: SimpleITK.Image, step_mm: NDArray[np.float64]) -> SimpleIT
     # Each voxel is a box of variance spacing² / 12; the Gaussian makes up the rest of the wanted box.
     spacing_mm = np.array(image.GetSpacing())
     sigma_mm = np.sqrt(np.maximum(0.0, step_mm**2 - spacing_mm**2) / 12)
-    if (sigma_mm < 0.25 * spacing_mm).all():
-        return image
-    image = sitk.Cast(image, sitk.sitkFloat32)
-    for axis, sigma in enumerate(sigma_mm):
-        if sigma > 0 and image.GetSize()[axis] >= 4:  # the recursive filter needs four samples
-            image = sitk.RecursiveGaussian(
-                image, float(sigma), False, sitk.RecursiveGaussianImageFilter.ZeroOrder, axis
-            )
+    wide = (sigma_mm >= 0.25 * spacing_mm) & (np.array(image.GetSize()) >= 4)  # the recursive filter needs four samples
+    for axis in np.flatnonzero(wide).tolist():
+        image = sitk.RecursiveGaussian(
+            sitk.Cast(image, sitk.sitkFloat32),
+            float(sigma_mm[axis]),
+            False,
+            sitk.RecursiveGaussianImageFilter.ZeroOrder,
+            axis,
+        )
     return image
 
 
