@@ -73,6 +73,7 @@ def run(volume: Volume, options: DetectOptions) -> Result:
     from ctlymph.measurement.axes import measure_masks
     from ctlymph.measurement.segmentation import segment_marks
 
+    _refuse_other_scales(volume)
     chosen = method(options.model)
     threshold = chosen.threshold if options.threshold is None else options.threshold
     seconds: dict[str, float] = {}
@@ -98,6 +99,15 @@ def run(volume: Volume, options: DetectOptions) -> Result:
         notes=volume.notes,
         seconds=seconds,
     )
+
+
+def _refuse_other_scales(volume: Volume) -> None:
+    """Refuse what is no CT of a person by its size alone, as where a header gives metres or microns for mm."""
+    steps = volume.geometry.spacing_mm
+    extent_mm = steps * volume.geometry.shape_ijk
+    if steps.min() < 0.1 or steps.max() > 20 or extent_mm.max() > 2500:
+        size = " × ".join(f"{step:.4g}" for step in steps)
+        raise CtlymphError(f"its voxels are {size} mm, which no CT of a person has; correct the spacing in its header")
 
 
 def _node(measured: LymphNode, mark: Mark, model: str, volume: Volume) -> LymphNode:

@@ -118,3 +118,36 @@ def test_what_the_system_objects_to_becomes_one_line(tmp_path: Path) -> None:
         explained(tmp_path),
     ):
         raise OSError(28, "No space left on device")
+
+
+def test_a_folder_in_a_read_only_one_or_on_another_disk_may_be_filled(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with new_folder(out) as staging:
+        assert staging.parent == out
+        (staging / "a").write_text("a")
+    assert [file.name for file in out.iterdir()] == ["a"]
+
+
+def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with new_folder(out) as staging:
+        (staging / "a").write_text("a")
+        staging.with_name(".other.partial-1").mkdir()
+    (out / "a").unlink()
+    (out / ".out.partial-2").mkdir()
+    check_new_folder(out, overwrite=False)
+
+
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
+    with new_folder(tmp_path / ("a" * 255)), new_file(tmp_path / ("ä" * 100)) as staging:
+        staging.write_text("a")
+    assert (tmp_path / ("a" * 255)).is_dir()
+
+
+def test_an_error_told_in_many_lines_is_shown_by_its_cause(tmp_path: Path) -> None:
+    with pytest.raises(CtlymphError, match=r"^cannot write .*: No space left on device; choose"), explained(tmp_path):  # noqa: PT012
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError as error:
+            raise OSError("With tag (7FE0,0010)\nTraceback") from error

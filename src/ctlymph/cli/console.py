@@ -60,6 +60,18 @@ class Lines:
         print(f"{description}: {done} of {total} in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
 
 
+def reason(error: Exception) -> str:
+    """Say in a line why a command, or one CT of many, could not be done."""
+    if isinstance(error, MemoryError):
+        return "not enough memory; close other programs, or use a machine with more"
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or error}; check that it exists, is readable and that the disk has space"
+    if isinstance(error, UnicodeEncodeError):
+        return "a file has a name that is not UTF-8; rename it"
+    return str(error)
+
+
 def say(text: str) -> None:
     """Print a remark to standard error, where it does not mix with results."""
     print(text, file=sys.stderr, flush=True)

@@ -15,6 +15,9 @@ from ctlymph.io.atomic import check_new_folder
 if TYPE_CHECKING:
     from ctlymph.volume import Volume
 
+_MOST_VOXELS = 2**31
+"""Resampled to so many, 8 GB of numbers, a CT does not fit on most computers."""
+
 
 class Target(StrEnum):
     """What OUT is to be where its name does not tell."""
@@ -24,12 +27,14 @@ class Target(StrEnum):
 
 def convert(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="DICOM folder, file, zip or DICOMDIR, or an image file.")
+        Path,
+        typer.Argument(metavar="IN", readable=False, help="DICOM folder, file, zip or DICOMDIR, or an image file."),
     ],
     output: Annotated[
         Path,
         typer.Argument(
             metavar="OUT",
+            readable=False,
             help="Image file (.nii.gz .nii .nrrd .nhdr .mha .mhd .hdr), or a folder for a DICOM CT series.",
         ),
     ],
@@ -71,7 +76,7 @@ def convert(
     for note in volume.notes:
         say(f"note: {note}")
     if grid:
-        volume = volume.resample(grid)
+        volume = _resampled(volume, grid)
     volume = _turned(volume, "LPS" if as_dicom else orient)
     _write(volume, output, as_dicom, overwrite)
     size = " × ".join(str(n) for n in volume.geometry.shape_ijk)
@@ -88,6 +93,18 @@ def _write(volume: Volume, output: Path, as_dicom: bool, overwrite: bool) -> Non
         from ctlymph.io.images import write_image
 
         write_image(volume, output, overwrite=overwrite)
+
+
+def _resampled(volume: Volume, spacing_mm: list[float]) -> Volume:
+    from math import prod
+
+    geometry = volume.geometry
+    voxels = prod(
+        n * old / new for n, old, new in zip(geometry.shape_ijk, geometry.spacing_mm, spacing_mm, strict=True)
+    )
+    if voxels > _MOST_VOXELS:
+        raise CtlymphError(f"--spacing would make {voxels / 1e6:.0f} million voxels, too many; choose a larger one")
+    return volume.resample(spacing_mm)
 
 
 def _turned(volume: Volume, orientation: str | None) -> Volume:

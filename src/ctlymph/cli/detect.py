@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_nodes
+from ctlymph.cli.console import RESEARCH_USE, progress, reason, say, show_json, show_nodes
+from ctlymph.cli.processes import in_processes
 from ctlymph.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, new_file, new_folder
 
@@ -42,9 +43,12 @@ class _Job:
 
 def detect(
     cts: Annotated[
-        list[Path], typer.Argument(metavar="CT...", help="DICOM folder, file, zip or DICOMDIR, or an image file.")
+        list[Path],
+        typer.Argument(metavar="CT...", readable=False, help="DICOM folder, file, zip or DICOMDIR, or an image file."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for the results.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
+    ],
     region: Annotated[RegionChoice, typer.Option(help="Where to look; auto: what the scan holds.")] = RegionChoice.AUTO,
     model: Annotated[str, typer.Option(metavar="NAME", help="Detector.")] = "blobs",
     threshold: Annotated[
@@ -137,12 +141,14 @@ def _many(cts: Sequence[Path], output: Path, job: _Job, jobs: int, as_json: bool
     if job.formats is not None and "csv" not in job.formats:
         job = replace(job, formats=("csv", *job.formats))  # of these the table over all is made
     folders = [output / name for name in _folder_names(cts)]
-    output.mkdir(parents=True, exist_ok=True)
+    check_new_folder(output, overwrite=True)
     failures = _run_all(list(zip(cts, folders, strict=True)), job, jobs)
+    for failure in failures:
+        say(f"error: {failure}")
+    if len(failures) == len(cts):
+        raise CtlymphError(f"all {len(cts)} CTs failed; see above")
     _join_tables(folders, output, as_json)
     if failures:
-        for failure in failures:
-            say(f"error: {failure}")
         raise CtlymphError(f"{len(failures)} of {len(cts)} CTs failed, the others are in {output}; see above")
 
 
@@ -154,14 +160,9 @@ def _run_all(work: list[tuple[Path, Path]], job: _Job, jobs: int) -> list[str]:
             say(f"{ct}: done before, kept ({folder}); --overwrite does it again")
         else:
             todo.append((ct, folder))
-    if jobs == 1:
+    if jobs == 1 or len(todo) < 2:
         return [error for ct, folder in todo if (error := _attempt(ct, folder, job))]
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_attempt, ct, folder, job) for ct, folder in todo]
-        return [error for future in futures if (error := future.result())]
+    return [error for error in in_processes(jobs, _attempt, [(*each, job) for each in todo]) if error]
 
 
 def _attempt(ct: Path, folder: Path, job: _Job) -> str | None:
@@ -170,6 +171,8 @@ def _attempt(ct: Path, folder: Path, job: _Job) -> str | None:
         result = _one(ct, folder, job)
     except CtlymphError as error:
         return str(error)
+    except (OSError, MemoryError, UnicodeEncodeError) as error:
+        return f"{ct}: {reason(error)}"
     say(f"{ct}: {len(result.nodes)} nodes ({folder})")
     return None
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
 import typer
 
-from ctlymph.cli.console import RESEARCH_USE
+from ctlymph.cli.console import RESEARCH_USE, reason
 from ctlymph.cli.convert import convert
 from ctlymph.cli.detect import detect
 from ctlymph.cli.measure import measure
 from ctlymph.cli.phantom import phantom
+from ctlymph.cli.processes import Stopped, quiet, stoppable
 from ctlymph.errors import CtlymphError
 
 app = typer.Typer(
@@ -28,20 +30,37 @@ app.command()(phantom)
 
 
 def main() -> None:
-    """Run the command line; exit 0, 1 after a one-line ``error: …``, or 2 after a usage error."""
+    """Run the command line; exit 0, 1 after a one-line ``error: …``, 2 after a usage error, or 130 when stopped."""
+    _prepare_streams()
+    quiet()
+    with stoppable():
+        try:
+            _run()
+        except BrokenPipeError:
+            # The reader of our output (``| head``) went away; keep Python from complaining at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except (CtlymphError, OSError, MemoryError, UnicodeEncodeError) as error:
+            _fail(reason(error))
+        except Stopped:
+            _fail("interrupted; nothing half-written was left", code=130)
+
+
+def _run() -> None:
     try:
         app()
-    except CtlymphError as error:
-        _fail(str(error))
-    except BrokenPipeError:
-        # The reader of our output (``| head``) went away; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror or error}; check that it exists, is readable and that the disk has space")
-    except KeyboardInterrupt:
-        _fail("interrupted; nothing half-written was left", code=130)
+    finally:
+        sys.stdout.flush()  # while a reader that went away can still be told apart
+
+
+def _prepare_streams() -> None:
+    """Open what the caller closed (``2>&-``) on nothing; print ``?`` for letters that the terminal does not have."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            handle = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(handle, "r" if number == 0 else "w"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _fail(message: str, code: int = 1) -> None:

@@ -18,11 +18,19 @@ if TYPE_CHECKING:
 
 
 def measure(
-    ct: Annotated[Path, typer.Argument(metavar="CT", help="DICOM folder, file, zip or DICOMDIR, or an image file.")],
-    mask: Annotated[
-        Path, typer.Argument(metavar="MASK", help="Image file of labels on the CT's grid, one a node; gaps allowed.")
+    ct: Annotated[
+        Path,
+        typer.Argument(metavar="CT", readable=False, help="DICOM folder, file, zip or DICOMDIR, or an image file."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for the results.")],
+    mask: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MASK", readable=False, help="Image file of labels on the CT's grid, one a node; gaps allowed."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
+    ],
     split: Annotated[
         bool, typer.Option("--split", help="Measure each separate piece of a label as a node of its own.")
     ] = False,

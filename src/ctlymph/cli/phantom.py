@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import progress, say
+from ctlymph.cli.processes import in_processes
 from ctlymph.errors import CtlymphError
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def phantom(
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the cases; made if absent.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", readable=False, help="Folder for the cases; made if absent.")
+    ],
     cases: Annotated[int, typer.Option(min=1, max=9999, metavar="N", help="How many patients.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same patients.")] = 0,
     spacing: Annotated[
@@ -56,19 +59,10 @@ def phantom(
 
 
 def _write_together(missing: list[PhantomCase], overwrite: bool, jobs: int) -> None:
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(min(jobs, len(missing)), mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_write, case, overwrite, False) for case in missing]
-        try:
-            with progress().task("making patients", len(missing)) as advance:
-                for future in as_completed(futures):
-                    say(future.result())
-                    advance(1)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with progress().task("making patients", len(missing)) as advance:
+        for made in in_processes(jobs, _write, [(case, overwrite, False) for case in missing]):
+            say(made)
+            advance(1)
 
 
 def _write(case: PhantomCase, overwrite: bool, shown: bool) -> str:

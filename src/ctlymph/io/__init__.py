@@ -35,23 +35,42 @@ def read(
     path = Path(path)
     if not path.exists():
         raise CtlymphError(f"{path} does not exist; check its name")
+    if any(map(_is_surrogate, str(path))):
+        raise CtlymphError(f"{str(path)!a} has a name that is not UTF-8; rename it")
     from ctlymph.io.images import image_suffix, read_image
 
     if path.is_file() and image_suffix(path):
         if series is not None:
             raise CtlymphError(f"{path} is an image file, which holds no DICOM series; leave --series out")
-        return read_image(path)
+        return _doubted(read_image(path))
     if path.is_dir():
         _refuse_folder_of_images(path)
     from ctlymph.io.dicom_series import ReadOptions, read_dicom
 
-    return read_dicom(path, ReadOptions(series=series, allow_gaps=allow_gaps, progress=progress))
+    return _doubted(read_dicom(path, ReadOptions(series=series, allow_gaps=allow_gaps, progress=progress)))
+
+
+def _is_surrogate(letter: str) -> bool:
+    return "\ud800" <= letter <= "\udfff"  # how Python keeps a byte of a name that is no letter
+
+
+def _doubted(volume: Volume) -> Volume:
+    """Note where values cannot be the HU of a body: it has fat, and around and within it is air."""
+    from dataclasses import replace
+
+    if volume.hu.min() < 0:
+        return volume
+    note = "no voxel is below 0, so this is hardly a CT in HU (a picture of 0 to 255, or values off by 1024?)"
+    return replace(volume, notes=(*volume.notes, note))
 
 
 def _refuse_folder_of_images(folder: Path) -> None:
     from ctlymph.io.images import image_suffix
 
-    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    try:
+        files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    except PermissionError as error:
+        raise CtlymphError(f"cannot read the folder {folder}: permission denied; change its permissions") from error
     if files and all(file.is_file() and image_suffix(file) for file in files):
         named = ", ".join(file.name for file in files[:3]) + (", …" if len(files) > 3 else "")
         raise CtlymphError(f"{folder} holds image files and no DICOM ({named}); give one of the files instead")

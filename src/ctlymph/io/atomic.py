@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ctlymph.errors import CtlymphError
+from ctlymph.errors import CtlymphError, shown
+
+_PARTIAL = ".partial-"
 
 
 @contextmanager
@@ -26,7 +28,7 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             not set, or cannot be written.
     """
     check_new_folder(path, overwrite=overwrite)
-    staging = _staging_beside(path)
+    staging = _staging(path)
     try:
         with _room_for(path):
             yield staging
@@ -49,7 +51,7 @@ def new_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     if path.is_dir():
         raise CtlymphError(f"{path} is a folder; give the name of a file")
     _check_free(path, overwrite)
-    staging = _staging_beside(path)
+    staging = _staging(path)
     try:
         with _room_for(path):
             yield staging / path.name
@@ -73,13 +75,13 @@ def check_new_folder(path: Path, *, overwrite: bool) -> None:
         raise CtlymphError(f"{path} is a file; give the name of a folder for the output")
     if path.is_dir():
         with explained(path):
-            taken = any(path.iterdir())
+            taken = any(not _is_staging(each) for each in path.iterdir())
         if taken and not overwrite:
             raise CtlymphError(f"{path} holds files already; choose another folder, or add --overwrite")
         if not os.access(path, os.W_OK | os.X_OK):
             raise CtlymphError(f"cannot write to {path}: permission denied; choose another folder")
-    # Making the staging folder is the only honest test of the parent.
-    _staging_beside(path).rmdir()
+    # Making the staging folder is the only honest test.
+    _staging(path).rmdir()
 
 
 @contextmanager
@@ -88,7 +90,9 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CtlymphError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
+        # pydicom wraps what the system says in a text of many lines.
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        raise CtlymphError(f"cannot write {path}: {cause.strerror or shown(cause)}; choose another place") from error
 
 
 def _check_free(path: Path, overwrite: bool) -> None:
@@ -96,11 +100,17 @@ def _check_free(path: Path, overwrite: bool) -> None:
         raise CtlymphError(f"{path} exists; choose another name, or add --overwrite")
 
 
-def _staging_beside(path: Path) -> Path:
-    parent = path.absolute().parent
+def _staging(path: Path) -> Path:
+    """Make a folder beside ``path``, or in it if it is a folder: its parent may be read-only, or another disk."""
+    parent = path.absolute() if path.is_dir() else path.absolute().parent
     with explained(path):
         parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=parent))
+        return Path(tempfile.mkdtemp(prefix=f".{path.name[:50]}{_PARTIAL}", dir=parent))
+
+
+def _is_staging(path: Path) -> bool:
+    """Tell whether ``path`` is what a process that was killed, or is still at work, has left."""
+    return path.name.startswith(".") and _PARTIAL in path.name
 
 
 def _merge(staging: Path, target: Path) -> None:

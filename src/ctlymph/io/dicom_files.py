@@ -2,7 +2,7 @@
 
 Nothing is unpacked to disk: a member of a zip archive is read where it lies.
 Names that begin with a dot, and the ``__MACOSX`` folders of archives made on a
-Mac, are passed over. Links to folders are not followed.
+Mac, are passed over, and so are pipes and devices. Links to folders are not followed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from ctlymph.errors import CtlymphError, shown
 
 PREAMBLE = 128
 """Bytes before the letters ``DICM`` of a DICOM file (PS3.10 section 7.1)."""
+
+_PLAUSIBLE_BYTES, _PLAUSIBLE_RATIO = 1 << 28, 100  # CT compresses by 2 to 10; padding alone can do by 1000
 
 
 class Source(Protocol):
@@ -159,12 +161,14 @@ def _sources(path: Path, archives: ExitStack) -> Iterator[Source]:
     if path.is_dir():
         for file in _walk(path):
             yield from _members(file, archives) if file.suffix.lower() == ".zip" else (DiskFile(file),)
-    elif _is_zip(path):
+    elif path.is_file() and (_is_zip(path) or path.suffix.lower() == ".zip"):
         yield from _members(path, archives)
     elif _is_dicomdir(path):
         yield from _referenced_files(path)
-    else:
+    elif path.is_file():
         yield DiskFile(path)
+    else:
+        raise CtlymphError(f"{path} is a pipe or a device; save what it gives to a file, and give that")
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -173,7 +177,8 @@ def _walk(folder: Path) -> Iterator[Path]:
 
     for parent, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not _passed_over(name))
-        yield from (Path(parent, name) for name in sorted(names) if not _passed_over(name))
+        files = (Path(parent, name) for name in sorted(names) if not _passed_over(name))
+        yield from (file for file in files if file.is_file() or not file.exists())  # a broken link is not passed over
 
 
 def _passed_over(name: str) -> bool:
@@ -194,6 +199,13 @@ def _members(path: Path, archives: ExitStack) -> Iterator[Source]:
         archive = archives.enter_context(zipfile.ZipFile(path))
     for member in sorted(archive.infolist(), key=lambda member: member.filename):
         if not member.is_dir() and not any(_passed_over(part) for part in PurePosixPath(member.filename).parts):
+            if member.flag_bits & 1:
+                raise CtlymphError(f"{path} is locked by a password; unpack it by hand and give the folder")
+            if member.file_size > max(_PLAUSIBLE_BYTES, _PLAUSIBLE_RATIO * member.compress_size):
+                raise CtlymphError(
+                    f"{path / member.filename} would unpack from {member.compress_size >> 20} MiB to"
+                    f" {member.file_size >> 20} MiB, as no CT does; unpack it by hand and give the folder"
+                )
             yield ZipMember(archive, member)
 
 
@@ -233,7 +245,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CtlymphError(f"cannot read {path}: {error.strerror or error}; check its permissions") from error
+        remedy = "check its permissions" if isinstance(error, PermissionError) else "check that it is there and whole"
+        raise CtlymphError(f"cannot read {path}: {error.strerror or error}; {remedy}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise CtlymphError(f"{path} is damaged ({shown(error)}); fetch the archive again") from error
     except (RuntimeError, NotImplementedError) as error:

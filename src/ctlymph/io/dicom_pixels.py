@@ -55,7 +55,11 @@ def read_planes(planes: Sequence[Plane], progress: Progress = SILENT) -> tuple[N
     """
     pixels = planes[0].header.pixels
     assert pixels is not None
-    hu = np.empty((len(planes), pixels.rows, pixels.columns), np.int16)
+    try:
+        hu = np.empty((len(planes), pixels.rows, pixels.columns), np.int16)
+    except MemoryError as error:
+        size = f"{len(planes)} slices of {pixels.columns} × {pixels.rows}"
+        raise CtlymphError(f"{planes[0].name}: {size} are more than this machine's memory holds") from error
     turns = list(_turns(planes))
     padded = False
 

@@ -133,6 +133,8 @@ def _read_headers(path: Path, sources: Sequence[Source], progress: Progress) -> 
         what = f"holds no DICOM file among its {len(sources)} files" if sources else "is empty"
         if path.is_file():
             what = "is not a DICOM file" if len(sources) == 1 else what
+            if path.suffix.lower() in (".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"):
+                raise CtlymphError(f"{path} is an archive of a kind not read here; unpack it and give the folder")
         raise CtlymphError(f"{path} {what}; give a CT series as DICOM, or an image file such as NIfTI")
     return headers, notes
 

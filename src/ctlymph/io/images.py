@@ -166,7 +166,10 @@ def _load(path: Path) -> _Stored:
     if suffix is None:
         raise CtlymphError(f"{path} has no image suffix that is known here; use one of {', '.join(FORMATS)}")
     if not path.is_file():
-        raise CtlymphError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; give an image file")
+        what = "is a folder, a pipe or a device" if path.exists() else "does not exist"
+        raise CtlymphError(f"{path} {what}; give an image file")
+    if not os.access(path, os.R_OK):
+        raise CtlymphError(f"cannot read {path}: permission denied; change its permissions")
     stored = _load_nibabel(path) if FORMATS[suffix] in ("NIfTI", "Analyze") else _load_itk(path, FORMATS[suffix])
     native = stored.values.dtype.newbyteorder("=")
     return replace(stored, values=stored.values.astype(native, copy=False))
@@ -176,13 +179,11 @@ def _load_nibabel(path: Path) -> _Stored:
     import nibabel as nib
     from isal.igzip_lib import IsalError
     from nibabel.filebasedimages import ImageFileError
-    from nibabel.imageglobals import LoggingOutputSuppressor
     from nibabel.spatialimages import HeaderDataError
 
     garbled: Any = IsalError  # its stub takes the class for an instance
-    # nibabel reports header oddities on standard error; those that matter become errors or notes here.
     try:
-        with LoggingOutputSuppressor():
+        with _silent_nibabel():
             image: Any = nib.load(path, mmap=False)
             shape = tuple(int(n) for n in image.shape)
             while len(shape) > 3 and shape[-1] == 1:
@@ -204,6 +205,18 @@ def _load_nibabel(path: Path) -> _Stored:
     affine, notes = _nibabel_affine(image)
     geometry, more_notes = _straight_geometry(path, affine, values.shape)
     return _Stored(values, geometry, float(image.dataobj.slope), float(image.dataobj.inter), (*notes, *more_notes))
+
+
+@contextmanager
+def _silent_nibabel() -> Iterator[None]:
+    """Keep from standard error what nibabel says of odd headers; what matters of it becomes errors or notes here."""
+    from nibabel.imageglobals import logger  # its own LoggingOutputSuppressor lets warnings through
+
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False
 
 
 def _stored_voxels(path: Path, data: Any) -> NDArray[Any]:
@@ -232,7 +245,8 @@ def _nibabel_affine(image: Any) -> tuple[NDArray[np.float64], list[str]]:
     """Give the map from i, j, k to LPS mm, and a note where the file does not state it."""
     import nibabel as nib
 
-    affine = _RAS_TO_LPS @ np.asarray(image.affine, dtype=np.float64)
+    affine = np.array(image.affine, dtype=np.float64)
+    affine[:2] *= -1  # RAS to LPS; a matrix product would warn of infinities, which are refused later
     if not isinstance(image, nib.Nifti1Pair):
         why = "Analyze files hold no orientation"
     elif image.header["sform_code"] == 0 and image.header["qform_code"] == 0:
@@ -246,6 +260,7 @@ def _nibabel_affine(image: Any) -> tuple[NDArray[np.float64], list[str]]:
 def _load_itk(path: Path, kind: str) -> _Stored:
     import SimpleITK as sitk
 
+    str(path).encode()  # SimpleITK aborts the process at a name that is not UTF-8
     if kind == "MetaImage":
         _check_meta_header(path)
     reader = sitk.ImageFileReader()
@@ -323,8 +338,6 @@ def _check_kind(path: Path, shape_ijk: tuple[int, ...], numbers_per_voxel: int) 
 
 
 def _unreadable(path: Path, error: Exception) -> CtlymphError:
-    if isinstance(error, PermissionError):
-        return CtlymphError(f"cannot read {path}: permission denied; change its permissions")
     beside = " (its data file must lie beside it)" if image_suffix(path) in (".hdr", ".img", ".mhd", ".nhdr") else ""
     return CtlymphError(
         f"cannot read {path}: it is damaged, incomplete{beside} or not what its name says; export or download it again"
@@ -387,6 +400,7 @@ def _write_nifti(array: NDArray[Any], geometry: Geometry, path: Path, suffix: st
 def _write_itk(array: NDArray[Any], geometry: Geometry, path: Path) -> None:
     import SimpleITK as sitk
 
+    str(path).encode()  # SimpleITK aborts the process at a name that is not UTF-8
     try:
         with _captured_stderr():
             sitk.WriteImage(to_sitk(array, geometry), str(path), useCompression=True)

@@ -1,0 +1,132 @@
+"""Work in several processes, and how a command stops: whole, quietly, and leaving nothing half-written."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+from ctlymph.errors import CtlymphError
+
+T = TypeVar("T")
+
+
+class Stopped(BaseException):
+    """Someone, or a batch system, told the command to stop."""
+
+
+_STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class _Stop:
+    """A signal handler that raises :class:`Stopped`, but not again within two seconds.
+
+    So long nothing disturbs the removal of what was half written. Later it may
+    be needed again: an exception out of a handler can get lost in other people's code.
+    """
+
+    pause_s = 2.0
+
+    def __init__(self) -> None:
+        self.last = -math.inf
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if time.monotonic() - self.last > self.pause_s:
+            self.last = time.monotonic()
+            raise Stopped
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let Ctrl-C, a batch system's SIGTERM and a closed terminal all raise :class:`Stopped`.
+
+    Signals that the caller ignores (``nohup``) stay ignored.
+    """
+    stop = _Stop()
+    former = {number: signal.getsignal(number) for number in _STOPPING}
+    for number, handler in former.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        if stop.last < 0:  # else the process is about to end, and no further signal shall disturb that
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+
+def in_processes(jobs: int, function: Callable[..., T], work: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+    """Call ``function`` with the arguments in each item of ``work``, ``jobs`` at a time; yield results as they come.
+
+    Raises:
+        CtlymphError: If a process dies.
+    """
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import active_children, get_context
+
+    context = get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(work)), mp_context=context, initializer=_begin) as pool:
+        try:
+            # Processes start here and inherit this: a signal cannot strike while they load.
+            kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            futures = [pool.submit(_call, function, arguments) for arguments in work]
+            signal.signal(signal.SIGINT, kept)
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise CtlymphError(
+                "a process died, perhaps for want of memory; start again with fewer --jobs: what is done is kept"
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while children := active_children():
+                for child in children:
+                    child.terminate()
+                children[0].join(_Stop.pause_s + 0.5)
+            raise
+
+
+def _begin() -> None:
+    """Prepare a process: silence warnings as the command does, and end when the command is killed."""
+    from multiprocessing import parent_process
+    from threading import Thread
+
+    quiet()
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=follow, daemon=True).start()
+
+
+def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    stop = _Stop()
+    try:
+        try:
+            # SIGTERM is how in_processes, and a pool of which one process died, end the others.
+            signal.signal(signal.SIGTERM, stop)
+            signal.signal(signal.SIGINT, stop)
+            return function(*arguments)
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    except Stopped:
+        os._exit(130)  # What it was writing is removed; it must not begin with the next.
+
+
+def quiet() -> None:
+    """Keep Python's warnings, which are for programmers, from the terminal, unless ``python -W`` asks for them."""
+    import warnings
+
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
