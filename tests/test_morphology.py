@@ -11,6 +11,8 @@ from ctlymph import morphology
 from ctlymph.volume import Geometry
 
 SPACING = (1.0, 1.5, 2.0)
+# No distance between two voxels is one of these: at a tie, rounding to float32 decides.
+RADII_MM = st.integers(11, 60).map(lambda tenths: tenths / 10 + 0.0317)
 
 
 def grid(shape: tuple[int, int, int]) -> Geometry:
@@ -24,7 +26,7 @@ def ball(radius_mm: float) -> np.ndarray:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.floats(1.1, 6.0))
+@given(st.integers(0, 10_000), RADII_MM)
 def test_dilation_by_distance_equals_dilation_by_a_ball_on_anisotropic_voxels(seed: int, radius_mm: float) -> None:
     mask = np.random.default_rng(seed).random((9, 11, 13)) > 0.98
     expected = ndimage.binary_dilation(mask, ball(radius_mm)) if mask.any() else mask
@@ -32,7 +34,7 @@ def test_dilation_by_distance_equals_dilation_by_a_ball_on_anisotropic_voxels(se
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.floats(1.1, 6.0))
+@given(st.integers(0, 10_000), RADII_MM)
 def test_erosion_is_dilation_of_the_rest(seed: int, radius_mm: float) -> None:
     mask = np.random.default_rng(seed).random((9, 11, 13)) > 0.02
     geometry = grid(mask.shape)
