@@ -60,7 +60,10 @@ def test_processes_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
 
 
 def wait_for_staging(folder: Path) -> None:
+    """Wait until the command is at work, in a folder that lasts longer than the one that tests OUT."""
     deadline = time.monotonic() + 60
-    while not list(folder.glob(".*.partial-*")):
+    seen: set[Path] = set()
+    while not seen & set(folder.glob(".*.partial-*")):
+        seen = set(folder.glob(".*.partial-*"))
         assert time.monotonic() < deadline, "the command did not begin"
         time.sleep(0.05)

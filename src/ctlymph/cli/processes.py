@@ -74,10 +74,8 @@ def in_processes(jobs: int, function: Callable[..., T], work: Sequence[tuple[Any
     context = get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(work)), mp_context=context, initializer=_begin) as pool:
         try:
-            # Processes start here and inherit this: a signal cannot strike while they load.
-            kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
-            futures = [pool.submit(_call, function, arguments) for arguments in work]
-            signal.signal(signal.SIGINT, kept)
+            with _interrupt_held():  # Processes start here and inherit this: Ctrl-C must not strike while they load.
+                futures = [pool.submit(_call, function, arguments) for arguments in work]
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
@@ -93,11 +91,27 @@ def in_processes(jobs: int, function: Callable[..., T], work: Sequence[tuple[Any
             raise
 
 
+@contextmanager
+def _interrupt_held() -> Iterator[None]:
+    """Hold Ctrl-C back, for this process and those that it starts, until the block ends (not on Windows)."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
 def _begin() -> None:
-    """Prepare a process: silence warnings as the command does, and end when the command is killed."""
+    """Prepare a process: heed Ctrl-C only at work, silence warnings, and end when the command is killed."""
     from multiprocessing import parent_process
     from threading import Thread
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     quiet()
     parent = parent_process()
     assert parent is not None
@@ -121,7 +135,9 @@ def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     except Stopped:
-        os._exit(130)  # What it was writing is removed; it must not begin with the next.
+        pass
+    # Only here is all gone that hung on the exception, such as staging folders. It must not begin with the next.
+    os._exit(130)
 
 
 def quiet() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,14 +27,11 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             not set, or cannot be written.
     """
     check_new_folder(path, overwrite=overwrite)
-    staging = _staging(path)
-    try:
+    with _staging(path) as staging:
         with _room_for(path):
-            yield staging
+            yield Path(staging)
         with explained(path):
-            _merge(staging, path)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            _merge(Path(staging), path)
 
 
 @contextmanager
@@ -51,18 +47,15 @@ def new_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     if path.is_dir():
         raise CtlymphError(f"{path} is a folder; give the name of a file")
     _check_free(path, overwrite)
-    staging = _staging(path)
-    try:
+    with _staging(path) as staging:
         with _room_for(path):
-            yield staging / path.name
-        sources = sorted(staging.iterdir(), key=lambda source: source.name == path.name)
+            yield Path(staging, path.name)
+        sources = sorted(Path(staging).iterdir(), key=lambda source: source.name == path.name)
         for source in sources:
             _check_free(path.with_name(source.name), overwrite)
         with explained(path):
             for source in sources:
                 source.replace(path.with_name(source.name))
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def check_new_folder(path: Path, *, overwrite: bool) -> None:
@@ -80,8 +73,8 @@ def check_new_folder(path: Path, *, overwrite: bool) -> None:
             raise CtlymphError(f"{path} holds files already; choose another folder, or add --overwrite")
         if not os.access(path, os.W_OK | os.X_OK):
             raise CtlymphError(f"cannot write to {path}: permission denied; choose another folder")
-    # Making the staging folder is the only honest test.
-    _staging(path).rmdir()
+    with _staging(path):  # to make it is the only honest test
+        pass
 
 
 @contextmanager
@@ -100,12 +93,16 @@ def _check_free(path: Path, overwrite: bool) -> None:
         raise CtlymphError(f"{path} exists; choose another name, or add --overwrite")
 
 
-def _staging(path: Path) -> Path:
-    """Make a folder beside ``path``, or in it if it is a folder: its parent may be read-only, or another disk."""
+def _staging(path: Path) -> tempfile.TemporaryDirectory[str]:
+    """Make a folder beside ``path``, or in it if it is a folder: its parent may be read-only, or another disk.
+
+    It goes when its block ends, or else with the process: a signal may strike just before the block begins.
+    """
     parent = path.absolute() if path.is_dir() else path.absolute().parent
     with explained(path):
         parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{path.name[:50]}{_PARTIAL}", dir=parent))
+        prefix = f".{path.name[:50]}{_PARTIAL}"
+        return tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
 
 
 def _is_staging(path: Path) -> bool:
