@@ -151,3 +151,12 @@ def test_an_error_told_in_many_lines_is_shown_by_its_cause(tmp_path: Path) -> No
             raise OSError(28, "No space left on device")
         except OSError as error:
             raise OSError("With tag (7FE0,0010)\nTraceback") from error
+
+
+def test_of_two_at_work_on_one_folder_the_first_to_end_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(CtlymphError, match=r"holds files already"), new_folder(tmp_path / "out") as slow:  # noqa: PT012
+        (slow / "a").write_text("slow")
+        with new_folder(tmp_path / "out") as quick:
+            (quick / "a").write_text("quick")
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "a").read_text() == "quick"

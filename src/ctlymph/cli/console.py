@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ctlymph.errors import shown
 from ctlymph.progress import Advance, Progress
 
 if TYPE_CHECKING:
@@ -78,21 +79,30 @@ def say(text: str) -> None:
 
 
 def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to standard output: drawn on a terminal, tab-separated elsewhere."""
-    if not sys.stdout.isatty():
+    """Print a table to standard output: drawn on a terminal that is wide enough, tab-separated elsewhere."""
+    if not (sys.stdout.isatty() and _drawn(title, header, rows)):
         print("\t".join(header))
         for row in rows:
             print("\t".join(row))
-        return
+
+
+def _drawn(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Draw a table, unless the terminal is so narrow that numbers would be cut."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    # As Text, since a name may hold brackets, which would be taken for markup, or control characters.
+    table = Table(title=Text(shown(title)), title_justify="left")
     for name in header:
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*map(Text, row))
+    console = Console()
+    if console.measure(table).minimum > console.width:
+        return False
+    console.print(table)
+    return True
 
 
 def show_nodes(title: str, nodes: Sequence[LymphNode]) -> None:

@@ -30,6 +30,7 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     with _staging(path) as staging:
         with _room_for(path):
             yield Path(staging)
+        _check_empty(path, overwrite)  # again: another process may have been quicker
         with explained(path):
             _merge(Path(staging), path)
 
@@ -67,10 +68,7 @@ def check_new_folder(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not path.is_dir():
         raise CtlymphError(f"{path} is a file; give the name of a folder for the output")
     if path.is_dir():
-        with explained(path):
-            taken = any(not _is_staging(each) for each in path.iterdir())
-        if taken and not overwrite:
-            raise CtlymphError(f"{path} holds files already; choose another folder, or add --overwrite")
+        _check_empty(path, overwrite)
         if not os.access(path, os.W_OK | os.X_OK):
             raise CtlymphError(f"cannot write to {path}: permission denied; choose another folder")
     with _staging(path):  # to make it is the only honest test
@@ -86,6 +84,13 @@ def explained(path: Path) -> Iterator[None]:
         # pydicom wraps what the system says in a text of many lines.
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         raise CtlymphError(f"cannot write {path}: {cause.strerror or shown(cause)}; choose another place") from error
+
+
+def _check_empty(path: Path, overwrite: bool) -> None:
+    with explained(path):
+        taken = path.is_dir() and any(not _is_staging(each) for each in path.iterdir())
+    if taken and not overwrite:
+        raise CtlymphError(f"{path} holds files already; choose another folder, or add --overwrite")
 
 
 def _check_free(path: Path, overwrite: bool) -> None:
