@@ -99,7 +99,8 @@ def _drawn(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in rows:
         table.add_row(*map(Text, row))
     console = Console()
-    if console.measure(table).minimum > console.width:
+    unbounded = console.options.update(max_width=10_000)
+    if console.measure(table, options=unbounded).minimum > console.width:
         return False
     console.print(table)
     return True
