@@ -27,14 +27,14 @@ class Bars:
     """A :class:`~ctlymph.progress.Progress` that draws bars with the time left."""
 
     @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:
+    def task(self, description: str, total: int, *, in_bytes: bool = False) -> Iterator[Advance]:
         """Draw one bar; it stays, full, when the task ends."""
+        from rich import progress as rich
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
 
-        columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with RichProgress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+        counts = (rich.DownloadColumn(), rich.TransferSpeedColumn()) if in_bytes else (rich.MofNCompleteColumn(),)
+        columns = (rich.TextColumn("{task.description:<28}"), rich.BarColumn(), *counts, rich.TimeElapsedColumn())
+        with rich.Progress(*columns, rich.TimeRemainingColumn(), console=Console(stderr=True)) as bars:
             task = bars.add_task(description, total=total)
             yield lambda steps: bars.advance(task, steps)
 
@@ -45,20 +45,28 @@ class Lines:
     interval_s = 10.0
 
     @contextmanager
-    def task(self, description: str, total: int) -> Iterator[Advance]:
+    def task(self, description: str, total: int, *, in_bytes: bool = False) -> Iterator[Advance]:
         """Print plain lines to standard error."""
         start = shown = time.monotonic()
         done = 0
+
+        def state() -> str:
+            spent = time.monotonic() - start
+            if not in_bytes:
+                return f"{description}: {done} of {total}"
+            rate = done / max(spent, 1e-3)
+            left = f", {(total - done) / rate:.0f} s left" if 0 < done < total else ""
+            return f"{description}: {done / 1e6:.1f} of {total / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s{left}"
 
         def advance(steps: int) -> None:
             nonlocal done, shown
             done += steps
             if time.monotonic() - shown > self.interval_s:
                 shown = time.monotonic()
-                print(f"{description}: {done} of {total}", file=sys.stderr, flush=True)
+                print(state(), file=sys.stderr, flush=True)
 
         yield advance
-        print(f"{description}: {done} of {total} in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+        print(f"{state()} in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
 
 
 def reason(error: Exception) -> str:

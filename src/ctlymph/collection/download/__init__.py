@@ -1,0 +1,1 @@
+"""Getting the collection: from the Imaging Data Commons, from TCIA's NBIA, by a manifest."""
