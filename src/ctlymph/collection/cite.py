@@ -1,0 +1,171 @@
+"""What users of the collection are asked to cite, and the terms under which they may use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LICENSE_NAME = "CC BY 3.0"
+LICENSE_URL = "https://creativecommons.org/licenses/by/3.0/"
+POLICY_URL = "https://www.cancerimagingarchive.net/data-usage-policies-and-restrictions/"
+PAGE_URL = "https://www.cancerimagingarchive.net/collection/ct-lymph-nodes/"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One work to cite.
+
+    Attributes:
+        use: When it is to be cited.
+        key: Its BibTeX key.
+        kind: Its BibTeX type.
+        authors: ``Family, Initials`` each.
+        title: Title.
+        year: Year.
+        doi: Digital object identifier, without the resolver's address.
+        details: Further BibTeX fields, in order.
+    """
+
+    use: str
+    key: str
+    kind: str
+    authors: tuple[str, ...]
+    title: str
+    year: int
+    doi: str
+    details: tuple[tuple[str, str], ...]
+
+    def as_text(self) -> str:
+        """Give the reference as a line of a bibliography."""
+        names = ", ".join(name.replace(",", "") for name in self.authors)
+        inside = dict(self.details)
+        source = next(inside[name] for name in ("journal", "booktitle", "publisher") if name in inside)
+        volume = f" {inside['volume']}" if "volume" in inside else ""
+        number = f"({inside['number']})" if "number" in inside else ""
+        pages = f":{inside['pages'].replace('--', '–')}" if "pages" in inside else ""
+        return f"{names}. {self.title}. {source}{volume}{number}{pages}, {self.year}. https://doi.org/{self.doi}"
+
+    def as_bibtex(self) -> str:
+        """Give the reference as a BibTeX entry."""
+        author = " and ".join(self.authors)
+        fields = (("author", author), ("title", f"{{{self.title}}}"), *self.details)
+        lines = [f"  {name} = {{{value}}}," for name, value in (*fields, ("year", str(self.year)), ("doi", self.doi))]
+        return "\n".join((f"@{self.kind}{{{self.key},", *lines, "}"))
+
+
+REFERENCES = (
+    Reference(
+        use="the data",
+        key="ct_lymph_nodes",
+        kind="misc",
+        authors=(
+            "Roth, H.",
+            "Lu, L.",
+            "Seff, A.",
+            "Cherry, K. M.",
+            "Hoffman, J.",
+            "Wang, S.",
+            "Liu, J.",
+            "Turkbey, E.",
+            "Summers, R. M.",
+        ),
+        title="A new 2.5D representation for lymph node detection in CT (CT Lymph Nodes) [data set]",
+        year=2015,
+        doi="10.7937/K9/TCIA.2015.AQIIDCNM",
+        details=(("publisher", "The Cancer Imaging Archive"),),
+    ),
+    Reference(
+        use="the publication that came with the data",
+        key="roth2014",
+        kind="inproceedings",
+        authors=(
+            "Roth, H. R.",
+            "Lu, L.",
+            "Seff, A.",
+            "Cherry, K. M.",
+            "Hoffman, J.",
+            "Wang, S.",
+            "Liu, J.",
+            "Turkbey, E.",
+            "Summers, R. M.",
+        ),
+        title=(
+            "A new 2.5D representation for lymph node detection using random sets of deep convolutional "
+            "neural network observations"
+        ),
+        year=2014,
+        doi="10.1007/978-3-319-10404-1_65",
+        details=(
+            ("booktitle", "Medical Image Computing and Computer-Assisted Intervention (MICCAI)"),
+            ("series", "LNCS"),
+            ("volume", "8673"),
+            ("pages", "520--527"),
+        ),
+    ),
+    Reference(
+        use="the archive",
+        key="clark2013",
+        kind="article",
+        authors=(
+            "Clark, K.",
+            "Vendt, B.",
+            "Smith, K.",
+            "Freymann, J.",
+            "Kirby, J.",
+            "Koppel, P.",
+            "Moore, S.",
+            "Phillips, S.",
+            "Maffitt, D.",
+            "Pringle, M.",
+            "Tarbox, L.",
+            "Prior, F.",
+        ),
+        title="The Cancer Imaging Archive (TCIA): maintaining and operating a public information repository",
+        year=2013,
+        doi="10.1007/s10278-013-9622-7",
+        details=(
+            ("journal", "Journal of Digital Imaging"),
+            ("volume", "26"),
+            ("number", "6"),
+            ("pages", "1045--1057"),
+        ),
+    ),
+    Reference(
+        use="the masks, where they are used",
+        key="seff2015",
+        kind="inproceedings",
+        authors=("Seff, A.", "Lu, L.", "Barbu, A.", "Roth, H.", "Shin, H.-C.", "Summers, R. M."),
+        title="Leveraging mid-level semantic boundary cues for automated lymph node detection",
+        year=2015,
+        doi="10.1007/978-3-319-24571-3_7",
+        details=(
+            ("booktitle", "Medical Image Computing and Computer-Assisted Intervention (MICCAI)"),
+            ("series", "LNCS"),
+            ("volume", "9350"),
+            ("pages", "53--61"),
+        ),
+    ),
+)
+"""The three citations that the collection's page asks for, and the paper of the masks."""
+
+
+def as_text() -> str:
+    """Give all references as paragraphs, each with what it is to be cited for."""
+    return "\n\n".join(f"For {reference.use}:\n{reference.as_text()}" for reference in REFERENCES) + "\n"
+
+
+def as_bibtex() -> str:
+    """Give all references as BibTeX."""
+    return "\n\n".join(reference.as_bibtex() for reference in REFERENCES) + "\n"
+
+
+def license_text() -> str:
+    """Give the terms of the collection in short, with where they stand in full."""
+    return (
+        f"CT Lymph Nodes, The Cancer Imaging Archive, {PAGE_URL}\n\n"
+        f"Licence: Creative Commons Attribution 3.0 Unported ({LICENSE_NAME}), {LICENSE_URL}\n"
+        "  You may copy, share and change the data, also commercially, if you name the source,\n"
+        "  link the licence and say what you changed.\n\n"
+        f"Terms of the archive: {POLICY_URL}\n"
+        "  You cite the collection, its publication and the archive (CITATION.txt).\n"
+        "  You make no attempt to find out who the patients are, nor to contact them.\n"
+    )
