@@ -24,7 +24,6 @@ _LOCAL_HEADER = 30
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 """The flags of the old and the strong encryption, and of a hidden directory."""
 _JUNK = {"__MACOSX", ".DS_Store"}
-_FETCH_AGAIN = "fetch the archive again"
 _DISTRUST = "do not use this archive; fetch it again from where it was published"
 
 
@@ -61,6 +60,18 @@ class Entry:
     _info: zipfile.ZipInfo = field(repr=False)
 
 
+class DamagedError(CtlymphError):
+    """An archive that is cut short or altered: to fetch it again may help.
+
+    Attributes:
+        fault: What is wrong with it, without its path.
+    """
+
+    def __init__(self, path: Path, fault: str) -> None:
+        super().__init__(f"{path} is damaged ({fault}); fetch the archive again")
+        self.fault = fault
+
+
 class SafeZip:
     """An open archive of which every entry has been found harmless by name, kind, place and size.
 
@@ -71,7 +82,8 @@ class SafeZip:
         entries: Its files, in the order of the archive.
 
     Raises:
-        CtlymphError: If the file is no zip archive, is damaged, or holds an entry that would be written
+        DamagedError: If the file is no zip archive, or not a whole one.
+        CtlymphError: If it cannot be read, or holds an entry that would be written
             elsewhere, is a link or another special file, is encrypted, has the name or the bytes of
             another, or passes the limits.
     """
@@ -103,7 +115,8 @@ class SafeZip:
         """Give the content of an entry.
 
         Raises:
-            CtlymphError: If it is damaged or not of the stated size.
+            DamagedError: If it is damaged.
+            CtlymphError: If it is not of the stated size.
         """
         return b"".join(self.chunks(entry))
 
@@ -111,7 +124,8 @@ class SafeZip:
         """Yield the content of an entry in pieces of at most 1 MiB.
 
         Raises:
-            CtlymphError: If it is damaged or not of the stated size; pieces may have been yielded by then.
+            DamagedError: If it is damaged; pieces of it may have been yielded by then.
+            CtlymphError: If it is not of the stated size; likewise.
         """
         # Asked for one byte more than stated, zipfile shows whether there is more, instead of cutting it off.
         info = copy.copy(entry._info)
@@ -196,7 +210,8 @@ def unpack(
         The MD5 (32 lower-case hexadecimal digits) of each file, by its path below ``into``, with ``/``.
 
     Raises:
-        CtlymphError: As :class:`SafeZip`; if an entry is damaged; if ``into`` cannot be written.
+        DamagedError: If it or an entry is damaged.
+        CtlymphError: As :class:`SafeZip`; and if ``into`` cannot be written.
     """
     with SafeZip(path, limits) as archive:
         with explained(into):
@@ -248,10 +263,10 @@ def _fault_of_kind(info: zipfile.ZipInfo) -> str | None:
 @contextmanager
 def _readable(path: Path, name: str = "") -> Iterator[None]:
     """Explain what :mod:`zipfile` objects to."""
-    place = f"{path}: entry '{shown(name)}'" if name else str(path)
     try:
         yield
     except OSError as error:
         raise CtlymphError(f"cannot read {path}: {error.strerror or error}; check that it is there") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        raise CtlymphError(f"{place} is damaged ({shown(error) or 'cut short'}); {_FETCH_AGAIN}") from error
+        fault = shown(error) or "cut short"
+        raise DamagedError(path, f"entry '{shown(name)}': {fault}" if name else fault) from error
