@@ -133,7 +133,7 @@ def write_ct(case: SmallCase, folder: Path, layout: Layout) -> None:
 
 
 def write_annotations(case: SmallCase, folder: Path) -> None:
-    """Write indices, points and sizes: the short axis, and in the abdomen the long one too; one of MED_LYMPH_010 is 0."""
+    """Write indices, points and sizes: short axes, in the abdomen long ones too; one of MED_LYMPH_010 is 0."""
     folder.mkdir(parents=True)
     stem = f"{case.name}_lymphnodes"
     points = [node.point_mm for node in case.nodes]
