@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "methods": TOOLS | {"candidates"},
     "detection": TOOLS | {"io", "anatomy", "candidates", "measurement", "methods"},
     "phantom": TOOLS | {"io"},
+    "collection": TOOLS | {"io", "measurement"},
 }
 
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ctlymph.collection.case import Collection as Collection
     from ctlymph.detection import detect as detect
     from ctlymph.errors import CtlymphError as CtlymphError
     from ctlymph.io import read as read
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ctlymph.volume import Volume as Volume
 
 _HOMES = {
+    "Collection": "ctlymph.collection.case",
     "read": "ctlymph.io",
     "detect": "ctlymph.detection",
     "CtlymphError": "ctlymph.errors",

@@ -168,8 +168,8 @@ def _together(table: str) -> dict[str, list[dict[str, str]]]:
 
 
 def _rows(table: str) -> list[dict[str, str]]:
-    with (files("ctlymph.collection") / "data" / f"{table}.csv").open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    text = (files("ctlymph.collection") / "data" / f"{table}.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
 
 
 def _length(text: str) -> float | None:

@@ -42,7 +42,7 @@ class Reference:
         volume = f" {inside['volume']}" if "volume" in inside else ""
         number = f"({inside['number']})" if "number" in inside else ""
         pages = f":{inside['pages'].replace('--', '–')}" if "pages" in inside else ""
-        return f"{names}. {self.title}. {source}{volume}{number}{pages}, {self.year}. https://doi.org/{self.doi}"
+        return f"{names.rstrip('.')}. {self.title}. {source}{volume}{number}{pages}, {self.year}. https://doi.org/{self.doi}"
 
     def as_bibtex(self) -> str:
         """Give the reference as a BibTeX entry."""

@@ -42,49 +42,65 @@ def read_point_set(path: Path) -> list[Point]:
             other files), or a coordinate is missing or not a finite number.
     """
     try:
-        text = path.read_bytes()
-        if not text:
-            return []
-        root = ElementTree.fromstring(text, ElementTree.XMLParser(target=_NoDoctype()))
-    except (OSError, ElementTree.ParseError, _DoctypeError) as error:
-        raise CtlymphError(f"cannot read {path}: {error}; give a MITK point set (.mps)") from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise CtlymphError(f"cannot read {path}: {error.strerror}; give a MITK point set (.mps)") from error
+    return parse_point_set(content, str(path))
+
+
+def parse_point_set(content: bytes, name: str) -> list[Point]:
+    """Read the points of an MITK point set from its bytes, as :func:`read_point_set` does.
+
+    Args:
+        content: The bytes of the file.
+        name: What to call it in errors.
+
+    Raises:
+        CtlymphError: As :func:`read_point_set`.
+    """
+    if not content:
+        return []
+    try:
+        root = ElementTree.fromstring(content, ElementTree.XMLParser(target=_NoDoctype()))
+    except (ElementTree.ParseError, _DoctypeError) as error:
+        raise CtlymphError(f"cannot read {name}: {error}; give a MITK point set (.mps)") from error
     if root.tag != "point_set_file":
-        raise CtlymphError(f"{path} is XML of another kind ({root.tag}); give a MITK point set (.mps)")
-    return list(_points(path, root))
+        raise CtlymphError(f"{name} is XML of another kind ({root.tag}); give a MITK point set (.mps)")
+    return list(_points(name, root))
 
 
-def _points(path: Path, root: ElementTree.Element) -> Iterator[Point]:
+def _points(name: str, root: ElementTree.Element) -> Iterator[Point]:
     # Old files hold the points of a single time step directly below the point set.
     for holder in root.iter():
         points = holder.findall("point") if holder.tag in ("time_series", "point_set") else []
         if not points:
             continue
-        matrix, offset_mm = _index_to_world(path, holder)
+        matrix, offset_mm = _index_to_world(name, holder)
         for number, point in enumerate(points):
-            stored = [_number(path, f"{name} of point {number}", point.findtext(name)) for name in "xyz"]
+            stored = [_number(name, f"{axis} of point {number}", point.findtext(axis)) for axis in "xyz"]
             x, y, z = stored if matrix is None else (float(value) for value in matrix @ stored + offset_mm)
             yield x, y, z
 
 
-def _index_to_world(path: Path, holder: ElementTree.Element) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
+def _index_to_world(name: str, holder: ElementTree.Element) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
     """Give the 3 × 3 matrix, or None where there is no geometry, and the offset."""
     geometry = holder.find("Geometry3D")
     if geometry is None:
         return None, np.zeros(3)
     matrix, offset = geometry.find("IndexToWorld"), geometry.find("Offset")
     if matrix is None or offset is None:
-        raise CtlymphError(f"{path}: its Geometry3D has no transform; save it again with MITK")
-    numbers = [_number(path, f"m_{row}_{column}", matrix.get(f"m_{row}_{column}")) for row, column in np.ndindex(3, 3)]
-    return np.reshape(numbers, (3, 3)), np.array([_number(path, "offset", offset.get(name)) for name in "xyz"])
+        raise CtlymphError(f"{name}: its Geometry3D has no transform; save it again with MITK")
+    numbers = [_number(name, f"m_{row}_{column}", matrix.get(f"m_{row}_{column}")) for row, column in np.ndindex(3, 3)]
+    return np.reshape(numbers, (3, 3)), np.array([_number(name, "offset", offset.get(axis)) for axis in "xyz"])
 
 
-def _number(path: Path, name: str, text: str | None) -> float:
+def _number(file: str, name: str, text: str | None) -> float:
     try:
         value = float(text or "")
     except ValueError:
         value = np.nan
     if not np.isfinite(value):
-        raise CtlymphError(f"{path}: {name} is {text!r}, not a finite number; correct the file")
+        raise CtlymphError(f"{file}: {name} is {text!r}, not a finite number; correct the file")
     return value
 
 
