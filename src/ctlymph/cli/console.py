@@ -102,8 +102,8 @@ def _drawn(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
     # As Text, since a name may hold brackets, which would be taken for markup, or control characters.
     table = Table(title=Text(shown(title)), title_justify="left")
-    for name in header:
-        table.add_column(name, justify="right")
+    for number, name in enumerate(header):
+        table.add_column(name, justify="right" if all(_is_number(row[number]) for row in rows) else "left")
     for row in rows:
         table.add_row(*map(Text, row))
     console = Console()
@@ -112,6 +112,10 @@ def _drawn(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         return False
     console.print(table)
     return True
+
+
+def _is_number(text: str) -> bool:
+    return not text or text.lstrip("-−").replace(",", "").replace(".", "").isdigit()
 
 
 def show_nodes(title: str, nodes: Sequence[LymphNode]) -> None:

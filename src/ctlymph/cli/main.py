@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from ctlymph.cli import collection
 from ctlymph.cli.console import RESEARCH_USE, reason
 from ctlymph.cli.convert import convert
 from ctlymph.cli.detect import detect
@@ -27,6 +28,7 @@ app.command()(detect)
 app.command()(measure)
 app.command()(convert)
 app.command()(phantom)
+app.add_typer(collection.app, name="collection")
 
 
 def main() -> None:

@@ -77,6 +77,8 @@ class Entry:
         long_axes_mm: Likewise; None in the mediastinum, where they were not written.
         positives: Published candidates on a node.
         negatives: Published candidates off all nodes.
+        annotations_sha256: Digest of the numbers in the annotation files, as ``verify.numbers_digest`` gives.
+        candidates_sha256: The same of the candidate files.
         flags: Keys of :data:`FLAGS`.
         same_scan_as: The case that is the same scan under another name, or None.
         series: Its DICOM series.
@@ -93,6 +95,8 @@ class Entry:
     long_axes_mm: tuple[float | None, ...]
     positives: int
     negatives: int
+    annotations_sha256: str
+    candidates_sha256: str
     flags: frozenset[str]
     same_scan_as: str | None
     series: tuple[Series, ...]
@@ -146,6 +150,8 @@ def catalogue() -> Catalogue:
                 long_axes_mm=tuple(_length(node["long_axis_mm"]) for node in nodes[case]),
                 positives=int(row["positives"]),
                 negatives=int(row["negatives"]),
+                annotations_sha256=row["annotations_sha256"],
+                candidates_sha256=row["candidates_sha256"],
                 flags=frozenset(each["flag"] for each in flags.get(case, [])),
                 same_scan_as=scans.get(case),
                 series=tuple(_series(each) for each in series[case]),

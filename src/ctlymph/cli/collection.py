@@ -1,0 +1,287 @@
+"""``ctlymph collection``: what the public collection holds, and whether a folder holds it whole."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ctlymph.cli.console import progress, say, show_json, show_table
+from ctlymph.errors import CtlymphError
+
+if TYPE_CHECKING:
+    from ctlymph.collection.catalogue import Entry
+    from ctlymph.collection.database import Range
+    from ctlymph.collection.verify import Finding
+
+app = typer.Typer(
+    help="The public collection CT Lymph Nodes: find it, get it, check it, hand it on.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+RegionOption = Annotated[str | None, typer.Option(metavar="NAME", help="mediastinum or abdomen.")]
+CasesOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAMES", help="Case names, separated by commas; may be repeated.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+class Form(StrEnum):
+    """How a list is printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+class Style(StrEnum):
+    """How references are printed."""
+
+    text = "text"
+    bibtex = "bibtex"
+
+
+@app.command()
+def stats(as_json: JsonOption = False) -> None:
+    """Print what the whole collection holds, in numbers.
+
+    [bold]Example[/bold]
+
+      ctlymph collection stats
+    """
+    from ctlymph.collection.catalogue import FLAGS, TITLE, VERSIONS
+    from ctlymph.collection.database import figures
+
+    found = figures()
+    if as_json:
+        versions = [{"version": number, "month": month, "came": came} for number, month, came in VERSIONS]
+        show_json({**asdict(found), "versions": versions})
+        return
+    rows = [
+        ("participants", f"{found.participants}", f"{found.male} male, {found.female} female"),
+        ("studies", f"{found.studies}", ""),
+        ("series", f"{found.series}", "a CT and a segmentation of each participant"),
+        ("images", f"{found.images:,}", f"{found.bytes / 1e9:.1f} GB"),
+    ]
+    for region in found.cases:
+        candidates = f"{found.positives[region]:,} candidates on them, {found.negatives[region]:,} elsewhere"
+        rows.append((region, f"{found.cases[region]}", f"cases, {found.nodes[region]} annotated nodes, {candidates}"))
+    rows += [(f"version {number}", month, came) for number, month, came in VERSIONS]
+    rows += [(flag, f"{found.flags[flag]}", f"cases: {meaning}") for flag, meaning in FLAGS.items()]
+    show_table(TITLE, ("what", "number", "about"), rows)
+
+
+@app.command("list")
+def list_cases(
+    region: RegionOption = None,
+    cases: CasesOption = None,
+    sex: Annotated[str | None, typer.Option(metavar="M|F", help="Sex of the patient.")] = None,
+    age: Annotated[str | None, typer.Option(metavar="RANGE", help="Years, such as 40-60, 40- or -60.")] = None,
+    slices: Annotated[str | None, typer.Option(metavar="RANGE", help="Number of CT slices.")] = None,
+    nodes: Annotated[str | None, typer.Option(metavar="RANGE", help="Number of annotated nodes.")] = None,
+    short_axis: Annotated[
+        str | None, typer.Option(metavar="RANGE", help="At least one node with a short axis of so many mm.")
+    ] = None,
+    flag: Annotated[list[str] | None, typer.Option(metavar="FLAG", help="Only with this defect.")] = None,
+    without: Annotated[list[str] | None, typer.Option(metavar="FLAG", help="Only without this defect.")] = None,
+    sql: Annotated[
+        str | None, typer.Option(metavar="QUERY", help="Any question in SQL, instead; nothing can be changed.")
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", help="How to print.")] = Form.table,
+    as_json: JsonOption = False,
+) -> None:
+    """List cases of the collection, without downloading anything.
+
+    Ranges hold both of their ends. The flags are those of [bold]ctlymph collection stats[/bold]. For --sql there
+    are the tables cases, nodes, flags, series and versions.
+
+    [bold]Examples[/bold]
+
+      ctlymph collection list --region abdomen --short-axis 30- --without shared_scan
+
+      ctlymph collection list --sql 'SELECT sex, avg(short_axis_mm) FROM nodes JOIN cases USING ("case") GROUP BY sex'
+    """
+    from ctlymph.collection import database
+    from ctlymph.collection.catalogue import catalogue
+    from ctlymph.collection.database import Selection, select
+
+    form = Form.json if as_json else form
+    wanted = Selection(
+        region=region,
+        cases=_names(cases),
+        sex=sex,
+        age_years=_range("--age", age),
+        slices=_range("--slices", slices),
+        nodes=_range("--nodes", nodes),
+        short_axis_mm=_range("--short-axis", short_axis),
+        flags=flag or (),
+        without_flags=without or (),
+    )
+    if sql is not None:
+        if wanted != Selection():
+            raise CtlymphError("--sql asks the whole collection; write the other conditions into the query")
+        answer = database.sql(sql)
+        _print(form, "SQL", answer.columns, answer.rows)
+    else:
+        entries = select(wanted)
+        rows = [_row(entry) for entry in entries]
+        columns = tuple(_row(catalogue().entries[0]))  # also where nothing was found
+        _print(form, f"{len(rows)} cases", columns, [tuple(row.values()) for row in rows])
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the collection lies.")],
+    region: RegionOption = None,
+    cases: CasesOption = None,
+    what: Annotated[
+        str | None, typer.Option(metavar="KINDS", help="Of ct, seg, annotations, candidates, masks; default all.")
+    ] = None,
+    here: Annotated[bool, typer.Option("--here", help="Only the cases and kinds of which anything is here.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Compare number and size of files, not what is in them.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a folder against the collection: what is there, missing, short or altered.
+
+    Exits with 1 if anything is missing, short or altered.
+
+    [bold]Examples[/bold]
+
+      ctlymph collection verify DATA
+
+      ctlymph collection verify DATA --region abdomen --what ct,annotations
+    """
+    from ctlymph.collection.case import KINDS
+    from ctlymph.collection.database import Selection, select
+    from ctlymph.collection.verify import WHOLE
+    from ctlymph.collection.verify import verify as check
+
+    kinds = kinds_of(what)
+    expected = select(Selection(region=region, cases=_names(cases)))
+    if here:
+        expected, kinds = _those_here(folder, expected, kinds)
+    findings = check(folder, expected, [kind for kind in KINDS if kind in kinds], quick=quick, progress=progress())
+    if as_json:
+        show_json([asdict(finding) for finding in findings])
+    else:
+        _show_findings(folder, findings)
+    faults = [finding for finding in findings if finding.state != WHOLE]
+    if faults:
+        first = faults[0]
+        raise CtlymphError(
+            f"{len(faults)} of {len(findings)} are not whole, the first {first.kind} of {first.case} ({first.state}); "
+            "fetch them with ctlymph collection download"
+        )
+
+
+@app.command()
+def cite(
+    form: Annotated[Style, typer.Option("--format", help="How to print.")] = Style.text,
+) -> None:
+    """Print what to cite when the collection is used.
+
+    [bold]Example[/bold]
+
+      ctlymph collection cite --format bibtex >> references.bib
+    """
+    from ctlymph.collection import cite as citations
+
+    print(citations.as_bibtex() if form is Style.bibtex else citations.as_text(), end="")
+
+
+def kinds_of(what: str | None) -> tuple[str, ...]:
+    """Read the value of ``--what``.
+
+    Raises:
+        CtlymphError: If it names something that the collection has not.
+    """
+    from ctlymph.collection.case import KINDS
+
+    kinds = tuple(kind for kind in (what or ",".join(KINDS)).replace(" ", "").split(",") if kind)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise CtlymphError(f"--what: there is no {kind}; choose of {', '.join(KINDS)}")
+    return kinds
+
+
+def _names(given: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(name for part in given or () for name in part.replace(" ", "").split(",") if name)
+
+
+def _range(option: str, text: str | None) -> Range:
+    """Read ``40-60``, ``40-``, ``-60`` or ``40``."""
+    if text is None:
+        return None, None
+    least, separator, greatest = text.replace("–", "-").partition("-")
+    try:
+        ends = [float(end) if end.strip() else None for end in (least, greatest if separator else least)]
+    except ValueError:
+        ends = [None, None]
+    if ends == [None, None] or (None not in ends and ends[0] > ends[1]):  # type: ignore[operator]
+        raise CtlymphError(f"{option}: {text!r} is no range; write it as 40-60, 40- or -60")
+    return ends[0], ends[1]
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    known = [length for length in entry.short_axes_mm if length is not None]
+    return {
+        "case": entry.case,
+        "region": entry.region,
+        "sex": entry.sex,
+        "age": entry.age_years,
+        "slices": entry.slices,
+        "nodes": len(entry.short_axes_mm),
+        "largest_mm": max(known, default=None),
+        "positives": entry.positives,
+        "negatives": entry.negatives,
+        "same_scan_as": entry.same_scan_as,
+        "flags": " ".join(sorted(entry.flags)),
+    }
+
+
+def _print(form: Form, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    if form is Form.json:
+        show_json([dict(zip(columns, row, strict=True)) for row in rows])
+    elif form is Form.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+    else:
+        show_table(title, columns, [["" if value is None else str(value) for value in row] for row in rows])
+
+
+def _those_here(folder: Path, expected: list[Entry], kinds: Sequence[str]) -> tuple[list[Entry], tuple[str, ...]]:
+    from ctlymph.collection.case import Collection
+
+    cases = {case.name: case for case in Collection(folder).cases()}
+    kinds_here = {kind for case in cases.values() for kind in case.has}
+    return [entry for entry in expected if entry.case in cases], tuple(kind for kind in kinds if kind in kinds_here)
+
+
+def _show_findings(folder: Path, findings: Sequence[Finding]) -> None:
+    """Print a table of states by kind, and a line for each that is not whole; alike ones once."""
+    from ctlymph.collection.verify import MISSING, STATES, WHOLE
+
+    kinds = list(dict.fromkeys(finding.kind for finding in findings))
+    counted = [(finding.kind, finding.state) for finding in findings]
+    rows = [(kind, *(str(counted.count((kind, state))) for state in STATES)) for kind in kinds]
+    show_table(f"{folder}, cases by what became of their data", ("data", *STATES), rows)
+    for finding in findings:
+        if finding.state not in (WHOLE, MISSING):
+            say(f"{finding.case}: {finding.kind} {finding.state}: {finding.about}")
+    for kind in kinds:
+        absent = [finding.case for finding in findings if (finding.kind, finding.state) == (kind, MISSING)]
+        if absent:
+            say(f"{kind} missing: {', '.join(absent[:5])}{f' and {len(absent) - 5} more' if len(absent) > 5 else ''}")
+    remarks = [finding.about for finding in findings if finding.state == WHOLE and finding.about]
+    for remark in dict.fromkeys(remarks):
+        say(f"{remarks.count(remark)} whole, but {remark}")

@@ -1,0 +1,203 @@
+"""Is what lies in a folder the collection, whole and unaltered?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ctlymph.collection.annotations import POINT_SET, POINTS, read_points
+from ctlymph.collection.case import KINDS, Case, Collection
+from ctlymph.collection.catalogue import Entry
+from ctlymph.collection.download.store import CHECKSUM_FOLDER, md5_of
+from ctlymph.collection.layout import DicomSeries
+from ctlymph.collection.stored import StoredFile, numbers
+from ctlymph.errors import CtlymphError, shown
+from ctlymph.progress import SILENT, Progress
+
+WHOLE, MISSING, SHORT, ALTERED = STATES = ("whole", "missing", "short", "altered")
+
+_COLUMNS = {"indices.txt": (3,), "sizes.txt": (1, 2), "grtIDs.txt": (1,), "physicalPoints.txt": (3,)}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one kind of data of one case.
+
+    Attributes:
+        case: Its name.
+        kind: ``ct``, ``seg``, ``annotations``, ``candidates`` or ``masks``.
+        state: One of :data:`STATES`.
+        about: What is wrong; or, of data that are whole, what could not be checked. Often empty.
+    """
+
+    case: str
+    kind: str
+    state: str
+    about: str = ""
+
+
+def verify(
+    folder: Path,
+    expected: Sequence[Entry],
+    kinds: Sequence[str] = KINDS,
+    *,
+    quick: bool = False,
+    progress: Progress = SILENT,
+) -> list[Finding]:
+    """Compare a folder with the catalogue.
+
+    DICOM series: number of files, their size together, and every file's MD5
+    where the download left one, else its header. Annotations and candidates: their numbers,
+    line endings aside, and that the point sets agree with the text. Masks: their MD5 where
+    the download left one.
+
+    Args:
+        folder: Where the collection lies.
+        expected: The cases that should be there.
+        kinds: The kinds of data that should be there, of :data:`~ctlymph.collection.case.KINDS`.
+        quick: Leave the content of DICOM files and masks unread: only number and size are compared.
+        progress: Told the bytes that have been checked.
+
+    Raises:
+        CtlymphError: If the folder cannot be read or holds nothing of the collection.
+    """
+    folder = folder.resolve()  # checksums are kept by full path
+    cases = {case.name: case for case in Collection(folder).cases()}
+    check = _Check({} if quick else _md5s(folder), quick)
+    findings = []
+    work = [(entry, kind, cases.get(entry.case)) for entry in expected for kind in kinds]
+    with progress.task("checking", sum(_bytes(*each) for each in work), in_bytes=True) as advance:
+        for entry, kind, case in work:
+            findings.append(check.finding(entry, kind, case))
+            advance(_bytes(entry, kind, case))
+    return findings
+
+
+def numbers_digest(*sets: Mapping[str, StoredFile]) -> str:
+    """Give a SHA-256 over the numbers in a case's text files, whatever their line endings and spaces.
+
+    Args:
+        sets: Files by what follows the case's name, as in :class:`~ctlymph.collection.layout.CaseFiles`;
+            point sets are passed over.
+    """
+    digest = hashlib.sha256()
+    for files in sets:
+        for name in sorted(files.keys() & _COLUMNS.keys()):
+            digest.update(f"{name} {numbers(files[name], _COLUMNS[name]).tolist()}\n".encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Check:
+    """The checks of one run; each gives the state and what is to be said of it."""
+
+    md5s: Mapping[Path, str]
+    quick: bool
+
+    def finding(self, entry: Entry, kind: str, case: Case | None) -> Finding:
+        if case is None or kind not in case.has:
+            return Finding(entry.case, kind, MISSING)
+        try:
+            if kind in ("ct", "seg"):
+                state, about = self._series(entry, kind.upper(), case)
+            elif kind == "masks":
+                state, about = self._mask(case)
+            else:
+                state, about = self._texts(entry, kind, case)
+        except CtlymphError as error:
+            state, about = ALTERED, str(error)
+        return Finding(entry.case, kind, state, about)
+
+    def _series(self, entry: Entry, modality: str, case: Case) -> tuple[str, str]:
+        wanted = next(series for series in entry.series if series.modality == modality)
+        copies = [found for found in case.files.series if found.series_uid == wanted.series_uid]
+        if not copies:
+            return MISSING, f"a {modality} is there, but another (SeriesInstanceUID) than the collection's"
+        found = max(copies, key=lambda series: len(series.files))
+        if found.path.is_file():
+            return WHOLE, "in an archive: not checked; unpack it to have it checked"
+        if len(found.files) < wanted.files:
+            return SHORT, f"{len(found.files)} of {wanted.files} files"
+        if wrong := self._wrong_file(found):
+            return ALTERED, wrong
+        if len(found.files) > wanted.files:
+            return ALTERED, f"{len(found.files)} files, not {wanted.files}"
+        stated = all(path in self.md5s for path in found.files)
+        size = sum(path.stat().st_size for path in found.files)
+        if size != wanted.bytes and not stated:
+            return (SHORT if size < wanted.bytes else ALTERED), f"{size:,} bytes, not {wanted.bytes:,}"
+        return WHOLE, "" if stated or self.quick else "no checksums here: headers and sizes were compared"
+
+    def _wrong_file(self, found: DicomSeries) -> str:
+        """Name a file that is not as it was downloaded, or, without a checksum, not of its series."""
+        for path in found.files:
+            if path in self.md5s:
+                if md5_of(path) != self.md5s[path]:
+                    return f"{path.name} is not as it was downloaded"
+            elif not self.quick and (fault := _header_fault(path, found)):
+                return f"{path.name} {fault}"
+        return ""
+
+    def _mask(self, case: Case) -> tuple[str, str]:
+        file = case.files.mask
+        path = file.path if file and not file.member else None
+        if path is None or path not in self.md5s:
+            return WHOLE, "" if self.quick else "no checksum here: not compared"
+        return (WHOLE, "") if md5_of(path) == self.md5s[path] else (ALTERED, f"{path.name} is not as it was downloaded")
+
+    def _texts(self, entry: Entry, kind: str, case: Case) -> tuple[str, str]:
+        files = case.files
+        if kind == "annotations":
+            sets, wanted = [files.annotations], entry.annotations_sha256
+            count, due = len(case.nodes()), len(entry.short_axes_mm)
+        else:
+            sets, wanted = [files.positives, files.negatives], entry.candidates_sha256
+            count, due = len(case.candidates()), entry.positives + entry.negatives
+        if count < due:
+            return SHORT, f"{count} of {due} points"
+        if numbers_digest(*sets) != wanted:
+            return ALTERED, "the numbers are not those that were published"
+        disagreeing = [str(each[POINT_SET]) for each in sets if not _point_set_agrees(each)]
+        return (ALTERED, f"{disagreeing[0]} and the text beside it differ") if disagreeing else (WHOLE, "")
+
+
+def _bytes(entry: Entry, kind: str, case: Case | None) -> int:
+    """Give the size of the DICOM series that is to be checked, 0 where there is none."""
+    here = case is not None and kind in case.has
+    return sum(series.bytes for series in entry.series if series.modality.lower() == kind) if here else 0
+
+
+def _point_set_agrees(files: Mapping[str, StoredFile]) -> bool:
+    if POINT_SET not in files or POINTS not in files:
+        return True
+    return read_points(files) == read_points({POINT_SET: files[POINT_SET]})
+
+
+def _header_fault(path: Path, series: DicomSeries) -> str:
+    from ctlymph.io.dicom_files import DiskFile
+    from ctlymph.io.dicom_header import read_header
+
+    header = read_header(DiskFile(path))
+    if header is None:
+        return "is not DICOM"
+    if header.defect:
+        return f"is truncated: {header.defect}"
+    if (header.series_uid, header.patient_id) != (series.series_uid, series.case):
+        return f"is of another series or patient ({shown(header.patient_id)})"
+    return ""
+
+
+def _md5s(folder: Path) -> dict[Path, str]:
+    """Give the MD5s that the download wrote, by file."""
+    lists = sorted((folder / CHECKSUM_FOLDER).glob("*.md5"))
+    return {folder / name: md5 for path in lists for md5, name in _checksum_lines(path)}
+
+
+def _checksum_lines(path: Path) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        md5, separator, name = line.partition("  ")
+        if not separator or len(md5) != 32:
+            raise CtlymphError(f"{path}, line {number} is no checksum; remove the file, or download the data again")
+        yield md5, name
