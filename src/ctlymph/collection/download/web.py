@@ -16,7 +16,6 @@ from ctlymph.io.atomic import explained
 if TYPE_CHECKING:
     import httpx
 
-_CHUNK = 1 << 18
 _BUSY = {408, 425, 429}
 _LONGEST_ANSWER = 16 << 20
 
@@ -119,7 +118,7 @@ def content(response: httpx.Response) -> bytes:
         CtlymphError: If it is not.
     """
     parts, count = [], 0
-    for chunk in response.iter_bytes(_CHUNK):
+    for chunk in response.iter_bytes():
         parts.append(chunk)
         count += len(chunk)
         if count > _LONGEST_ANSWER:
@@ -141,7 +140,8 @@ def save(response: httpx.Response, path: Path, limit: int, advance: Advance, *, 
         CtlymphError: If the file passes the limit, or cannot be written.
     """
     with explained(path), path.open("ab" if append else "wb") as stream:
-        for chunk in response.iter_raw(_CHUNK):
+        # In pieces as they come: of pieces of a set size, httpx would withhold the last one from a broken connection.
+        for chunk in response.iter_raw():
             if stream.tell() + len(chunk) > limit:
                 _refuse_length(response, limit)
             stream.write(chunk)
