@@ -331,6 +331,13 @@ def test_a_size_that_is_none_is_told(size: str, fake: FakeSeries, nbia: Nbia) ->
         Waits().source(nbia).describe_series(fake.series.series_uid)
 
 
+def test_a_series_without_files_is_told(fake: FakeSeries, nbia: Nbia) -> None:
+    about = '[{"Modality": "CT", "StudyInstanceUID": "1.2", "PatientID": "MED"}]'
+    nbia.misbehave(fake, answers(200, about), answers(200, '[{"ObjectCount": "0", "TotalSizeInBytes": "0"}]'))
+    with pytest.raises(CtlymphError, match="has no files"):
+        Waits().source(nbia).describe_series(fake.series.series_uid)
+
+
 def test_what_is_no_uid_is_not_asked_for(nbia: Nbia) -> None:
     with pytest.raises(CtlymphError, match="is no SeriesInstanceUID"):
         Waits().source(nbia).describe_series("1.2&NewFileNames=No")

@@ -42,6 +42,8 @@ class NbiaSource:
     Attributes:
         base_url: Where the service is.
         patience: How often and how long it is asked.
+        name: What people call it.
+        at_once: How many series are fetched at the same time: few, out of politeness.
     """
 
     base_url: str = SERVER
@@ -70,7 +72,7 @@ class NbiaSource:
         record = self._ask("getSeries", series_uid)
         size = self._ask("getSeriesSize", series_uid)
         try:
-            return Series(
+            described = Series(
                 case=str(record["PatientID"]),
                 modality=str(record["Modality"]),
                 series_uid=series_uid,
@@ -84,6 +86,9 @@ class NbiaSource:
             raise CtlymphError(
                 f"{self.name} does not describe series {series_uid} in full ({shown(error)}); use another source"
             ) from error
+        if described.files < 1 or described.bytes < 1:
+            raise CtlymphError(f"{self.name} has no files of series {series_uid}; use another source")
+        return described
 
     def _ask(self, endpoint: str, series_uid: str) -> dict[str, Any]:
         """Give the only row of an answer about a series."""
