@@ -58,3 +58,14 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     for file in (StoredFile(tmp_path / "none.txt"), StoredFile(tmp_path / "a.zip", "b.txt")):
         with pytest.raises(CtlymphError, match=r"cannot read .*fetch it again"):
             file.read(10)
+
+
+@pytest.mark.parametrize("place", range(30, 60, 3))
+def test_a_damaged_member_of_an_archive_is_named(tmp_path: Path, place: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("b", bytes(range(256)) * 4)
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[place] ^= 0xFF
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(CtlymphError, match=r"cannot read .*a\.zip:b"):
+        StoredFile(tmp_path / "a.zip", "b").read(10_000)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.errors import CtlymphError, shown
+from ctlymph.io.dicom_header import damage
 from ctlymph.volume import Geometry, Masks
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ def read_segmentation(file: Path | BinaryIO, grid: Geometry) -> Masks:
             BINARY type, does not fit the grid, or its segments overlap.
     """
     import pydicom
+    from pydicom.errors import InvalidDicomError
 
     name = str(getattr(file, "name", file))
+    faults = (*damage(), InvalidDicomError)
     try:
         dataset = pydicom.dcmread(file)
         if dataset.get("SOPClassUID") != SEG_CLASS:
@@ -47,7 +50,7 @@ def read_segmentation(file: Path | BinaryIO, grid: Geometry) -> Masks:
             kind = shown(dataset.get("SegmentationType", "no type"))
             raise CtlymphError(f"{name} holds {kind} segments; only BINARY ones are read")
         frames = list(_frames(dataset))
-    except (OSError, AttributeError, KeyError, IndexError, ValueError, TypeError, NotImplementedError) as error:
+    except faults as error:
         raise CtlymphError(f"cannot read {name}: {shown(error)}; give a DICOM-SEG") from error
     labels = np.zeros(grid.shape_zyx, dtype=np.uint16)
     for segment, frame, corner_mm, steps_mm in frames:
