@@ -10,15 +10,17 @@ from ctlymph.collection.catalogue import Series
 
 
 class Source(Protocol):
-    """A service that series are fetched from.
+    """A service that series are fetched from."""
 
-    Attributes:
-        name: What people call it, for messages.
-        at_once: How many series may be fetched at the same time.
-    """
+    @property
+    def name(self) -> str:
+        """What people call it, for messages."""
+        ...
 
-    name: str
-    at_once: int
+    @property
+    def at_once(self) -> int:
+        """How many series may be fetched at the same time."""
+        ...
 
     def fetch(self, series: Series, into: Path, advance: Callable[[int], None]) -> dict[str, str]:
         """Fill the folder ``into`` with all files of a series.

@@ -69,6 +69,8 @@ class Store:
         else:
             staging = _harmless_uid(item.series_uid)
             name = f"{_harmless(item.case)}_{_harmless(item.modality)}"
+            if not item.collection_version:  # of another collection, where a case may have several of a kind
+                name = f"{name}_{item.series_uid}"
             study = _harmless_uid(item.study_uid)
             final = self.root / SERIES_FOLDER / item.case / study / f"{item.modality}_{item.series_uid}"
         checksums = self.root / CHECKSUM_FOLDER / f"{name}.md5"
@@ -258,10 +260,11 @@ def _header_fault(path: Path, series: Series) -> tuple[str | None, str]:
     from pydicom.errors import InvalidDicomError
 
     tags = ["SOPInstanceUID", "PatientID", "SeriesInstanceUID"]
+    faults: tuple[type[Exception], ...] = (InvalidDicomError, *damage())
     try:
         header = dcmread(path, stop_before_pixels=True, specific_tags=tags)
         image, patient, uid = (str(header.get(tag, "")) for tag in tags)
-    except (*damage(), InvalidDicomError) as error:
+    except faults as error:
         return f"is no DICOM file: {shown(error)}", ""
     if uid != series.series_uid:
         return f"is of another series, {shown(uid) or 'unnamed'}", image
