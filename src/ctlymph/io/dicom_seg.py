@@ -41,7 +41,7 @@ def read_segmentation(file: Path | BinaryIO, grid: Geometry) -> Masks:
     from pydicom.errors import InvalidDicomError
 
     name = str(getattr(file, "name", file))
-    faults = (*damage(), InvalidDicomError)
+    faults: tuple[type[Exception], ...] = (*damage(), InvalidDicomError)
     try:
         dataset = pydicom.dcmread(file)
         if dataset.get("SOPClassUID") != SEG_CLASS:
