@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -202,3 +204,22 @@ def test_without_idc_index_the_error_tells_how_to_get_it(monkeypatch: pytest.Mon
     monkeypatch.setattr(idc, "find_spec", {"other": importlib.util.find_spec("json")}.get)
     with pytest.raises(CtlymphError, match=r"pip install 'ctlymph\[cloud\]'"):
         IdcSource()
+
+
+def test_the_client_of_idc_index_writes_the_same_layout(bucket: Bucket, tmp_path: Path) -> None:
+    """Slower than others: the client loads the table of all collections, in a process that frees the memory again."""
+    series = next(each for each in catalogue().series() if each.modality == "SEG")
+    content = make_seg(tmp_path / "served", 1).paths()[0].read_bytes()
+    bucket.put_file(f"{series.crdc_series_uuid}/any.dcm", content)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    script = (
+        "import sys; from idc_index import IDCClient, index\n"
+        "index.aws_endpoint_url, folder, uid = sys.argv[1:]\n"
+        "IDCClient().download_from_selection(folder, seriesInstanceUID=[uid], show_progress_bar=False)"
+    )
+    command = [sys.executable, "-c", script, bucket.url, str(folder), series.series_uid]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    (path,) = (path for path in folder.rglob("*") if path.is_file())
+    assert path == Store(folder).place(series).final / "any.dcm"
+    assert path.read_bytes() == content
