@@ -104,6 +104,21 @@ def about(job: Job) -> dict[str, Any]:
     }
 
 
+def write_terms(job: Job) -> None:
+    """Write the licence of the collection and what to cite into the folder, unless there are such files.
+
+    Raises:
+        CtlymphError: If they cannot be written.
+    """
+    if all(case.entry for case in job.cases):
+        texts = {"LICENSE.txt": cite.license_text(), "CITATION.txt": cite.as_text(), "CITATION.bib": cite.as_bibtex()}
+        for name, text in texts.items():
+            path = job.folder / name
+            if not path.exists():
+                with new_file(path) as staging, explained(path):
+                    staging.write_text(text, encoding="utf-8")
+
+
 def write_splits(path: Path, folds: Folds | None) -> None:
     """Write folds as nnU-Net and nnDetection want them: for each round the cases to train on and to validate with.
 

@@ -1,0 +1,101 @@
+"""``ctlymph collection export``: the collection in the forms that other programs read."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctlymph.cli.collection_folds import chosen_folds
+from ctlymph.cli.console import progress, say
+from ctlymph.cli.processes import in_processes
+
+if TYPE_CHECKING:
+    from ctlymph.collection.exports.written import Job
+
+
+class Target(StrEnum):
+    """What an export is made for."""
+
+    nnunet = "nnunet"
+    nndetection = "nndetection"
+    monai = "monai"
+    csv = "csv"
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the collection lies.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder to export to; made if absent.")
+    ],
+    form: Annotated[Target, typer.Option("--format", help="For which program.")],
+    region: Annotated[str | None, typer.Option(metavar="NAME", help="mediastinum or abdomen.")] = None,
+    cases: Annotated[
+        list[str] | None, typer.Option(metavar="NAMES", help="Case names, separated by commas; may be repeated.")
+    ] = None,
+    folds: Annotated[
+        str | None,
+        typer.Option(metavar="K|NAME|FILE", help="Folds: their number; roth2014, seff2014, iuga2021; or a file."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same folds.")] = 0,
+    task: Annotated[int, typer.Option(min=1, max=999, help="Number of the dataset (nnunet, nndetection).")] = 501,
+    name: Annotated[str, typer.Option(help="Name of the dataset.")] = "CTLymphNodes",
+    jobs: Annotated[int, typer.Option(min=1, help="Cases converted at the same time.")] = 1,
+    skip_incomplete: Annotated[
+        bool, typer.Option("--skip-incomplete", help="Leave out cases that lack data that the form needs.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what was made from other files.")] = False,
+) -> None:
+    """Export cases for nnU-Net, nnDetection or MONAI, or their nodes as a table (nodes.csv).
+
+    CTs and labels are converted to NIfTI once, in OUT/cases; each form links to them. Export several forms to the
+    same OUT to save space and time. Cases that are complete are left alone, so that an interrupted run goes on where it
+    stopped.
+
+    [bold]Examples[/bold]
+
+      ctlymph collection export DATA -o OUT --format nnunet --region abdomen --folds 5 --jobs 2
+
+      ctlymph collection export DATA -o OUT --format monai --folds folds.json
+
+      ctlymph collection export DATA -o OUT --format csv
+    """
+    from ctlymph.collection.case import Collection
+    from ctlymph.collection.exports import monai, nndetection, nnunet, table
+    from ctlymph.collection.exports.written import Job, complete_cases
+
+    collection = Collection(folder)
+    names = [each for part in cases or () for each in part.replace(" ", "").split(",") if each]
+    needed = {
+        Target.nnunet: nnunet.NEEDS,
+        Target.nndetection: nndetection.NEEDS,
+        Target.monai: monai.NEEDS,
+        Target.csv: table.NEEDS,
+    }
+    wanted, remarks = complete_cases(collection.cases(region, names), needed[form], skip=skip_incomplete)
+    for remark in (*collection.notes, *remarks):
+        say(remark)
+    chosen = chosen_folds(folds, wanted, seed) if folds else None
+    job = Job(wanted, output, task, name, chosen, overwrite)
+    say(f"{_write(job, form, jobs)}: {len(wanted)} cases")
+
+
+def _write(job: Job, form: Target, jobs: int) -> Path:
+    from ctlymph.collection.exports.monai import write_monai
+    from ctlymph.collection.exports.nndetection import write_nndetection
+    from ctlymph.collection.exports.nnunet import write_nnunet
+    from ctlymph.collection.exports.prepared import Preparation, one_by_one
+    from ctlymph.collection.exports.table import write_table
+    from ctlymph.collection.exports.written import write_terms
+
+    if form is Target.csv:
+        written = write_table(job)
+    else:
+        write = {Target.nnunet: write_nnunet, Target.nndetection: write_nndetection, Target.monai: write_monai}[form]
+        run = one_by_one if jobs == 1 else partial(in_processes, jobs)
+        written = write(job, Preparation(job.folder, job.overwrite, run, progress()).prepare_all(job.cases))
+    write_terms(job)
+    return written

@@ -1,0 +1,100 @@
+"""``ctlymph collection folds``: folds for cross-validation, in a file that anyone can reuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctlymph.cli.console import say, show_table
+from ctlymph.errors import CtlymphError
+
+if TYPE_CHECKING:
+    from ctlymph.collection.case import Case
+    from ctlymph.collection.catalogue import Entry
+    from ctlymph.collection.folds import Folds
+
+
+def folds(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="FOLDER", help="Only cases of this folder; without it, the whole collection."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", readable=False, help="Where to write them (JSON).")
+    ] = None,
+    number: Annotated[
+        str,
+        typer.Option("--folds", metavar="K|NAME|FILE", help="Their number; roth2014, seff2014, iuga2021; or a file."),
+    ] = "5",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same folds.")] = 0,
+    region: Annotated[str | None, typer.Option(metavar="NAME", help="mediastinum or abdomen.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Make folds for cross-validation and print how even they are.
+
+    Folds are by patient: the two names of one scan are always in the same fold. For each region they are nearly equal
+    in cases and in annotated nodes. Nothing needs to be downloaded.
+
+    A name stands for the number of folds of a publication (Roth 2014: 3, Seff 2014: 6, Iuga 2021: 4). Only the number
+    is theirs: their lists of cases were not published. A file of folds is checked and shown.
+
+    [bold]Examples[/bold]
+
+      ctlymph collection folds --folds 5 --seed 1 -o folds.json
+
+      ctlymph collection folds --folds roth2014 --region mediastinum -o folds.json
+    """
+    from ctlymph.collection.case import Collection
+    from ctlymph.collection.catalogue import catalogue
+
+    cases: list[Entry] | list[Case]
+    if folder:
+        cases = Collection(folder).cases(region)
+    elif region in (None, *{entry.region for entry in catalogue().entries}):
+        cases = [entry for entry in catalogue().entries if region in (None, entry.region)]
+    else:
+        raise CtlymphError(f"there is no region {region}; choose mediastinum or abdomen")
+    made = chosen_folds(number, cases, seed)
+    if output:
+        made.write(output, overwrite=overwrite)
+    _show(made)
+    if output:
+        say(f"written to {output}")
+
+
+def chosen_folds(text: str, cases: Sequence[Entry] | Sequence[Case], seed: int) -> Folds:
+    """Read the value of ``--folds``: a number, the name of a setting, or a file.
+
+    Raises:
+        CtlymphError: If it is none of these, the file cannot be read, or the folds are impossible for the cases.
+    """
+    from ctlymph.collection.folds import FOLD_SETTINGS, make_folds, read_folds
+
+    if text.isdecimal():
+        return make_folds(cases, int(text), seed)
+    if text in FOLD_SETTINGS:
+        return make_folds(cases, FOLD_SETTINGS[text].k, seed, text)
+    if Path(text).is_file():
+        return read_folds(Path(text))
+    raise CtlymphError(
+        f"--folds: {text} is neither a number, nor a file, nor one of {', '.join(FOLD_SETTINGS)}; give one of these"
+    )
+
+
+def _show(made: Folds) -> None:
+    from ctlymph.collection.catalogue import catalogue
+    from ctlymph.regions import REGIONS
+
+    rows = []
+    for fold, names in enumerate(made.folds):
+        entries = [entry for entry in map(catalogue().entry, names) if entry]
+        row = [str(fold), str(len(names))]
+        for region in REGIONS:
+            here = [entry for entry in entries if entry.region == region]
+            row += [str(len(here)), str(sum(len(entry.short_axes_mm) for entry in here))]
+        rows.append(row)
+    header = ("fold", "cases", *(f"{region} {what}" for region in REGIONS for what in ("cases", "nodes")))
+    show_table(f"{made.k} folds", header, rows)
