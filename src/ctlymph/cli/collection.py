@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ctlymph.cli.choices import CasesOption, RegionOption, WhatOption, kinds_of, names_of
+from ctlymph.cli.collection_download import download
+from ctlymph.cli.collection_export import export
+from ctlymph.cli.collection_folds import folds
 from ctlymph.cli.console import progress, say, show_json, show_table
 from ctlymph.errors import CtlymphError
 
@@ -26,10 +30,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-RegionOption = Annotated[str | None, typer.Option(metavar="NAME", help="mediastinum or abdomen.")]
-CasesOption = Annotated[
-    list[str] | None, typer.Option(metavar="NAMES", help="Case names, separated by commas; may be repeated.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -115,7 +115,7 @@ def list_cases(
     form = Form.json if as_json else form
     wanted = Selection(
         region=region,
-        cases=_names(cases),
+        cases=names_of(cases),
         sex=sex,
         age_years=_range("--age", age),
         slices=_range("--slices", slices),
@@ -136,14 +136,11 @@ def list_cases(
         _print(form, f"{len(rows)} cases", columns, [tuple(row.values()) for row in rows])
 
 
-@app.command()
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the collection lies.")],
     region: RegionOption = None,
     cases: CasesOption = None,
-    what: Annotated[
-        str | None, typer.Option(metavar="KINDS", help="Of ct, seg, annotations, candidates, masks; default all.")
-    ] = None,
+    what: WhatOption = None,
     here: Annotated[bool, typer.Option("--here", help="Only the cases and kinds of which anything is here.")] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="Compare number and size of files, not what is in them.")
@@ -160,16 +157,15 @@ def verify(
 
       ctlymph collection verify DATA --region abdomen --what ct,annotations
     """
-    from ctlymph.collection.case import KINDS
     from ctlymph.collection.database import Selection, select
     from ctlymph.collection.verify import WHOLE
     from ctlymph.collection.verify import verify as check
 
     kinds = kinds_of(what)
-    expected = select(Selection(region=region, cases=_names(cases)))
+    expected = select(Selection(region=region, cases=names_of(cases)))
     if here:
         expected, kinds = _those_here(folder, expected, kinds)
-    findings = check(folder, expected, [kind for kind in KINDS if kind in kinds], quick=quick, progress=progress())
+    findings = check(folder, expected, kinds, quick=quick, progress=progress())
     if as_json:
         show_json([asdict(finding) for finding in findings])
     else:
@@ -183,7 +179,6 @@ def verify(
         )
 
 
-@app.command()
 def cite(
     form: Annotated[Style, typer.Option("--format", help="How to print.")] = Style.text,
 ) -> None:
@@ -196,25 +191,6 @@ def cite(
     from ctlymph.collection import cite as citations
 
     print(citations.as_bibtex() if form is Style.bibtex else citations.as_text(), end="")
-
-
-def kinds_of(what: str | None) -> tuple[str, ...]:
-    """Read the value of ``--what``.
-
-    Raises:
-        CtlymphError: If it names something that the collection has not.
-    """
-    from ctlymph.collection.case import KINDS
-
-    kinds = tuple(kind for kind in (what or ",".join(KINDS)).replace(" ", "").split(",") if kind)
-    for kind in kinds:
-        if kind not in KINDS:
-            raise CtlymphError(f"--what: there is no {kind}; choose of {', '.join(KINDS)}")
-    return kinds
-
-
-def _names(given: Sequence[str] | None) -> tuple[str, ...]:
-    return tuple(name for part in given or () for name in part.replace(" ", "").split(",") if name)
 
 
 def _range(option: str, text: str | None) -> Range:
@@ -285,3 +261,11 @@ def _show_findings(folder: Path, findings: Sequence[Finding]) -> None:
     remarks = [finding.about for finding in findings if finding.state == WHOLE and finding.about]
     for remark in dict.fromkeys(remarks):
         say(f"{remarks.count(remark)} whole, but {remark}")
+
+
+# In the order in which they are used.
+app.command()(download)
+app.command()(verify)
+app.command()(folds)
+app.command()(export)
+app.command()(cite)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctlymph.cli.choices import CasesOption, RegionOption, WhatOption, kinds_of, names_of
 from ctlymph.cli.console import progress, say, show_table
 from ctlymph.errors import CtlymphError
 
@@ -44,13 +45,9 @@ def download(
     source: Annotated[
         str, typer.Option(metavar="idc|nbia|FILE.tcia", help="Who serves the images, or a manifest that lists them.")
     ] = "idc",
-    cases: Annotated[
-        list[str] | None, typer.Option(metavar="NAMES", help="Case names, separated by commas; may be repeated.")
-    ] = None,
-    region: Annotated[str | None, typer.Option(metavar="NAME", help="mediastinum or abdomen.")] = None,
-    what: Annotated[
-        str | None, typer.Option(metavar="KINDS", help="Of ct, seg, annotations, candidates, masks; default all.")
-    ] = None,
+    cases: CasesOption = None,
+    region: RegionOption = None,
+    what: WhatOption = None,
     accept_license: Annotated[
         bool, typer.Option("--accept-license", help="Accept the collection's terms without being asked.")
     ] = False,
@@ -73,7 +70,7 @@ def download(
     """
     from ctlymph.collection.download.run import Request, plan
 
-    names = tuple(name for part in cases or () for name in part.replace(" ", "").split(",") if name)
+    names = names_of(cases)
     servers = _Servers(s3_endpoint, nbia_url)
     if source in ("idc", "nbia"):
         wanted = _of_collection(source, servers, names, region, what)
@@ -100,7 +97,6 @@ def download(
 def _of_collection(
     source: str, servers: _Servers, cases: Sequence[str], region: str | None, what: str | None
 ) -> _Wanted:
-    from ctlymph.cli.collection import kinds_of
     from ctlymph.collection.database import Selection, select
     from ctlymph.collection.download.supplements import SUPPLEMENTS
 

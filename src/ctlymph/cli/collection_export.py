@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctlymph.cli.choices import CasesOption, FoldsOption, RegionOption, SeedOption, names_of
 from ctlymph.cli.collection_folds import chosen_folds
 from ctlymph.cli.console import progress, say
 from ctlymph.cli.processes import in_processes
@@ -32,15 +33,10 @@ def export(
         Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder to export to; made if absent.")
     ],
     form: Annotated[Target, typer.Option("--format", help="For which program.")],
-    region: Annotated[str | None, typer.Option(metavar="NAME", help="mediastinum or abdomen.")] = None,
-    cases: Annotated[
-        list[str] | None, typer.Option(metavar="NAMES", help="Case names, separated by commas; may be repeated.")
-    ] = None,
-    folds: Annotated[
-        str | None,
-        typer.Option(metavar="K|NAME|FILE", help="Folds: their number; roth2014, seff2014, iuga2021; or a file."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same folds.")] = 0,
+    region: RegionOption = None,
+    cases: CasesOption = None,
+    folds: FoldsOption = None,
+    seed: SeedOption = 0,
     task: Annotated[int, typer.Option(min=1, max=999, help="Number of the dataset (nnunet, nndetection).")] = 501,
     name: Annotated[str, typer.Option(help="Name of the dataset.")] = "CTLymphNodes",
     jobs: Annotated[int, typer.Option(min=1, help="Cases converted at the same time.")] = 1,
@@ -68,14 +64,13 @@ def export(
     from ctlymph.collection.exports.written import Job, complete_cases
 
     collection = Collection(folder)
-    names = [each for part in cases or () for each in part.replace(" ", "").split(",") if each]
     needed = {
         Target.nnunet: nnunet.NEEDS,
         Target.nndetection: nndetection.NEEDS,
         Target.monai: monai.NEEDS,
         Target.csv: table.NEEDS,
     }
-    wanted, remarks = complete_cases(collection.cases(region, names), needed[form], skip=skip_incomplete)
+    wanted, remarks = complete_cases(collection.cases(region, names_of(cases)), needed[form], skip=skip_incomplete)
     for remark in (*collection.notes, *remarks):
         say(remark)
     chosen = chosen_folds(folds, wanted, seed) if folds else None

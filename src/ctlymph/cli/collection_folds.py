@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctlymph.cli.choices import FoldsOption, RegionOption, SeedOption
 from ctlymph.cli.console import say, show_table
 from ctlymph.errors import CtlymphError
 
@@ -25,12 +26,9 @@ def folds(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", readable=False, help="Where to write them (JSON).")
     ] = None,
-    number: Annotated[
-        str,
-        typer.Option("--folds", metavar="K|NAME|FILE", help="Their number; roth2014, seff2014, iuga2021; or a file."),
-    ] = "5",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same folds.")] = 0,
-    region: Annotated[str | None, typer.Option(metavar="NAME", help="mediastinum or abdomen.")] = None,
+    number: FoldsOption = "5",
+    seed: SeedOption = 0,
+    region: RegionOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
     """Make folds for cross-validation and print how even they are.
@@ -57,7 +55,7 @@ def folds(
         cases = [entry for entry in catalogue().entries if region in (None, entry.region)]
     else:
         raise CtlymphError(f"there is no region {region}; choose mediastinum or abdomen")
-    made = chosen_folds(number, cases, seed)
+    made = chosen_folds(number or "5", cases, seed)
     if output:
         made.write(output, overwrite=overwrite)
     _show(made)

@@ -24,7 +24,7 @@ class NodeRow:
     """One row of ``nodes.csv``; the fields are the columns, in order.
 
     Points are LPS mm, ``i, j, k`` 0-based voxel indices along x, y, z of the
-    CT's array, ``score`` is None where nobody scored the node.
+    CT's array. ``score`` is None where nobody scored the node, a size where nobody measured it.
     """
 
     case: str
@@ -38,10 +38,10 @@ class NodeRow:
     score: float | None
     region: str
     station: str
-    short_axis_mm: float
-    long_axis_mm: float
-    volume_mm3: float
-    mean_hu: float
+    short_axis_mm: float | None
+    long_axis_mm: float | None
+    volume_mm3: float | None
+    mean_hu: float | None
     model: str
 
     @property
@@ -54,6 +54,7 @@ COLUMNS = tuple(field.name for field in fields(NodeRow))
 _DECIMALS = {"x_mm": 3, "y_mm": 3, "z_mm": 3, "score": 4}
 _DECIMALS |= {"short_axis_mm": 2, "long_axis_mm": 2, "volume_mm3": 1, "mean_hu": 1}
 _WHOLE = ("node", "i", "j", "k")
+_PERHAPS_EMPTY = ("score", "short_axis_mm", "long_axis_mm", "volume_mm3", "mean_hu")
 
 
 def row_of(case: str, node: LymphNode) -> NodeRow:
@@ -135,7 +136,7 @@ def _row(path: Path, line: int, texts: dict[str, str | None]) -> NodeRow:
         try:
             values[name] = int(text) if name in _WHOLE else float(text) if name in _DECIMALS else text
         except ValueError:
-            if name != "score" or text:
+            if name not in _PERHAPS_EMPTY or text:
                 raise CtlymphError(
                     f"{path}, line {line}: {name} is {text!r}, which is not a number; correct the line"
                 ) from None

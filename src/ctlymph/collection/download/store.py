@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ctlymph.collection.catalogue import Series
@@ -194,9 +194,9 @@ class Store:
 def check_series(folder: Path, series: Series, md5s: Mapping[str, str]) -> dict[str, str]:
     """Check that a folder holds all of a series and nothing else.
 
-    The number of files, their size together, the MD5s that the service states and, in the header
-    of each, the series, the patient and that no image is there twice. Pixels are not decoded. Wrong files
-    are removed, so that the next try fetches them again.
+    The number of files, the MD5s that the service states, or where it does not state all, the size of the files
+    together; and in the header of each, the series, the patient and that no image is there twice. Pixels are not
+    decoded. Wrong files are removed, so that the next try fetches them again.
 
     Args:
         folder: Staging folder of this series alone.
@@ -223,7 +223,9 @@ def check_series(folder: Path, series: Series, md5s: Mapping[str, str]) -> dict[
             if fault:
                 faults[path] = fault
             images.append(image)
-        fault = _fault(paths, faults, Counter(images), total, series)
+        # Where the service vouches for every file, its headers may be longer or shorter than in the catalogue's source.
+        due = total if found.keys() <= md5s.keys() else series.bytes
+        fault = _fault(paths, faults, Counter(images), total, replace(series, bytes=due))
         if fault is None:
             return found
         # Too few files are no fault of those that are there. Else, any that nothing vouches for may be the wrong one.

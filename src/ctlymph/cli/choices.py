@@ -1,0 +1,47 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ctlymph.errors import CtlymphError
+
+RegionOption = Annotated[str | None, typer.Option(metavar="NAME", help="mediastinum or abdomen.")]
+CasesOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAMES", help="Case names, separated by commas; may be repeated.")
+]
+WhatOption = Annotated[
+    str | None, typer.Option(metavar="KINDS", help="Of ct, seg, annotations, candidates, masks; default all.")
+]
+FoldsOption = Annotated[
+    str | None,
+    typer.Option("--folds", metavar="K|NAME|FILE", help="Their number; roth2014, seff2014, iuga2021; or a file."),
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="The same seed makes the same folds.")]
+
+
+def names_of(given: Sequence[str] | None) -> tuple[str, ...]:
+    """Read the values of ``--cases``."""
+    return _parts(",".join(given or ()))
+
+
+def kinds_of(what: str | None) -> tuple[str, ...]:
+    """Read the value of ``--what``; all kinds where it is not given.
+
+    Raises:
+        CtlymphError: If it names something that the collection does not have.
+    """
+    from ctlymph.collection.case import KINDS
+
+    wanted = _parts(what) if what is not None else KINDS
+    for kind in wanted or ("nothing",):
+        if kind not in KINDS:
+            raise CtlymphError(f"--what: there is no {kind}; choose of {', '.join(KINDS)}")
+    return tuple(kind for kind in KINDS if kind in wanted)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.replace(" ", "").split(",") if part)
