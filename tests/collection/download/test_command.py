@@ -5,20 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import typer
 from fake_bucket import Bucket
+from fake_series import slice_bytes
 from typer.testing import CliRunner, Result
 
-from ctlymph.cli.collection_download import download
+from ctlymph.cli.main import app
+from ctlymph.collection.catalogue import Series, catalogue
 from ctlymph.errors import CtlymphError
 
 pytest.importorskip("idc_index_data")
 
 
-def run(*arguments: str | Path) -> Result:
-    app = typer.Typer()
-    app.command()(download)
-    result = CliRunner().invoke(app, list(map(str, arguments)))
+def run(*arguments: str | Path, command: str = "download") -> Result:
+    result = CliRunner().invoke(app, ["collection", command, *map(str, arguments)])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -62,3 +61,29 @@ def test_what_could_not_be_had_is_told_and_how_to_go_on(bucket: Bucket, tmp_path
     with pytest.raises(CtlymphError, match=r"1 of 1 series and archives could not be had.*goes on where it stopped"):
         run(tmp_path / "data", "--cases", "MED_LYMPH_001", *options)
     assert (tmp_path / "data" / "LICENSE.txt").is_file()
+
+
+def of_true_size(series: Series, path: Path) -> bytes:
+    """Make the one file of a series of the catalogue, of which the header and the size are true."""
+    side = int((series.bytes / 2) ** 0.5) - 10
+    header = slice_bytes(series, 1, path, side=side).read_bytes()
+    return header + bytes(series.bytes - len(header))
+
+
+def test_what_was_downloaded_is_found_whole_and_not_fetched_again(bucket: Bucket, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    for case in ("MED_LYMPH_001", "ABD_LYMPH_001"):
+        entry = catalogue().entry(case)
+        assert entry is not None
+        (series,) = (each for each in entry.series if each.modality == "SEG")
+        bucket.put_file(f"{series.crdc_series_uuid}/a.dcm", of_true_size(series, tmp_path / "seg.dcm"))
+    asked = (folder, "--cases", "MED_LYMPH_001,ABD_LYMPH_001", "--what", "seg")
+    assert "2 series fetched and checked" in run(*asked, "--s3-endpoint", bucket.url, "--accept-license").stderr
+    assert "seg\t2\t0\t0\t0" in run(*asked, command="verify").stdout
+    assert run(folder, "--here", command="verify").exit_code == 0
+    assert "2 of 2 series are there already" in run(*asked, "--s3-endpoint", bucket.url).stderr
+    assert sum(bucket.gets.values()) == 2
+    path = next(folder.rglob("a.dcm"))
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(CtlymphError, match=r"1 of 2 are not whole, the first seg of (MED|ABD)_LYMPH_001 \(altered\)"):
+        run(*asked, command="verify")
