@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "detection": TOOLS | {"io", "anatomy", "candidates", "measurement", "methods"},
     "phantom": TOOLS | {"io"},
     "collection": TOOLS | {"io", "measurement"},
+    "evaluation": TOOLS | {"io", "measurement", "collection"},
 }
 
 

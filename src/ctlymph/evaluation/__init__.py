@@ -1,0 +1,1 @@
+"""Judging detectors: matching marks with nodes, the curve, its intervals."""
