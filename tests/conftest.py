@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,3 +37,43 @@ def oblique_volume() -> Volume:
 def phantom() -> Phantom:
     """A synthetic torso on a coarse grid, with its true nodes."""
     return make_patient(PhantomSpec(seed=1, spacing_mm=(1.6, 1.6, 3.0)))
+
+
+@pytest.fixture(scope="session")
+def write_segmentation() -> Callable[..., Path]:
+    """Write a DICOM-SEG of numbered nodes as highdicom does: ``(path, slices, labels, kind="BINARY")``.
+
+    ``labels`` holds numbers, z, y, x, or along a fourth axis segments that may overlap.
+    """
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    def write(path: Path, slices: list[Any], labels: np.ndarray, kind: str = "BINARY") -> Path:
+        count = labels.shape[3] if labels.ndim == 4 else int(labels.max())
+        descriptions = [
+            hd.seg.SegmentDescription(
+                segment_number=number,
+                segment_label=f"node {number}",
+                segmented_property_category=codes.SCT.AnatomicalStructure,
+                segmented_property_type=codes.SCT.LymphNode,
+                algorithm_type=hd.seg.SegmentAlgorithmTypeValues.MANUAL,
+            )
+            for number in range(1, count + 1)
+        ]
+        hd.seg.Segmentation(
+            source_images=slices,
+            pixel_array=labels,
+            segmentation_type=hd.seg.SegmentationTypeValues[kind],
+            segment_descriptions=descriptions,
+            series_instance_uid=hd.UID(),
+            series_number=300,
+            sop_instance_uid=hd.UID(),
+            instance_number=1,
+            manufacturer="test",
+            manufacturer_model_name="test",
+            software_versions="1",
+            device_serial_number="1",
+        ).save_as(path)
+        return path
+
+    return write

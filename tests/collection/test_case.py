@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,25 @@ def test_what_is_absent_is_said_with_how_to_get_it(tmp_path: Path) -> None:
     for read, option in ((case.ct, "ct"), (case.candidates, "candidates"), (case.masks, "masks")):
         with pytest.raises(CtlymphError, match=f"collection download FOLDER --cases MED_LYMPH_001 --what {option}"):
             read()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_masks_come_from_the_segmentation_where_no_nifti_is_there(
+    tmp_path: Path, zipped: bool, write_segmentation: Callable[..., Path]
+) -> None:
+    small = write_small_collection(tmp_path, NAMES[:1], parts=["ct"])[NAMES[0]]
+    slices = [pydicom.dcmread(path) for path in ct_folder(tmp_path, NAMES[0], "idc").iterdir()]
+    slices.sort(key=lambda each: float(each.ImagePositionPatient[2]))
+    folder = tmp_path / "ct_lymph_nodes" / NAMES[0] / "SEG_1.2.3"
+    folder.mkdir()
+    write_segmentation(folder / "seg.dcm", slices, small.masks.labels.astype(np.uint8))
+    if zipped:
+        shutil.make_archive(str(folder), "zip", tmp_path, folder.relative_to(tmp_path))
+        shutil.rmtree(folder)
+    (case,) = Collection(tmp_path).cases()
+    assert case.has == {"ct", "seg"}
+    assert np.array_equal(case.masks().labels, small.masks.labels)
+    assert np.array_equal(case.masks(case.ct()).labels, small.masks.labels)
 
 
 def test_a_mask_of_another_ct_is_refused(tmp_path: Path) -> None:

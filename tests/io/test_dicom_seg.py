@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
-from pydicom.sr.codedict import codes
 
 from ctlymph.errors import CtlymphError
 from ctlymph.io import read
@@ -24,38 +24,6 @@ def series(oblique_volume: Volume, tmp_path: Path) -> tuple[Volume, list[pydicom
     return ct, [pydicom.dcmread(path) for path in ct.attributes["files"]]
 
 
-def segment(number: int) -> hd.seg.SegmentDescription:
-    return hd.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=f"node {number}",
-        segmented_property_category=codes.SCT.AnatomicalStructure,
-        segmented_property_type=codes.SCT.LymphNode,
-        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.MANUAL,
-    )
-
-
-def written(
-    path: Path, slices: list[pydicom.Dataset], labels: np.ndarray, kind: hd.seg.SegmentationTypeValues | None = None
-) -> Path:
-    """Write label numbers, or a stack of overlapping segments along a last axis, as highdicom does."""
-    count = labels.shape[3] if labels.ndim == 4 else int(labels.max())
-    hd.seg.Segmentation(
-        source_images=slices,
-        pixel_array=labels,
-        segmentation_type=kind or hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[segment(number) for number in range(1, count + 1)],
-        series_instance_uid=hd.UID(),
-        series_number=300,
-        sop_instance_uid=hd.UID(),
-        instance_number=1,
-        manufacturer="test",
-        manufacturer_model_name="test",
-        software_versions="1",
-        device_serial_number="1",
-    ).save_as(path)
-    return path
-
-
 def some_labels(shape: tuple[int, ...]) -> np.ndarray:
     labels = np.zeros(shape, dtype=np.uint8)
     labels[1:3, 2:5, 1:4] = 1
@@ -65,21 +33,21 @@ def some_labels(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def test_what_highdicom_writes_on_an_oblique_ct_comes_back_voxel_for_voxel(
-    series: tuple[Volume, list[pydicom.Dataset]], tmp_path: Path
+    series: tuple[Volume, list[pydicom.Dataset]], tmp_path: Path, write_segmentation: Callable[..., Path]
 ) -> None:
     ct, slices = series
     labels = some_labels(ct.hu.shape)
-    masks = read_segmentation(written(tmp_path / "seg.dcm", slices, labels), ct.geometry)
+    masks = read_segmentation(write_segmentation(tmp_path / "seg.dcm", slices, labels), ct.geometry)
     assert np.array_equal(masks.labels, labels)
 
 
 def test_a_segmentation_is_placed_on_a_ct_turned_in_storage(
-    series: tuple[Volume, list[pydicom.Dataset]], tmp_path: Path
+    series: tuple[Volume, list[pydicom.Dataset]], tmp_path: Path, write_segmentation: Callable[..., Path]
 ) -> None:
     ct, slices = series
     labels = some_labels(ct.hu.shape)
     turned = Volume(labels.astype(np.int16), ct.geometry).reorient("ASR")
-    masks = read_segmentation(written(tmp_path / "seg.dcm", slices, labels), turned.geometry)
+    masks = read_segmentation(write_segmentation(tmp_path / "seg.dcm", slices, labels), turned.geometry)
     assert np.array_equal(masks.labels, turned.hu)
 
 
@@ -108,10 +76,14 @@ def test_what_dcmqi_wrote_is_read_as_highdicom_reads_it(shared_data: Path, tmp_p
     ],
 )
 def test_a_segmentation_of_another_grid_is_refused(
-    series: tuple[Volume, list[pydicom.Dataset]], tmp_path: Path, change: str, message: str
+    series: tuple[Volume, list[pydicom.Dataset]],
+    tmp_path: Path,
+    change: str,
+    message: str,
+    write_segmentation: Callable[..., Path],
 ) -> None:
     ct, slices = series
-    path = written(tmp_path / "seg.dcm", slices, some_labels(ct.hu.shape))
+    path = write_segmentation(tmp_path / "seg.dcm", slices, some_labels(ct.hu.shape))
     grid = ct.geometry
     if change == "shifted":
         grid = Geometry(grid.shape_zyx, grid.origin_mm + 0.4 * grid.spacing_mm, grid.spacing_mm, grid.direction)
@@ -123,16 +95,18 @@ def test_a_segmentation_of_another_grid_is_refused(
         read_segmentation(path, grid)
 
 
-def test_overlapping_segments_are_refused(series: tuple[Volume, list[pydicom.Dataset]], tmp_path: Path) -> None:
+def test_overlapping_segments_are_refused(
+    series: tuple[Volume, list[pydicom.Dataset]], tmp_path: Path, write_segmentation: Callable[..., Path]
+) -> None:
     ct, slices = series
     stack = np.zeros((*ct.hu.shape, 2), dtype=np.uint8)
     stack[1, 1:4, 1:4, 0] = stack[1, 3:5, 3:5, 1] = 1
     with pytest.raises(CtlymphError, match="segments 1 and 2 overlap"):
-        read_segmentation(written(tmp_path / "seg.dcm", slices, stack), ct.geometry)
+        read_segmentation(write_segmentation(tmp_path / "seg.dcm", slices, stack), ct.geometry)
 
 
 def test_what_is_no_binary_segmentation_is_refused(
-    series: tuple[Volume, list[pydicom.Dataset]], tmp_path: Path
+    series: tuple[Volume, list[pydicom.Dataset]], tmp_path: Path, write_segmentation: Callable[..., Path]
 ) -> None:
     ct, slices = series
     with pytest.raises(CtlymphError, match="is not a DICOM Segmentation"):
@@ -140,7 +114,8 @@ def test_what_is_no_binary_segmentation_is_refused(
     (tmp_path / "text.dcm").write_text("no DICOM at all")
     with pytest.raises(CtlymphError, match=r"cannot read .*text\.dcm"):
         read_segmentation(tmp_path / "text.dcm", ct.geometry)
-    kind = hd.seg.SegmentationTypeValues.FRACTIONAL
-    fractional = written(tmp_path / "seg.dcm", slices, some_labels(ct.hu.shape)[..., None].astype(float) / 3, kind)
+    fractional = write_segmentation(
+        tmp_path / "seg.dcm", slices, some_labels(ct.hu.shape)[..., None].astype(float) / 3, "FRACTIONAL"
+    )
     with pytest.raises(CtlymphError, match="holds FRACTIONAL segments"):
         read_segmentation(fractional, ct.geometry)
