@@ -18,7 +18,7 @@ class Reference:
         use: When it is to be cited.
         key: Its BibTeX key.
         kind: Its BibTeX type.
-        authors: ``Family, Initials`` each.
+        authors: ``Family, Initials`` each, joined by ``and`` as in BibTeX.
         title: Title.
         year: Year.
         doi: Digital object identifier, without the resolver's address.
@@ -28,7 +28,7 @@ class Reference:
     use: str
     key: str
     kind: str
-    authors: tuple[str, ...]
+    authors: str
     title: str
     year: int
     doi: str
@@ -36,7 +36,7 @@ class Reference:
 
     def as_text(self) -> str:
         """Give the reference as a line of a bibliography."""
-        names = ", ".join(name.replace(",", "") for name in self.authors)
+        names = self.authors.replace(",", "").replace(" and ", ", ")
         inside = dict(self.details)
         source = next(inside[name] for name in ("journal", "booktitle", "publisher") if name in inside)
         volume = f" {inside['volume']}" if "volume" in inside else ""
@@ -46,8 +46,7 @@ class Reference:
 
     def as_bibtex(self) -> str:
         """Give the reference as a BibTeX entry."""
-        author = " and ".join(self.authors)
-        fields = (("author", author), ("title", f"{{{self.title}}}"), *self.details)
+        fields = (("author", self.authors), ("title", f"{{{self.title}}}"), *self.details)
         lines = [f"  {name} = {{{value}}}," for name, value in (*fields, ("year", str(self.year)), ("doi", self.doi))]
         return "\n".join((f"@{self.kind}{{{self.key},", *lines, "}"))
 
@@ -58,15 +57,8 @@ REFERENCES = (
         key="ct_lymph_nodes",
         kind="misc",
         authors=(
-            "Roth, H.",
-            "Lu, L.",
-            "Seff, A.",
-            "Cherry, K. M.",
-            "Hoffman, J.",
-            "Wang, S.",
-            "Liu, J.",
-            "Turkbey, E.",
-            "Summers, R. M.",
+            "Roth, H. and Lu, L. and Seff, A. and Cherry, K. M. and Hoffman, J. and Wang, S. "
+            "and Liu, J. and Turkbey, E. and Summers, R. M."
         ),
         title="A new 2.5D representation for lymph node detection in CT (CT Lymph Nodes) [data set]",
         year=2015,
@@ -78,15 +70,8 @@ REFERENCES = (
         key="roth2014",
         kind="inproceedings",
         authors=(
-            "Roth, H. R.",
-            "Lu, L.",
-            "Seff, A.",
-            "Cherry, K. M.",
-            "Hoffman, J.",
-            "Wang, S.",
-            "Liu, J.",
-            "Turkbey, E.",
-            "Summers, R. M.",
+            "Roth, H. R. and Lu, L. and Seff, A. and Cherry, K. M. and Hoffman, J. and Wang, S. "
+            "and Liu, J. and Turkbey, E. and Summers, R. M."
         ),
         title=(
             "A new 2.5D representation for lymph node detection using random sets of deep convolutional "
@@ -106,18 +91,8 @@ REFERENCES = (
         key="clark2013",
         kind="article",
         authors=(
-            "Clark, K.",
-            "Vendt, B.",
-            "Smith, K.",
-            "Freymann, J.",
-            "Kirby, J.",
-            "Koppel, P.",
-            "Moore, S.",
-            "Phillips, S.",
-            "Maffitt, D.",
-            "Pringle, M.",
-            "Tarbox, L.",
-            "Prior, F.",
+            "Clark, K. and Vendt, B. and Smith, K. and Freymann, J. and Kirby, J. and Koppel, P. "
+            "and Moore, S. and Phillips, S. and Maffitt, D. and Pringle, M. and Tarbox, L. and Prior, F."
         ),
         title="The Cancer Imaging Archive (TCIA): maintaining and operating a public information repository",
         year=2013,
@@ -133,7 +108,7 @@ REFERENCES = (
         use="the masks, where they are used",
         key="seff2015",
         kind="inproceedings",
-        authors=("Seff, A.", "Lu, L.", "Barbu, A.", "Roth, H.", "Shin, H.-C.", "Summers, R. M."),
+        authors="Seff, A. and Lu, L. and Barbu, A. and Roth, H. and Shin, H.-C. and Summers, R. M.",
         title="Leveraging mid-level semantic boundary cues for automated lymph node detection",
         year=2015,
         doi="10.1007/978-3-319-24571-3_7",
