@@ -106,7 +106,7 @@ def test_results_of_luna16_name_cases_by_series_or_by_name(tmp_path: Path) -> No
         (f"{HEADER}\n\nA,1,2,left,1\n", r"a\.csv, line 3: z_mm is 'left'"),
         (f"{HEADER}\n ,1,2,3,1\n", r"a\.csv, line 2: case is empty"),
         (f"{HEADER}\nA,1,2,3\n", r"a\.csv, line 2: 4 values for 5 columns"),
-        ("case,x_mm,y_mm,z_mm\nA,1,2,3\n", r"a\.csv has no column score; its columns are case, x_mm"),
+        ("case,x_mm,y_mm,z_mm\nA,1,2,3\n", r"a\.csv has no column score; add it \(its columns are case, x_mm"),
         (f"{HEADER},score\nA,1,2,3,1,1\n", "has the column score twice"),
         ("case,x,y,z,score\nA,1,2,3,1\n", "does not say what its places are"),
         ("case,i,j,k,score\nA,1,2,3,1\n", "does not say what its places are"),

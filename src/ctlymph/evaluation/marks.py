@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ctlymph.errors import CtlymphError, shown
+from ctlymph.evaluation.names import case_of_file, indices
 from ctlymph.evaluation.sets import Marks, Truth
 from ctlymph.evaluation.table import BOX, Columns, Table, header, read_table
 
@@ -26,7 +27,6 @@ _FORMATS = (
     "boxes of MONAI (.json), or a folder of these or of the collection's candidates"
 )
 _PUBLISHED = re.compile(r"_(lymphnodes|posCADe|negCADe)_physicalPoints\.(mps|txt)$")
-_WITHOUT_CASE = ("nodes", "ct", "image")  # names of files that stand in a folder of the case's name
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,32 +131,9 @@ def _annotated(marks: Marks, truth: Truth) -> NDArray[np.bool_]:
     return np.fromiter(inside, dtype=bool, count=len(marks))
 
 
-def indices(words: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int32]]:
-    """Give the cases that words name, in the order in which they come, and for each word the index of its case."""
-    cases: dict[str, int] = {}
-    known: dict[str, int] = {}
-    for word in words:
-        if word not in known:
-            known[word] = cases.setdefault(_case(word), len(cases))
-    return tuple(cases), np.fromiter((known[word] for word in words), dtype=np.int32, count=len(words))
-
-
-def _case(word: str) -> str:
-    """Give the case of the public collection that a SeriesInstanceUID means; any other word is a name itself."""
-    from ctlymph.collection.catalogue import catalogue
-
-    series = catalogue().series_of_uid(word)
-    return series.case if series else word
-
-
 def _name(path: Path) -> str:
-    stem = path.name.split(".")[0] if path.is_file() else path.absolute().name
-    return path.absolute().parent.name if stem in _WITHOUT_CASE else stem
-
-
-def _case_of_file(path: Path, suffix: str) -> str:
-    stem = path.name[: -len(suffix)]
-    return path.absolute().parent.name if stem in _WITHOUT_CASE else stem
+    """Name a detector by its file or folder; what is only called nodes.csv, by the folder that it is in."""
+    return case_of_file(path, "".join(path.suffixes)) if path.is_file() else path.absolute().name
 
 
 def _read_folder(folder: Path, name: str) -> Marks:
@@ -239,7 +216,7 @@ def _markups(path: Path) -> _CaseMarks:
     scores = [point.score for point in points if point.score is not None]
     if scores and len(scores) < len(points):
         raise CtlymphError(f"{path}: {len(scores)} of {len(points)} points have a score; give all of them one, or none")
-    case = _case_of_file(path, ".mrk.json")
+    case = case_of_file(path, ".mrk.json")
     return _CaseMarks(case, [point.point_mm for point in points], scores or [1.0] * len(points))
 
 
@@ -247,7 +224,7 @@ def _point_set(path: Path) -> _CaseMarks:
     from ctlymph.io.pointset import read_point_set
 
     points = read_point_set(path)
-    return _CaseMarks(_case_of_file(path, ".mps"), points, [1.0] * len(points))
+    return _CaseMarks(case_of_file(path, ".mps"), points, [1.0] * len(points))
 
 
 def _monai(path: Path) -> list[_CaseMarks]:
@@ -263,9 +240,9 @@ def _case_of_image(name: str) -> str:
     """Give the case of ``CASE``, ``…/CASE.nii.gz`` or ``…/CASE/ct.nii.gz``."""
     from ctlymph.io.images import image_suffix
 
-    path = PurePosixPath(name.replace("\\", "/"))
-    stem = path.name[: -len(image_suffix(Path(path)) or "") or None]
-    return path.parent.name if stem in _WITHOUT_CASE and path.parent.name else stem
+    path = Path(name.replace("\\", "/"))
+    suffix = image_suffix(path)
+    return case_of_file(path, suffix) if suffix else path.name
 
 
 def _candidates(folder: Path) -> list[_CaseMarks]:

@@ -103,7 +103,9 @@ def read_table(path: Path, columns: Columns) -> Table:
     _, names = next(rows, (1, []))
     wanted = (*columns.texts, *columns.numbers)
     if missing := [name for name in wanted if name not in names and name not in columns.perhaps]:
-        raise CtlymphError(f"{path} has no column {', '.join(missing)}; its columns are {shown(', '.join(names))}")
+        raise CtlymphError(
+            f"{path} has no column {', '.join(missing)}; add it (its columns are {shown(', '.join(names))})"
+        )
     if twice := [name for name in wanted if names.count(name) > 1]:
         raise CtlymphError(f"{path} has the column {twice[0]} twice; remove one")
     texts: dict[str, list[str]] = {name: [] for name in columns.texts if name in names}
