@@ -176,14 +176,31 @@ def test_boxes_are_refused_where_there_are_none(tmp_path: Path) -> None:
 def test_a_folder_of_phantoms_tells_of_cases_without_nodes(tmp_path: Path) -> None:
     saved(tmp_path / "PHANTOM_0001" / "truth.csv", f"{HEADER}\nPHANTOM_0001,1,1,2,3,9\n")
     saved(tmp_path / "PHANTOM_0002" / "truth.csv", f"{HEADER}\n")
-    saved_masks(tmp_path / "PHANTOM_0001" / "masks.nii.gz", two_nodes())
-    saved_masks(tmp_path / "PHANTOM_0002" / "masks.nii.gz", Masks(np.zeros(GRID.shape_zyx, np.uint16), GRID))
     truth = read_truth(tmp_path)
     assert (truth.cases, len(truth), truth.boxes_mm) == (("PHANTOM_0001", "PHANTOM_0002"), 1, None)
     assert read_truth(tmp_path / "PHANTOM_0002").cases == ("PHANTOM_0002",)
-    with_boxes = read_truth(tmp_path, boxes=True)
-    assert with_boxes.cases == truth.cases
-    check_two_nodes(with_boxes)
+
+
+def test_masks_beside_tables_give_boxes_by_label_and_nothing_else(tmp_path: Path) -> None:
+    saved(tmp_path / "A" / "truth.csv", f"{HEADER}\nA,5,1,2,3,9\nA,2,4,5,6,8\n")
+    saved(tmp_path / "B" / "truth.csv", f"{HEADER}\n")
+    saved_masks(tmp_path / "A" / "masks.nii.gz", two_nodes())
+    assert read_truth(tmp_path).boxes_mm is None
+    truth = read_truth(tmp_path, boxes=True)
+    assert (truth.cases, truth.ids, truth.short_axis_mm.tolist()) == (("A", "B"), ("5", "2"), [9, 8])
+    assert truth.boxes_mm is not None
+    assert truth.boxes_mm[:, 0] == pytest.approx(np.array([[-40, 14, 315], [-48, 7.6, 303]]), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [("A,3,1,2,3,9", r"masks\.nii\.gz has no label 3, which its table has"), ("C,2,1,2,3,9", "no mask of C beside")],
+)
+def test_nodes_without_a_label_are_refused_where_boxes_are_needed(tmp_path: Path, row: str, message: str) -> None:
+    saved(tmp_path / "A" / "truth.csv", f"{HEADER}\n{row}\n")
+    saved_masks(tmp_path / "A" / "masks.nii.gz", two_nodes())
+    with pytest.raises(CtlymphError, match=message):
+        read_truth(tmp_path, boxes=True)
 
 
 def test_tables_that_hold_the_same_case_are_refused(tmp_path: Path) -> None:

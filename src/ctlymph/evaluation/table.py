@@ -6,6 +6,7 @@ import csv
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isfinite, nan
 from pathlib import Path
 
 import numpy as np
@@ -144,12 +145,12 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _number(path: Path, line: int, name: str, text: str, may_be_empty: bool) -> float:
     if may_be_empty and not text.strip():
-        return float("nan")
+        return nan
     try:
         value = float(text)
     except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
+        value = nan
+    if not isfinite(value):
         fault = f"is {shown(text)!r}, not a finite number" if text.strip() else "is empty"
         raise CtlymphError(f"{path}, line {line}: {name} {fault}; correct the line")
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,8 +72,8 @@ def read_truth(
               ``CASE/masks.nii.gz``.
         cases: Names of all cases that were looked at; nodes of others are left out. A table does not tell of cases
             without nodes, so that there it is needed if there were any. Empty: all that ``path`` tells of.
-        boxes: Whether nodes need boxes, for the rule ``iou0.1``. Where there are masks, these are then the nodes:
-            labels of the collection's masks are not the rows of its annotations.
+        boxes: Whether nodes need boxes, for the rule ``iou0.1``. Beside a table, masks give them: the label is the
+            ``node``. Of the collection, the masks are then the nodes: their labels are not rows of its annotations.
         progress: Shown while masks are read.
 
     Raises:
@@ -117,8 +117,9 @@ def _read(path: Path, cases: tuple[str, ...], boxes: bool, progress: Progress) -
         raise CtlymphError(f"{path} is nothing that true nodes are read from; give {_FORMATS}")
     masks = _mask_files(path)
     tables = _tables(path)
-    if tables and not (boxes and masks):
-        return _from_tables(tables, cases)
+    if tables:
+        found = _from_tables(tables, cases)
+        return _with_boxes(found, masks, progress) if boxes and masks else found
     return _from_images(masks, cases, progress) if masks else _from_collection(path, cases, boxes, progress)
 
 
@@ -169,6 +170,24 @@ def _from_tables(paths: Sequence[Path], cases: tuple[str, ...]) -> list[_CaseTru
             "named; name cases as it does"
         )
     return [found.get(name) or _CaseTruth(name, patient_of(name), region_of(name), ()) for name in cases or found]
+
+
+def _with_boxes(cases: Sequence[_CaseTruth], masks: dict[str, Path], progress: Progress) -> Iterator[_CaseTruth]:
+    """Give nodes of tables the boxes of the labels that have their names; what has a box keeps it."""
+    from ctlymph.io.images import read_masks
+
+    with progress.task("Reading masks", len(cases)) as advance:
+        for case in cases:
+            without = [node.name for node in case.nodes if node.box_mm is None]
+            if without and case.name not in masks:
+                raise CtlymphError(f"there is no mask of {shown(case.name)} beside its table; add it")
+            labels = _measured(read_masks(masks[case.name])) if without else ()
+            boxes = {node.name: node.box_mm for node in labels}
+            if absent := [name for name in without if name not in boxes]:
+                raise CtlymphError(f"{masks[case.name]} has no label {shown(absent[0])}, which its table has; add it")
+            nodes = (node if node.box_mm is not None else replace(node, box_mm=boxes[node.name]) for node in case.nodes)
+            yield replace(case, nodes=tuple(nodes))
+            advance(1)
 
 
 def _of_table(path: Path) -> Iterator[_CaseTruth]:
