@@ -113,7 +113,7 @@ def test_a_table_that_ctlymph_wrote_comes_back(
     write_rows(tmp_path / "nodes.csv", nodes)
     truth = read_truth(tmp_path / "nodes.csv", "ABCD")
     assert (truth.cases, truth.patients) == (tuple("ABCD"), tuple("ABCD"))
-    assert truth.regions == tuple("abdomen" if any(row[0] == case for row in rows) else "" for case in "ABCD")
+    assert truth.regions == ("", "", "", "")  # a node in the abdomen does not tell that nobody looked elsewhere
     known = {name: number for number, name in enumerate(truth.ids)}
     order = [known[str(number)] for number in range(1, len(rows) + 1)]
     assert [truth.cases[case] for case in truth.case[order]] == [row[0] for row in rows]
@@ -126,8 +126,11 @@ def test_a_table_that_ctlymph_wrote_comes_back(
 
 def test_a_table_may_say_patients_and_boxes_and_leave_names_out(tmp_path: Path) -> None:
     box = "x_min_mm,y_min_mm,z_min_mm,x_max_mm,y_max_mm,z_max_mm"
-    text = f"case,patient,x_mm,y_mm,z_mm,short_axis_mm,{box}\nA1,A,1,2,3,9,0,1,2,2,3,4\nA1,A,5,6,7,,4,5,6,6,7,8\n"
-    truth = read_truth(saved(tmp_path / "a.csv", text + "A2,A,1,2,3,9,0,1,2,2,3,4\n"), boxes=True)
+    header = f"case,patient,annotated_region,x_mm,y_mm,z_mm,short_axis_mm,{box}\n"
+    first, second = "A1,A,abdomen,1,2,3,9,0,1,2,2,3,4\n", "A1,A,abdomen,5,6,7,,4,5,6,6,7,8\n"
+    other = "A2,A,,1,2,3,9,0,1,2,2,3,4\n"
+    truth = read_truth(saved(tmp_path / "a.csv", header + first + second + other), boxes=True)
+    assert truth.regions == ("abdomen", "")
     assert (truth.cases, truth.patients, truth.ids) == (("A1", "A2"), ("A", "A"), ("1", "2", "1"))
     assert truth.boxes_mm is not None
     assert truth.boxes_mm[1].tolist() == [[4, 5, 6], [6, 7, 8]]
@@ -156,6 +159,7 @@ def test_a_table_without_rows_holds_no_cases_but_those_named(tmp_path: Path) -> 
         (f"{HEADER}\nA,1,1,2,3,9\nA,2,1,2,,9\n", "line 3: z_mm is empty"),
         (f"{HEADER}\nA,1,1,2,3,small\n", "line 2: short_axis_mm is 'small'"),
         (f"{HEADER}\nA,1,1,2,3,9\nA,1,1,2,3,9\n", "two nodes are named 1"),
+        (f"{HEADER},patient\nA,1,1,2,3,9,P\nA,2,1,2,3,9,Q\n", "line 2 and others of its case: patient is P and Q"),
     ],
 )
 def test_a_table_that_is_wrong_is_refused(tmp_path: Path, text: str, message: str) -> None:

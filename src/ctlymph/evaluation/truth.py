@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ctlymph.volume import Masks
 
 _POINT, _AXES = ("x_mm", "y_mm", "z_mm"), ("short_axis_mm", "long_axis_mm")
-_LABELS = ("node", "region", "station", "patient")
+_LABELS = ("node", "station", "patient", "annotated_region")
 _COLUMNS = Columns(("case", *_LABELS), (*_POINT, *_AXES, *BOX), (*_LABELS, *_AXES, *BOX))
 _FORMATS = (
     "the folder of the collection, a nodes.csv or truth.csv, an instance mask (NIfTI, NRRD, MetaImage) or a folder of "
@@ -65,8 +65,9 @@ def read_truth(
             - any folder of CTs and a DICOM-SEG for each: every segment is a node;
             - a ``nodes.csv``, as ``ctlymph collection export --format csv`` writes it, or ``truth.csv`` of a
               phantom: ``case``, ``x_mm``, ``y_mm``, ``z_mm`` (LPS mm), ``short_axis_mm`` (empty: not known); perhaps
-              ``node``, ``long_axis_mm``, ``region``, ``station``, ``patient`` and the box ``x_min_mm`` …
-              ``z_max_mm``; or the folder it is in, or a folder of ``CASE/truth.csv``;
+              ``node``, ``long_axis_mm``, ``station``, the box ``x_min_mm`` … ``z_max_mm``, and of the case ``patient``
+              and ``annotated_region`` (known for the public collection; the nodes' ``region`` does not tell where
+              else somebody looked); or the folder it is in, or a folder of ``CASE/truth.csv``;
             - an instance mask, ``CASE.nii.gz``: every label is a node, whether labels have gaps or not; its place
               is the centroid and its sizes are measured. Or a folder of ``CASE_mask.nii.gz``, ``CASE.nii.gz`` or
               ``CASE/masks.nii.gz``.
@@ -205,8 +206,8 @@ def _of_table(path: Path) -> Iterator[_CaseTruth]:
     for number, name in enumerate(names):
         rows = np.flatnonzero(case == number).tolist()
         nodes = tuple(_node(table, boxes, row, str(place)) for place, row in enumerate(rows, start=1))
-        patient = _same(table, "patient", rows) or patient_of(name)
-        yield _CaseTruth(name, patient, _same(table, "region", rows) or region_of(name), nodes)
+        patient, region = _of_case(table, "patient", rows), _of_case(table, "annotated_region", rows)
+        yield _CaseTruth(name, patient or patient_of(name), region or region_of(name), nodes)
 
 
 def _node(table: Table, boxes: NDArray[np.float64] | None, row: int, place: str) -> _Node:
@@ -218,10 +219,16 @@ def _node(table: Table, boxes: NDArray[np.float64] | None, row: int, place: str)
     return _Node(texts.get("node") or place, (x, y, z), short, long, texts.get("station", ""), box)
 
 
-def _same(table: Table, column: str, rows: Sequence[int]) -> str:
-    """Give what a column says of a case; empty if it says nothing, or several things."""
-    words = {table.texts[column][row] for row in rows} if column in table.texts else set()
-    return words.pop() if len(words) == 1 else ""
+def _of_case(table: Table, column: str, rows: Sequence[int]) -> str:
+    """Give what a column says of the case that these rows are of; empty if it says nothing."""
+    words = {table.texts[column][row] for row in rows} - {""} if column in table.texts else set()
+    if len(words) > 1:
+        line = table.lines[rows[0]]
+        raise CtlymphError(
+            f"{table.path}, line {line} and others of its case: {column} is {shown(' and '.join(sorted(words)))}; "
+            "give one for the case"
+        )
+    return words.pop() if words else ""
 
 
 def _from_images(files: dict[str, Path], cases: tuple[str, ...], progress: Progress) -> list[_CaseTruth]:
