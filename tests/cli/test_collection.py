@@ -81,3 +81,20 @@ def test_verify_counts_what_is_whole_and_what_is_not_and_fails(tmp_path: Path) -
     assert "annotations\t0\t1\t0\t1\nmasks\t0\t2\t0\t0" in result.stdout
     here = CliRunner().invoke(app, ["collection", *map(str, asked), "--here", "--json"])
     assert [(each["kind"], each["state"]) for each in json.loads(here.stdout)] == [("annotations", "altered")]
+
+
+@pytest.mark.parametrize("cases", ["", ",", " , "])
+def test_an_empty_list_of_cases_does_not_mean_all(cases: str) -> None:
+    with pytest.raises(CtlymphError, match="--cases names no case"):
+        run("list", "--cases", cases)
+
+
+def test_odd_answers_of_sql_are_still_json() -> None:
+    answer = run("list", "--sql", "SELECT x'00' AS a, 1e999 AS b, 1 AS a", "--json")
+    assert json.loads(answer.stdout) == [{"a": "b'\\x00'", "b": "inf", "a_2": 1}]
+
+
+def test_nothing_here_is_no_success(tmp_path: Path) -> None:
+    (tmp_path / "MED_LYMPH_001_lymphnodes_physicalPoints.txt").write_text("1 2 3\n")
+    with pytest.raises(CtlymphError, match="holds nothing of what was asked for"):
+        run("verify", tmp_path, "--here", "--what", "ct")

@@ -225,3 +225,34 @@ def test_a_folder_without_the_collection_is_refused(tmp_path: Path) -> None:
         Collection(tmp_path)
     with pytest.raises(CtlymphError, match="is not a folder"):
         Collection(tmp_path / "none")
+
+
+def test_a_damaged_slice_or_archive_hides_nothing_else(tmp_path: Path) -> None:
+    written = write_small_collection(tmp_path, NAMES[:2])
+    first = min(ct_folder(tmp_path, NAMES[0], "idc").iterdir())
+    first.write_bytes(first.read_bytes()[:600])
+    (tmp_path / "x.dcm").write_bytes(b"")
+    (tmp_path / "half.zip").write_bytes(b"PK\x03\x04 and no more")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    next(tmp_path.rglob(f"{NAMES[1]}_lymphnodes_sizes.txt")).write_bytes(b"1 " * 4_000_000)
+    collection = Collection(tmp_path)
+    assert [case.name for case in collection.cases()] == list(NAMES[:2])
+    assert all(
+        any(name in note for note in collection.notes) for name in (first.name, "x.dcm", "half.zip", "sizes.txt")
+    )
+    damaged, sound = collection.cases()
+    with pytest.raises(CtlymphError, match=first.name):
+        damaged.ct()
+    assert np.array_equal(sound.ct().hu, written[NAMES[1]].volume.hu)
+
+
+def test_slices_cut_off_at_an_end_are_counted(tmp_path: Path) -> None:
+    write_small_collection(tmp_path, NAMES[:1], parts=["ct"])
+    (case,) = Collection(tmp_path).cases()
+    assert case.missing_slices == 666 - 30
+
+
+def test_of_two_masks_of_a_case_one_is_taken_and_it_is_said(tmp_path: Path) -> None:
+    write_small_collection(tmp_path, NAMES[:1], parts=["masks"])
+    shutil.copytree(tmp_path / "MED_ABD_LYMPH_MASKS", tmp_path / "more")
+    assert "MED_LYMPH_001 has 2 masks" in Collection(tmp_path).notes[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ctlymph.collection.stored import StoredFile, numbers
+from ctlymph.collection.stored import StoredFile, numbers, whole_numbers
 from ctlymph.errors import CtlymphError
 
 
@@ -69,3 +69,9 @@ def test_a_damaged_member_of_an_archive_is_named(tmp_path: Path, place: int) -> 
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(CtlymphError, match=r"cannot read .*a\.zip:b"):
         StoredFile(tmp_path / "a.zip", "b").read(10_000)
+
+
+@pytest.mark.parametrize("word", ["1e300", "3.7", "-1000001"])
+def test_indices_and_ids_are_small_whole_numbers(tmp_path: Path, word: str) -> None:
+    with pytest.raises(CtlymphError, match="where a small whole number is due"):
+        whole_numbers(written(tmp_path, f"1 2 {word}".encode()), (3,))

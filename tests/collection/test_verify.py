@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from small_collection import ct_folder, write_small_collection
 
+from ctlymph.collection.case import Collection
 from ctlymph.collection.catalogue import Entry, catalogue
 from ctlymph.collection.layout import find_cases
 from ctlymph.collection.verify import Finding, numbers_digest, verify
@@ -51,7 +52,7 @@ def write_checksums(folder: Path) -> None:
 
 
 def found(folder: Path, entry: Entry, quick: bool = False) -> dict[str, Finding]:
-    return {finding.kind: finding for finding in verify(folder, [entry], KINDS, quick=quick)}
+    return {finding.kind: finding for finding in verify(Collection(folder), [entry], KINDS, quick=quick)}
 
 
 def slices(folder: Path) -> list[Path]:

@@ -24,8 +24,15 @@ SeedOption = Annotated[int, typer.Option(min=0, help="The same seed makes the sa
 
 
 def names_of(given: Sequence[str] | None) -> tuple[str, ...]:
-    """Read the values of ``--cases``."""
-    return _parts(",".join(given or ()))
+    """Read the values of ``--cases``; nothing where it is not given.
+
+    Raises:
+        CtlymphError: If it is given and names nothing: an empty variable in a script must not mean all cases.
+    """
+    names = _parts(",".join(given or ()))
+    if given and not names:
+        raise CtlymphError("--cases names no case; write it as MED_LYMPH_001,ABD_LYMPH_002")
+    return names
 
 
 def kinds_of(what: str | None) -> tuple[str, ...]:

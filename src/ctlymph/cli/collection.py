@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,7 @@ from ctlymph.cli.collection_download import download
 from ctlymph.cli.collection_export import export
 from ctlymph.cli.collection_folds import folds
 from ctlymph.cli.console import progress, say, show_json, show_table
-from ctlymph.errors import CtlymphError
+from ctlymph.errors import CtlymphError, shown
 
 if TYPE_CHECKING:
     from ctlymph.collection.catalogue import Entry
@@ -141,7 +142,7 @@ def verify(
     region: RegionOption = None,
     cases: CasesOption = None,
     what: WhatOption = None,
-    here: Annotated[bool, typer.Option("--here", help="Only the cases and kinds of which anything is here.")] = False,
+    here: Annotated[bool, typer.Option("--here", help="Only what is here: leave out what is missing.")] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="Compare number and size of files, not what is in them.")
     ] = False,
@@ -157,15 +158,20 @@ def verify(
 
       ctlymph collection verify DATA --region abdomen --what ct,annotations
     """
+    from ctlymph.collection.case import Collection
     from ctlymph.collection.database import Selection, select
-    from ctlymph.collection.verify import WHOLE
+    from ctlymph.collection.verify import MISSING, WHOLE
     from ctlymph.collection.verify import verify as check
 
-    kinds = kinds_of(what)
+    collection = Collection(folder)
     expected = select(Selection(region=region, cases=names_of(cases)))
+    findings = check(collection, expected, kinds_of(what), quick=quick, progress=progress())
     if here:
-        expected, kinds = _those_here(folder, expected, kinds)
-    findings = check(folder, expected, kinds, quick=quick, progress=progress())
+        findings = [finding for finding in findings if finding.state != MISSING or finding.about]
+        if not findings:
+            raise CtlymphError(f"{folder} holds nothing of what was asked for; leave --here out to see what is missing")
+    for note in collection.notes:
+        say(shown(note, 300))
     if as_json:
         show_json([asdict(finding) for finding in findings])
     else:
@@ -175,7 +181,7 @@ def verify(
         first = faults[0]
         raise CtlymphError(
             f"{len(faults)} of {len(findings)} are not whole, the first {first.kind} of {first.case} ({first.state}); "
-            "fetch them with ctlymph collection download"
+            "fetch them with ctlymph collection download --recheck"
         )
 
 
@@ -199,12 +205,13 @@ def _range(option: str, text: str | None) -> Range:
         return None, None
     least, separator, greatest = text.replace("–", "-").partition("-")
     try:
-        ends = [float(end) if end.strip() else None for end in (least, greatest if separator else least)]
+        low, high = (float(end) if end.strip() else None for end in (least, greatest if separator else least))
     except ValueError:
-        ends = [None, None]
-    if ends == [None, None] or (None not in ends and ends[0] > ends[1]):  # type: ignore[operator]
+        low = high = None
+    known = [end for end in (low, high) if end is not None]
+    if not known or not all(map(isfinite, known)) or known != sorted(known):
         raise CtlymphError(f"{option}: {text!r} is no range; write it as 40-60, 40- or -60")
-    return ends[0], ends[1]
+    return low, high
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -224,23 +231,21 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _plain(value: Any) -> Any:
+    """Give a value that JSON can hold: SQL also knows bytes and infinity."""
+    is_odd = isinstance(value, bytes) or (isinstance(value, float) and not isfinite(value))
+    return str(value) if is_odd else value
+
+
 def _print(form: Form, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     if form is Form.json:
-        show_json([dict(zip(columns, row, strict=True)) for row in rows])
+        show_json([dict(zip(columns, map(_plain, row), strict=True)) for row in rows])
     elif form is Form.csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
     else:
         show_table(title, columns, [["" if value is None else str(value) for value in row] for row in rows])
-
-
-def _those_here(folder: Path, expected: list[Entry], kinds: Sequence[str]) -> tuple[list[Entry], tuple[str, ...]]:
-    from ctlymph.collection.case import Collection
-
-    cases = {case.name: case for case in Collection(folder).cases()}
-    kinds_here = {kind for case in cases.values() for kind in case.has}
-    return [entry for entry in expected if entry.case in cases], tuple(kind for kind in kinds if kind in kinds_here)
 
 
 def _show_findings(folder: Path, findings: Sequence[Finding]) -> None:
@@ -253,7 +258,7 @@ def _show_findings(folder: Path, findings: Sequence[Finding]) -> None:
     show_table(f"{folder}, cases by what became of their data", ("data", *STATES), rows)
     for finding in findings:
         if finding.state not in (WHOLE, MISSING):
-            say(f"{finding.case}: {finding.kind} {finding.state}: {finding.about}")
+            say(f"{finding.case}: {finding.kind} {finding.state}: {shown(finding.about, 300)}")
     for kind in kinds:
         absent = [finding.case for finding in findings if (finding.kind, finding.state) == (kind, MISSING)]
         if absent:

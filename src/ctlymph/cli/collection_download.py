@@ -51,6 +51,9 @@ def download(
     accept_license: Annotated[
         bool, typer.Option("--accept-license", help="Accept the collection's terms without being asked.")
     ] = False,
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Compare what is there with its checksums; fetch what was altered.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be fetched.")] = False,
     s3_endpoint: Annotated[str | None, typer.Option(metavar="URL", help="A mirror of the S3 service.")] = None,
     nbia_url: Annotated[str | None, typer.Option(metavar="URL", help="Another NBIA service.")] = None,
@@ -60,7 +63,7 @@ def download(
 
     What is there already, whole, is left alone: the same command goes on where it was stopped. The annotations,
     candidates and masks are one archive each, of all cases. The folder reads with
-    [bold]ctlymph.collection.Collection[/bold].
+    [bold]ctlymph.Collection[/bold].
 
     [bold]Examples[/bold]
 
@@ -78,6 +81,8 @@ def download(
         raise CtlymphError(f"{source} names its series itself; leave out --cases, --region and --what")
     else:
         wanted = _of_manifest(Path(source), servers)
+    if recheck:
+        _recheck(folder, wanted)
     todo = plan(Request(folder, wanted.series))
     if dry_run:
         _show_plan(folder, todo, wanted.archives)
@@ -142,11 +147,26 @@ def _show_plan(folder: Path, todo: Plan, archives: Sequence[str]) -> None:
         missing = [series for series in todo.missing if series.modality == modality]
         files, size = sum(series.files for series in missing), sum(series.bytes for series in missing)
         present = sum(series.modality == modality for series in todo.present)
-        rows.append((modality, str(present), str(len(missing)), str(files), str(size)))
+        rows.append((modality, str(present), str(len(missing)), str(files), f"{size / 1e9:.3f}"))
     for name in archives:
         there = is_there(Store(folder), SUPPLEMENTS[name])
         rows.append((name, str(int(there)), str(int(not there)), "", ""))
-    show_table(f"To fetch into {folder}", ("what", "there", "to fetch", "files", "bytes"), rows)
+    show_table(f"To fetch into {folder}", ("what", "there", "to fetch", "files", "GB"), rows)
+
+
+def _recheck(folder: Path, wanted: _Wanted) -> None:
+    """Have what was altered since it was downloaded count as missing."""
+    from ctlymph.collection.download.store import Store
+    from ctlymph.collection.download.supplements import SUPPLEMENTS
+
+    store = Store(folder)
+    items: list[Series | str] = [*wanted.series, *(SUPPLEMENTS[name].name for name in wanted.archives)]
+    with progress().task("comparing checksums", len(items)) as advance:
+        for item in items:
+            if store.forget_harmed(item):
+                name = item if isinstance(item, str) else f"{item.case} {item.modality}"
+                say(f"{name} is not as it was downloaded, and is fetched again")
+            advance(1)
 
 
 def _agree_to_terms(folder: Path, accept: bool) -> None:

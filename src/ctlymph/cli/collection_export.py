@@ -13,6 +13,7 @@ from ctlymph.cli.choices import CasesOption, FoldsOption, RegionOption, SeedOpti
 from ctlymph.cli.collection_folds import chosen_folds
 from ctlymph.cli.console import progress, say
 from ctlymph.cli.processes import in_processes
+from ctlymph.errors import shown
 
 if TYPE_CHECKING:
     from ctlymph.collection.exports.written import Job
@@ -70,10 +71,12 @@ def export(
         Target.monai: monai.NEEDS,
         Target.csv: table.NEEDS,
     }
+    for note in collection.notes:
+        say(shown(note, 300))
     wanted, remarks = complete_cases(collection.cases(region, names_of(cases)), needed[form], skip=skip_incomplete)
-    for remark in (*collection.notes, *remarks):
+    for remark in remarks:
         say(remark)
-    chosen = chosen_folds(folds, wanted, seed) if folds else None
+    chosen = chosen_folds(folds, wanted, seed) if folds and form is not Target.csv else None  # a table has none
     job = Job(wanted, output, task, name, chosen, overwrite)
     say(f"{_write(job, form, jobs)}: {len(wanted)} cases")
 

@@ -55,10 +55,12 @@ def folds(
         cases = [entry for entry in catalogue().entries if region in (None, entry.region)]
     else:
         raise CtlymphError(f"there is no region {region}; choose mediastinum or abdomen")
+    if number and Path(number).is_file() and (folder or region):
+        raise CtlymphError(f"--folds: {number} says itself which cases it holds; leave out FOLDER and --region")
     made = chosen_folds(number or "5", cases, seed)
     if output:
         made.write(output, overwrite=overwrite)
-    _show(made)
+    _show(made, cases)
     if output:
         say(f"written to {output}")
 
@@ -82,17 +84,18 @@ def chosen_folds(text: str, cases: Sequence[Entry] | Sequence[Case], seed: int) 
     )
 
 
-def _show(made: Folds) -> None:
-    from ctlymph.collection.catalogue import catalogue
+def _show(made: Folds, cases: Sequence[Entry] | Sequence[Case]) -> None:
+    from ctlymph.collection.folds import counts
     from ctlymph.regions import REGIONS
 
+    counted = counts(cases)
+    regions = [region for region in (*REGIONS, "") if any(each.region == region for each in counted.values())]
     rows = []
     for fold, names in enumerate(made.folds):
-        entries = [entry for entry in map(catalogue().entry, names) if entry]
         row = [str(fold), str(len(names))]
-        for region in REGIONS:
-            here = [entry for entry in entries if entry.region == region]
-            row += [str(len(here)), str(sum(len(entry.short_axes_mm) for entry in here))]
+        for region in regions:
+            here = [counted[name] for name in names if name in counted and counted[name].region == region]
+            row += [str(len(here)), str(sum(each.nodes for each in here))]
         rows.append(row)
-    header = ("fold", "cases", *(f"{region} {what}" for region in REGIONS for what in ("cases", "nodes")))
+    header = ("fold", "cases", *(f"{region or 'other'} {what}" for region in regions for what in ("cases", "nodes")))
     show_table(f"{made.k} folds", header, rows)

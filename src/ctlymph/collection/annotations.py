@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ctlymph.collection.stored import LARGEST_TEXT, StoredFile, numbers
+from ctlymph.collection.stored import LARGEST_TEXT, StoredFile, numbers, whole_numbers
 from ctlymph.errors import CtlymphError
 from ctlymph.io.pointset import parse_point_set
 from ctlymph.nodes import Point
@@ -46,7 +46,9 @@ def read_annotations(files: Mapping[str, StoredFile]) -> tuple[AnnotatedNode, ..
         CtlymphError: If the points are absent, a file cannot be read, or the files differ in the number of nodes.
     """
     points = read_points(files)
-    indices = numbers(files[INDICES], (3,)).astype(int).tolist() if INDICES in files else [None] * len(points)
+    indices: list[tuple[int, int, int] | None] = [None] * len(points)
+    if INDICES in files:
+        indices = [(i, j, k) for i, j, k in whole_numbers(files[INDICES], (3,))]
     sizes = numbers(files[SIZES], (1, 2)).tolist() if SIZES in files else [[]] * len(points)
     if not len(points) == len(indices) == len(sizes):
         lengths = f"{len(points)} points, {len(indices)} indices and {len(sizes)} sizes"
@@ -56,7 +58,7 @@ def read_annotations(files: Mapping[str, StoredFile]) -> tuple[AnnotatedNode, ..
         known = sorted(length for length in size if length > 0)
         short = known[0] if len(known) == len(size) and known else None
         long = known[1] if len(known) == 2 else None
-        nodes.append(AnnotatedNode(row, point_mm, index and (index[0], index[1], index[2]), short, long))
+        nodes.append(AnnotatedNode(row, point_mm, index, short, long))
     return tuple(nodes)
 
 

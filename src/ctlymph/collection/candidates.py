@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ctlymph.collection.annotations import read_points
-from ctlymph.collection.stored import StoredFile, numbers
+from ctlymph.collection.stored import StoredFile, whole_numbers
 from ctlymph.errors import CtlymphError
 from ctlymph.nodes import Point
 
@@ -62,7 +62,7 @@ def _points_and_ids(files: Mapping[str, StoredFile]) -> tuple[list[Point], list[
     points = read_points(files)
     if IDS not in files:
         return points, [None] * len(points)
-    ids = numbers(files[IDS], (1,))[:, 0].astype(int).tolist()
+    ids: list[int | None] = [number for (number,) in whole_numbers(files[IDS], (1,))]
     if len(ids) != len(points):
         raise CtlymphError(f"{files[IDS]} holds {len(ids)} ids for {len(points)} candidates; fetch the files again")
     return points, ids

@@ -64,6 +64,13 @@ class Case:
         return self.entry.flags if self.entry else frozenset()
 
     @property
+    def missing_slices(self) -> int:
+        """Slices of the collection's CT that are not here, where there is any: reading sees no end that is cut off."""
+        wanted = [series.files for series in self.entry.series if series.modality == "CT"] if self.entry else []
+        found = self._series("CT")
+        return max(0, wanted[0] - len(found.files)) if wanted and found else 0
+
+    @property
     def licence(self) -> str:
         """The licence of its data; empty where not known."""
         return LICENSE_NAME if self.entry else ""
@@ -159,7 +166,7 @@ class Collection:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).resolve()
         found = find_cases(self.folder)
         if not found.cases:
             left_out = f" ({found.notes[0]})" if found.notes else ""

@@ -11,9 +11,6 @@ from functools import cache
 from importlib.resources import files
 
 TITLE = "CT Lymph Nodes"
-IMAGES, ANNOTATIONS, CANDIDATES, MASKS, SEGMENTATIONS = range(1, 6)
-"""The version of the collection in which each kind of data came."""
-
 VERSIONS = (
     (1, "2015-03", "CT images"),
     (2, "2015-06", "annotations"),
@@ -27,7 +24,7 @@ FLAGS = {
     "shared_scan": "the same patient's scan is in the collection under two names",
     "incomplete_ct": "part of the CT is missing",
     "not_fully_annotated": "nodes that should be annotated are not",
-    "slices_5mm": "slices 5 mm apart (the others: 1 or 1.25 mm)",
+    "slices_5mm": "slices 5 mm apart (the others, where known: 1 or 1.25 mm)",
     "zero_size": "a node's size is written as 0: not known",
     "swapped_sizes": "a node's long axis is written before its short axis",
     "no_positive_candidates": "the file of candidates on nodes is empty",

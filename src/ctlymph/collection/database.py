@@ -65,7 +65,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a question in SQL gave: the names of its columns, and its rows."""
+    """What a question in SQL gave: the names of its columns, numbered where one comes twice, and its rows."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -118,7 +118,13 @@ def sql(question: str, of: Catalogue | None = None) -> Answer:
     except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
         tables = ", ".join(TABLES)
         raise CtlymphError(f"SQL: {shown(error)}; ask by SELECT, of the tables {tables}") from error
-    return Answer(tuple(column[0] for column in cursor.description or ()), rows)
+    columns: list[str] = []
+    for name, *_ in cursor.description or ():
+        again = columns.count(name) + sum(each.startswith(f"{name}_") for each in columns)
+        columns.append(f"{name}_{again + 1}" if name in columns else name)
+    if not columns:
+        raise CtlymphError(f"SQL: this asks nothing; ask by SELECT, of the tables {', '.join(TABLES)}")
+    return Answer(tuple(columns), rows)
 
 
 def figures(of: Catalogue | None = None) -> Figures:

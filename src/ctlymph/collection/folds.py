@@ -182,7 +182,7 @@ def make_folds(cases: Iterable[Entry | Case], k: int, seed: int = 0, setting: st
     Raises:
         CtlymphError: If ``k`` is below 2 or above the number of scans, or a case comes twice.
     """
-    groups = _scans([_Countable.of(case) for case in cases])
+    groups = _scans([Countable.of(case) for case in cases])
     if not 2 <= k <= len(groups):
         raise CtlymphError(f"{len(groups)} scans cannot be dealt out to {k} folds; choose 2 to {len(groups)} folds")
     groups.sort(key=lambda group: _shuffled(group[0].name, seed))
@@ -193,9 +193,14 @@ def make_folds(cases: Iterable[Entry | Case], k: int, seed: int = 0, setting: st
     return Folds(tuple(tuple(sorted(names)) for names in folds), seed, setting)
 
 
+def counts(cases: Iterable[Entry | Case]) -> dict[str, Countable]:
+    """Give what :func:`make_folds` counts of each case, by its name."""
+    return {case.name: case for case in map(Countable.of, cases)}
+
+
 @dataclass(frozen=True)
-class _Countable:
-    """What the balance of folds is made of."""
+class Countable:
+    """What the balance of folds is made of: one case, its annotated nodes, and the other name of its scan, or None."""
 
     name: str
     region: str
@@ -203,7 +208,8 @@ class _Countable:
     same_scan_as: str | None
 
     @classmethod
-    def of(cls, case: Entry | Case) -> _Countable:
+    def of(cls, case: Entry | Case) -> Countable:
+        """Count a case."""
         entry = case if isinstance(case, Entry) else case.entry
         if entry is not None:
             return cls(entry.case, entry.region, len(entry.short_axes_mm), entry.same_scan_as)
@@ -212,9 +218,9 @@ class _Countable:
         return cls(case.name, case.region, nodes, None)
 
 
-def _scans(cases: Sequence[_Countable]) -> list[list[_Countable]]:
+def _scans(cases: Sequence[Countable]) -> list[list[Countable]]:
     """Put the names of one scan together, also through a third; each group is sorted by name."""
-    group_of: dict[str, list[_Countable]] = {}
+    group_of: dict[str, list[Countable]] = {}
     for case in cases:
         if case.name in group_of:
             raise CtlymphError(f"{shown(case.name)} comes twice; name each case once")
@@ -234,7 +240,7 @@ def _shuffled(name: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed} {name}".encode()).digest()
 
 
-def _counts(groups: Sequence[Sequence[_Countable]]) -> NDArray[np.int64]:
+def _counts(groups: Sequence[Sequence[Countable]]) -> NDArray[np.int64]:
     """Count cases and nodes of each region, ``(groups, 2 · regions)``."""
     regions = sorted({case.region for group in groups for case in group})
     counts = np.zeros((len(groups), len(regions), 2), dtype=np.int64)

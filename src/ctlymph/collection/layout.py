@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ctlymph.collection.stored import LARGEST_TEXT, StoredFile
 from ctlymph.errors import CtlymphError, shown
-from ctlymph.io.dicom_files import Source, ZipMember, is_named_as_dicom, open_files
+from ctlymph.io.dicom_files import Source, ZipMember, files_below, is_named_as_dicom, open_files
 from ctlymph.io.dicom_header import Header, read_header
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -82,36 +83,57 @@ def find_cases(folder: Path) -> Found:
 
     Of a kind of file that is there several times for a case, the fullest set is
     taken, and of equals that on the disk rather than in an archive. One file of
-    a folder tells which DICOM series lies in it.
+    a folder tells which DICOM series lies in it. Files that are damaged and archives
+    that are damaged or unsafe are left out and noted.
 
     Raises:
-        CtlymphError: If the folder or an archive in it cannot be read, or an archive is unsafe.
+        CtlymphError: If the folder cannot be read.
     """
     if not folder.is_dir():
         raise CtlymphError(f"{folder} is not a folder; give the one that the collection was downloaded to")
-    sides: dict[tuple[str, str], dict[Path, dict[str, StoredFile]]] = {}
-    masks: dict[str, list[StoredFile]] = {}
-    dicom: dict[Path, list[Source]] = {}
-    with open_files(folder) as sources:
-        for source in sources:
-            name = source.path.name
-            if side := _SIDE_FILE.fullmatch(name):
-                places = sides.setdefault((side["case"], side["kind"]), {})
-                places.setdefault(source.path.parent, {})[side["what"]] = _stored(source).kept(LARGEST_TEXT)
-            elif mask := _MASK.fullmatch(name):
-                masks.setdefault(mask["case"], []).append(_stored(source))
-            elif is_named_as_dicom(source) or not source.path.suffix:
-                dicom.setdefault(source.path.parent, []).append(source)
-        series, notes = _all_series(dicom)
+    gathered = _Gathered()
+    with ExitStack() as archives:
+        for path in files_below(folder):
+            try:
+                for source in archives.enter_context(open_files(path)):
+                    gathered.take(source)
+            except CtlymphError as error:
+                gathered.notes.append(f"left out: {error}")
+        series, notes = _all_series(gathered.dicom)
+    sides, masks = gathered.sides, gathered.masks
     cases = {name: CaseFiles() for name in sorted({case for case, _ in sides} | masks.keys() | series.keys())}
     for (case, kind), places in sides.items():
         fullest = max(places.values(), key=lambda files: (len(files), not _in_archive(files)))
         cases[case] = _with_files(cases[case], kind, fullest)
     for case, copies in masks.items():
-        cases[case] = replace(cases[case], mask=min(copies, key=lambda file: (bool(file.member), str(file))))
+        copies.sort(key=lambda file: (bool(file.member), str(file)))
+        cases[case] = replace(cases[case], mask=copies[0])
+        if len(copies) > 1 and not copies[1].member:
+            notes.append(f"{case} has {len(copies)} masks; {copies[0]} is taken")
     for case, found in series.items():
         cases[case] = replace(cases[case], series=tuple(found))
-    return Found(cases, tuple(notes))
+    return Found(cases, tuple(dict.fromkeys([*gathered.notes, *notes])))
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """Files by what they are: side files by case, kind and place; masks by case; what may be DICOM by folder."""
+
+    sides: dict[tuple[str, str], dict[Path, dict[str, StoredFile]]] = field(default_factory=dict)
+    masks: dict[str, list[StoredFile]] = field(default_factory=dict)
+    dicom: dict[Path, list[Source]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, source: Source) -> None:
+        """Put a file where it belongs; others are passed over."""
+        name = source.path.name
+        if side := _SIDE_FILE.fullmatch(name):
+            places = self.sides.setdefault((side["case"], side["kind"]), {})
+            places.setdefault(source.path.parent, {})[side["what"]] = _stored(source).kept(LARGEST_TEXT)
+        elif mask := _MASK.fullmatch(name):
+            self.masks.setdefault(mask["case"], []).append(_stored(source))
+        elif is_named_as_dicom(source) or not source.path.suffix:
+            self.dicom.setdefault(source.path.parent, []).append(source)
 
 
 def _with_files(case: CaseFiles, kind: str, files: Mapping[str, StoredFile]) -> CaseFiles:
@@ -132,9 +154,9 @@ def _in_archive(files: Mapping[str, StoredFile]) -> bool:
 
 def _all_series(folders: Mapping[Path, Sequence[Source]]) -> tuple[dict[str, list[DicomSeries]], list[str]]:
     found: dict[str, list[DicomSeries]] = {}
-    notes = []
+    notes: list[str] = []
     for folder, sources in folders.items():
-        for header, members in _series_in(sources):
+        for header, members in _series_in(sources, notes):
             if not re.fullmatch(_NAME, header.patient_id):
                 patient = shown(header.patient_id) or "(none)"
                 notes.append(f"{folder}: the PatientID {patient} is no name for a case; the series was left out.")
@@ -147,12 +169,13 @@ def _all_series(folders: Mapping[Path, Sequence[Source]]) -> tuple[dict[str, lis
     return found, notes
 
 
-def _series_in(sources: Sequence[Source]) -> Iterator[tuple[Header, Sequence[Source]]]:
+def _series_in(sources: Sequence[Source], notes: list[str]) -> Iterator[tuple[Header, Sequence[Source]]]:
     """Give the series of one folder, each with the header of a file.
 
     The first and the last file tell whether there is only one; only else are all headers read.
     """
-    first, last = _first_header(sources), _first_header(sources[::-1])
+    first = _first_header(sources[:_SERIES_LOOKED_AT], notes)
+    last = _first_header(sources[: -_SERIES_LOOKED_AT - 1 : -1], notes)
     if first is None or last is None:
         return
     if first.series_uid == last.series_uid:
@@ -160,10 +183,21 @@ def _series_in(sources: Sequence[Source]) -> Iterator[tuple[Header, Sequence[Sou
         return
     members: dict[str, tuple[Header, list[Source]]] = {}
     for source in sources:
-        if header := read_header(source):
+        if header := _first_header([source], notes):
             members.setdefault(header.series_uid, (header, []))[1].append(source)
     yield from members.values()
 
 
-def _first_header(sources: Sequence[Source]) -> Header | None:
-    return next(filter(None, map(read_header, sources[:_SERIES_LOOKED_AT])), None)
+def _first_header(sources: Sequence[Source], notes: list[str]) -> Header | None:
+    """Give the header of the first file that is whole; damaged ones are noted."""
+    for source in sources:
+        try:
+            header = read_header(source)
+        except CtlymphError as error:
+            notes.append(f"damaged: {error}")
+        else:
+            if header and not header.defect:
+                return header
+            if header:
+                notes.append(f"damaged: {source.path} is truncated: {header.defect}; fetch it again")
+    return None

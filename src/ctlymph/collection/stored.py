@@ -18,6 +18,9 @@ from ctlymph.errors import CtlymphError, shown
 LARGEST_TEXT = 4 << 20
 """Bytes that a text file of the collection may have; the largest one has some thousand."""
 
+LARGEST_NUMBER = 10**6
+"""Largest index of a voxel, or id of a candidate, that is plausible."""
+
 LARGEST_MASK = 1 << 30
 """Bytes that a compressed mask may have."""
 
@@ -86,6 +89,18 @@ class StoredFile:
             yield
         except (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise CtlymphError(f"cannot read {self}: {shown(error)}; fetch it again") from error
+
+
+def whole_numbers(file: StoredFile, columns: tuple[int, ...]) -> list[list[int]]:
+    """Read a table of whole numbers, as :func:`numbers` reads others.
+
+    Raises:
+        CtlymphError: As :func:`numbers`, and where a number is not whole or beyond a million.
+    """
+    table = numbers(file, columns)
+    if wrong := table[(table != np.rint(table)) | (np.abs(table) > LARGEST_NUMBER)].tolist():
+        raise CtlymphError(f"{file} holds {wrong[0]:g} where a small whole number is due; fetch it again")
+    return [[int(value) for value in row] for row in table]
 
 
 def numbers(file: StoredFile, columns: tuple[int, ...]) -> NDArray[np.float64]:

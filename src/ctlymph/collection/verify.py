@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ctlymph.collection.annotations import POINT_SET, POINTS, read_points
 from ctlymph.collection.case import KINDS, Case, Collection
 from ctlymph.collection.catalogue import Entry
-from ctlymph.collection.download.store import CHECKSUM_FOLDER, md5_of
+from ctlymph.collection.download.store import CHECKSUM_FOLDER, md5_of, read_checksums
 from ctlymph.collection.layout import DicomSeries
-from ctlymph.collection.stored import StoredFile, numbers
+from ctlymph.collection.stored import LARGEST_MASK, StoredFile, numbers
 from ctlymph.errors import CtlymphError, shown
+from ctlymph.io.images import read_masks
 from ctlymph.progress import SILENT, Progress
 
 WHOLE, MISSING, SHORT, ALTERED = STATES = ("whole", "missing", "short", "altered")
@@ -39,7 +40,7 @@ class Finding:
 
 
 def verify(
-    folder: Path,
+    collection: Collection,
     expected: Sequence[Entry],
     kinds: Sequence[str] = KINDS,
     *,
@@ -51,21 +52,20 @@ def verify(
     DICOM series: number of files, their size together, and every file's MD5
     where the download left one, else its header. Annotations and candidates: their numbers,
     line endings aside, and that the point sets agree with the text. Masks: their MD5 where
-    the download left one.
+    the download left one, else whether they can be read.
 
     Args:
-        folder: Where the collection lies.
+        collection: What is to be checked.
         expected: The cases that should be there.
         kinds: The kinds of data that should be there, of :data:`~ctlymph.collection.case.KINDS`.
         quick: Leave the content of DICOM files and masks unread: only number and size are compared.
         progress: Told the bytes that have been checked.
 
     Raises:
-        CtlymphError: If the folder cannot be read or holds nothing of the collection.
+        CtlymphError: If a list of checksums cannot be read.
     """
-    folder = folder.resolve()  # checksums are kept by full path
-    cases = {case.name: case for case in Collection(folder).cases()}
-    check = _Check({} if quick else _md5s(folder), quick)
+    cases = {case.name: case for case in collection.cases()}
+    check = _Check({} if quick else _md5s(collection.folder), quick)
     findings = []
     work = [(entry, kind, cases.get(entry.case)) for entry in expected for kind in kinds]
     with progress.task("checking", sum(_bytes(*each) for each in work), in_bytes=True) as advance:
@@ -116,10 +116,10 @@ class _Check:
         if not copies:
             return MISSING, f"a {modality} is there, but another (SeriesInstanceUID) than the collection's"
         found = max(copies, key=lambda series: len(series.files))
-        if found.path.is_file():
-            return WHOLE, "in an archive: not checked; unpack it to have it checked"
         if len(found.files) < wanted.files:
             return SHORT, f"{len(found.files)} of {wanted.files} files"
+        if found.path.is_file():
+            return WHOLE, "in an archive: only the number of its files was compared; unpack it to have them checked"
         if wrong := self._wrong_file(found):
             return ALTERED, wrong
         if len(found.files) > wanted.files:
@@ -143,8 +143,14 @@ class _Check:
     def _mask(self, case: Case) -> tuple[str, str]:
         file = case.files.mask
         path = file.path if file and not file.member else None
-        if path is None or path not in self.md5s:
-            return WHOLE, "" if self.quick else "no checksum here: not compared"
+        if file is not None and (path is None or path not in self.md5s):
+            if self.quick:
+                return WHOLE, ""
+            with file.on_disk(LARGEST_MASK) as unpacked:
+                read_masks(unpacked)  # it says what is wrong with it
+            return WHOLE, "no checksum here: it can be read, but was not compared"
+        if path is None:
+            return MISSING, ""
         return (WHOLE, "") if md5_of(path) == self.md5s[path] else (ALTERED, f"{path.name} is not as it was downloaded")
 
     def _texts(self, entry: Entry, kind: str, case: Case) -> tuple[str, str]:
@@ -164,9 +170,10 @@ class _Check:
 
 
 def _bytes(entry: Entry, kind: str, case: Case | None) -> int:
-    """Give the size of the DICOM series that is to be checked, 0 where there is none."""
-    here = case is not None and kind in case.has
-    return sum(series.bytes for series in entry.series if series.modality.lower() == kind) if here else 0
+    """Give the size of the DICOM files that are to be checked."""
+    mine = {series.series_uid for series in entry.series if series.modality.lower() == kind}
+    series = [each for each in case.files.series if each.series_uid in mine and each.path.is_dir()] if case else []
+    return sum(path.stat().st_size for each in series for path in each.files)
 
 
 def _point_set_agrees(files: Mapping[str, StoredFile]) -> bool:
@@ -190,14 +197,6 @@ def _header_fault(path: Path, series: DicomSeries) -> str:
 
 
 def _md5s(folder: Path) -> dict[Path, str]:
-    """Give the MD5s that the download wrote, by file."""
+    """Give the MD5s that downloads wrote, by file."""
     lists = sorted((folder / CHECKSUM_FOLDER).glob("*.md5"))
-    return {folder / name: md5 for path in lists for md5, name in _checksum_lines(path)}
-
-
-def _checksum_lines(path: Path) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        md5, separator, name = line.partition("  ")
-        if not separator or len(md5) != 32:
-            raise CtlymphError(f"{path}, line {number} is no checksum; remove the file, or download the data again")
-        yield md5, name
+    return {folder / name: md5 for path in lists for name, md5 in read_checksums(path).items()}

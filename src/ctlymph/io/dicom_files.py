@@ -159,7 +159,7 @@ def _sources(path: Path, archives: ExitStack) -> Iterator[Source]:
     if not path.exists():
         raise CtlymphError(f"{path} does not exist; check the name")
     if path.is_dir():
-        for file in _walk(path):
+        for file in files_below(path):
             yield from _members(file, archives) if file.suffix.lower() == ".zip" else (DiskFile(file),)
     elif path.is_file() and (_is_zip(path) or path.suffix.lower() == ".zip"):
         yield from _members(path, archives)
@@ -171,7 +171,13 @@ def _sources(path: Path, archives: ExitStack) -> Iterator[Source]:
         raise CtlymphError(f"{path} is a pipe or a device; save what it gives to a file, and give that")
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and all folders below it, in the order of names; hidden ones are passed over.
+
+    Raises:
+        CtlymphError: If a folder cannot be read.
+    """
+
     def refuse(error: OSError) -> None:
         raise CtlymphError(f"cannot read the folder {error.filename}: {error.strerror}; check its permissions")
 

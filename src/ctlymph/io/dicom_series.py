@@ -124,6 +124,9 @@ def _read_headers(path: Path, sources: Sequence[Source], progress: Progress) -> 
     with progress.task("Reading headers", len(sources)) as advance:
         for source in sources:
             header = read_header(source)
+            if header is not None and header.defect and not header.series_uid:
+                # It might belong to any of the series, and leave a gap at its end that nobody sees.
+                raise CtlymphError(f"{source.path} is truncated: {header.defect}; fetch it again, or delete it")
             if header is not None:
                 headers.append(header)
             elif is_named_as_dicom(source):

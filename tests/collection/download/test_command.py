@@ -26,7 +26,7 @@ def run(*arguments: str | Path, command: str = "download") -> Result:
 def test_a_dry_run_tells_files_and_bytes_and_writes_nothing(tmp_path: Path) -> None:
     result = run(tmp_path / "data", "--cases", "MED_LYMPH_001", "--dry-run")
     rows = [line.split("\t") for line in result.stdout.splitlines()]
-    assert rows[1:3] == [["CT", "0", "1", "666", "349917034"], ["SEG", "0", "1", "1", "972470"]]
+    assert rows[1:3] == [["CT", "0", "1", "666", "0.350"], ["SEG", "0", "1", "1", "0.001"]]
     assert [row[:3] for row in rows[3:]] == [[name, "0", "1"] for name in ("annotations", "candidates", "masks")]
     assert not (tmp_path / "data").exists()
 
@@ -87,3 +87,8 @@ def test_what_was_downloaded_is_found_whole_and_not_fetched_again(bucket: Bucket
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(CtlymphError, match=r"1 of 2 are not whole, the first seg of (MED|ABD)_LYMPH_001 \(altered\)"):
         run(*asked, command="verify")
+    assert "1 series fetched" in run(*asked, "--s3-endpoint", bucket.url, "--recheck").stderr
+    assert sum(bucket.gets.values()) == 3, "only the altered one"
+    assert "seg\t2\t0\t0\t0" in run(*asked, command="verify").stdout
+    path.unlink()
+    assert run(*asked, "--dry-run").stdout.splitlines()[1].split("\t")[:3] == ["SEG", "1", "1"]

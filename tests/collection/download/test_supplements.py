@@ -179,7 +179,8 @@ def test_does_not_fetch_twice(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "put", [lambda root: (root / f"{NAME}.zip").write_bytes(ARCHIVE), lambda root: (root / NAME).mkdir()]
+    "put",
+    [lambda root: (root / f"{NAME}.zip").write_bytes(ARCHIVE), lambda root: (root / NAME / "a").mkdir(parents=True)],
 )
 def test_what_a_person_has_put_there_counts(put: Callable[[Path], object], store: Store) -> None:
     put(store.root)

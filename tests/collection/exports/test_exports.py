@@ -143,7 +143,10 @@ def test_cases_without_masks_are_named_or_left_out(tmp_path: Path, small_collect
         complete_cases(cases, nnunet.NEEDS, skip=False)
     whole, remarks = complete_cases(cases, nnunet.NEEDS, skip=True)
     assert [case.name for case in whole] == ["MED_LYMPH_001"]
-    assert remarks == ["ABD_LYMPH_003 is left out: it has no masks or seg"]
+    assert remarks == [
+        "MED_LYMPH_001 lacks 636 slices of its CT; see ctlymph collection verify",
+        "ABD_LYMPH_003 is left out: it has no masks or seg",
+    ]
     assert complete_cases(cases, table.NEEDS, skip=False) == (cases, [])
 
 

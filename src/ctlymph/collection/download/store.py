@@ -77,9 +77,30 @@ class Store:
         return Place(self.root / STAGING_FOLDER / staging, final, checksums)
 
     def is_complete(self, item: Series | str) -> bool:
-        """Tell whether all of it is in its place and was checked then (not whether it is still unharmed)."""
+        """Tell whether all its files are in their place and were checked then (not whether they are still unharmed)."""
         place = self.place(item)
-        return place.final.is_dir() and place.checksums.is_file()
+        listed = set(read_checksums(place.checksums)) if place.checksums.is_file() else set()
+        files = (self.root / name for name in listed)
+        return bool(listed) and all(path.is_file() and path.stat().st_size for path in files)
+
+    def forget_harmed(self, item: Series | str) -> bool:
+        """Have what is no longer as it was downloaded count as missing; tell whether it was so.
+
+        Files of a series that are unharmed are not fetched again by a source that states MD5s.
+        """
+        place = self.place(item)
+        if not place.checksums.is_file():
+            return False
+        md5s = read_checksums(place.checksums)
+        paths = {self.root / name: md5 for name, md5 in md5s.items()}
+        if all(path.is_file() and md5_of(path) == md5 for path, md5 in paths.items()):
+            return False
+        with explained(place.final):
+            place.checksums.unlink()
+            if isinstance(item, str) and place.final.is_dir():  # an archive comes whole, and unpacks to a new folder
+                _remove(path for path in (place.staging,) if path.exists())
+                place.final.replace(place.staging)
+        return True
 
     def missing(self, series: Iterable[Series]) -> list[Series]:
         """Give those that are not complete, in the same order."""
@@ -232,6 +253,25 @@ def check_series(folder: Path, series: Series, md5s: Mapping[str, str]) -> dict[
         wrong = faults or (() if len(paths) < series.files else [path for path in paths if path.name not in md5s])
         _remove(wrong)
     raise CtlymphError(f"{series.case} {series.modality}: {fault}; the same command fetches what is missing again")
+
+
+def read_checksums(path: Path) -> dict[str, str]:
+    """Read the MD5s that a download wrote, by the files' paths relative to its folder.
+
+    Raises:
+        CtlymphError: If the file cannot be read or is no list of checksums.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CtlymphError(f"cannot read {path}: {shown(error)}; remove it, and download the data again") from error
+    md5s = {}
+    for number, line in enumerate(lines, start=1):
+        md5, separator, name = line.partition("  ")
+        if not separator or len(md5) != 32:
+            raise CtlymphError(f"{path}, line {number} is no checksum; remove the file, and download the data again")
+        md5s[name] = md5
+    return md5s
 
 
 def md5_of(path: Path) -> str:

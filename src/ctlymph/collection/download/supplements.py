@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from ctlymph.collection import safezip
+from ctlymph.collection.cite import PAGE_URL
 from ctlymph.collection.download import terms, web
 from ctlymph.collection.download.store import Place, Store
 from ctlymph.errors import CtlymphError, shown
@@ -19,7 +20,6 @@ from ctlymph.progress import SILENT, Progress
 if TYPE_CHECKING:
     import httpx
 
-PAGE = "https://www.cancerimagingarchive.net/collection/ct-lymph-nodes/"
 UPLOADS = "https://www.cancerimagingarchive.net/wp-content/uploads"
 
 _LARGEST_BYTES = 20 * 10**9
@@ -50,7 +50,11 @@ SUPPLEMENTS = {
 
 def is_there(store: Store, supplement: Supplement) -> bool:
     """Tell whether a folder has a supplement: fetched, or put there by a person, unpacked or not."""
-    return store.place(supplement.name).final.is_dir() or (store.root / f"{supplement.name}.zip").is_file()
+    place = store.place(supplement.name)
+    if place.checksums.is_file():
+        return store.is_complete(supplement.name)
+    unpacked = place.final.is_dir() and any(place.final.iterdir())
+    return unpacked or (store.root / f"{supplement.name}.zip").is_file()
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class SupplementSource:
                 md5s = self.patience.persist(transfer.url, lambda: transfer.attempt(supplement, progress))
             except CtlymphError as error:
                 raise CtlymphError(
-                    f"{error}; or fetch {supplement.name}.zip with a browser from {PAGE} and put it, as it is,"
+                    f"{error}; or fetch {supplement.name}.zip with a browser from {PAGE_URL} and put it, as it is,"
                     f" into {store.root}"
                 ) from error
             store.commit(supplement.name, md5s)

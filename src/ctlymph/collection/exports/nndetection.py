@@ -43,5 +43,5 @@ def write_nndetection(job: Job, cases: Sequence[Prepared]) -> Path:
         **about(job),
     }
     write_json(task / "dataset.json", description, overwrite=job.overwrite)
-    write_splits(task / "splits_final.json", job.folds)
+    write_splits(task / "splits_final.json", job.folds, overwrite=job.overwrite)
     return task

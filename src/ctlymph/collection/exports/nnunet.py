@@ -38,5 +38,5 @@ def write_nnunet(job: Job, cases: Sequence[Prepared]) -> Path:
         **about(job),
     }
     write_json(dataset / "dataset.json", description, overwrite=job.overwrite)
-    write_splits(dataset / "splits_final.json", job.folds)
+    write_splits(dataset / "splits_final.json", job.folds, overwrite=job.overwrite)
     return dataset

@@ -120,26 +120,21 @@ def prepare(case: Case, folder: Path, overwrite: bool = False) -> Prepared:
     from ctlymph.volume import Masks
 
     sources = _sources(case)
-    record = _record(folder)
-    if record.get("sources") == sources and _is_whole(folder, record):
-        return Prepared(case.name, folder, tuple(map(_instance, record["instances"])))
-    if record and record.get("sources") != sources and not overwrite:
+    record = _read_record(folder)
+    if record and record.sources == sources and record.is_whole(folder):
+        return Prepared(case.name, folder, record.instances)
+    if record and record.sources != sources and not overwrite:
         raise CtlymphError(f"{folder} was made from other files; choose another folder, or add --overwrite")
     ct = case.ct()
     masks = case.masks(ct)
     labels, instances = _consecutive(masks)
-    with new_folder(folder, overwrite=overwrite or bool(record)) as staging:
+    with new_folder(folder, overwrite=overwrite or record is not None) as staging:
         write_image(ct, staging / CT)
         write_masks(Masks(labels, ct.geometry), staging / INSTANCES)
         write_masks(Masks((labels > 0).astype(np.uint16), ct.geometry), staging / NODES)
         _write_json(staging / CLASSES, {"instances": {str(instance.label): 0 for instance in instances}})
-        record = {
-            "case": case.name,
-            "sources": sources,
-            "bytes": {file: (staging / file).stat().st_size for file in (CT, INSTANCES, NODES, CLASSES)},
-            "instances": [asdict(instance) for instance in instances],
-        }
-        _write_json(staging / RECORD, record)
+        sizes = {file: (staging / file).stat().st_size for file in (CT, INSTANCES, NODES, CLASSES)}
+        _write_json(staging / RECORD, {"case": case.name, **asdict(_Record(sources, sizes, instances))})
     return Prepared(case.name, folder, instances)
 
 
@@ -154,22 +149,31 @@ def _sources(case: Case) -> dict[str, Any]:
     return sources
 
 
-def _record(folder: Path) -> dict[str, Any]:
-    """Give what was written of a case before; empty if nothing was."""
+@dataclass(frozen=True)
+class _Record:
+    """What a case was made from, the sizes of the files that were made, and its nodes."""
+
+    sources: dict[str, Any]
+    bytes: dict[str, int]
+    instances: tuple[Instance, ...]
+
+    def is_whole(self, folder: Path) -> bool:
+        """Tell whether the files are there, in their sizes."""
+        paths = {folder / file: size for file, size in self.bytes.items()}
+        return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
+
+def _read_record(folder: Path) -> _Record | None:
+    """Give what was written of a case before; None if nothing was."""
     path = folder / RECORD
     if not path.is_file():
-        return {}
+        return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or not {"sources", "bytes", "instances"} <= record.keys():
-            raise ValueError("it is no record of a case")
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        instances = tuple(map(_instance, record["instances"]))
+        return _Record(dict(record["sources"]), {file: int(size) for file, size in record["bytes"].items()}, instances)
+    except (OSError, LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise CtlymphError(f"cannot read {path}: {shown(error)}; remove its folder") from error
-    return record
-
-
-def _is_whole(folder: Path, record: dict[str, Any]) -> bool:
-    return all((folder / file).is_file() and (folder / file).stat().st_size == n for file, n in record["bytes"].items())
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ctlymph.collection.case import Case
 from ctlymph.collection.exports.written import Job
 from ctlymph.io.atomic import explained, new_file
-from ctlymph.io.tables import NodeRow, write_rows
+from ctlymph.io.tables import NodeRow, read_nodes_csv, write_rows
 
 NEEDS = (frozenset({"annotations"}),)
 
@@ -26,9 +26,17 @@ def write_table(job: Job) -> Path:
     """
     path = job.folder / "nodes.csv"
     rows = [row for case in job.cases for row in _rows(case)]
-    with new_file(path, overwrite=job.overwrite) as staging, explained(path):
+    with new_file(path, overwrite=job.overwrite or _holds(path, rows)) as staging, explained(path):
         write_rows(staging, rows)
     return path
+
+
+def _holds(path: Path, rows: list[NodeRow]) -> bool:
+    """Tell whether a file is the table of the same nodes already, which a second run may write again."""
+    if not path.is_file():
+        return False
+    there = [(row.case, row.node) for row in read_nodes_csv(path)]
+    return there == [(row.case, row.node) for row in rows]
 
 
 def _rows(case: Case) -> Iterator[NodeRow]:

@@ -64,6 +64,8 @@ def complete_cases(
 ) -> tuple[list[Case], list[str]]:
     """Part the cases into those that have what an export needs, and a sentence for each of the others.
 
+    Cases whose CT has fewer slices than the collection's stay in, and a sentence says so.
+
     Args:
         cases: Cases.
         needed: Kinds of data; of each set one must be there.
@@ -85,7 +87,11 @@ def complete_cases(
             f"{len(lacking)} of {len(lacking) + len(whole)} cases are incomplete, they lack: {listed};"
             " download that, or go on without these cases: --skip-incomplete"
         )
-    return whole, [f"{name} is left out: it has no {what}" for name, what in lacking.items()]
+    cut = [case for case in whole if case.missing_slices and any("ct" in kinds for kinds in needed)]
+    remarks = [
+        f"{case.name} lacks {case.missing_slices} slices of its CT; see ctlymph collection verify" for case in cut
+    ]
+    return whole, [*remarks, *(f"{name} is left out: it has no {what}" for name, what in lacking.items())]
 
 
 def about(job: Job) -> dict[str, Any]:
@@ -119,17 +125,24 @@ def write_terms(job: Job) -> None:
                     staging.write_text(text, encoding="utf-8")
 
 
-def write_splits(path: Path, folds: Folds | None) -> None:
+def write_splits(path: Path, folds: Folds | None, *, overwrite: bool) -> None:
     """Write folds as nnU-Net and nnDetection want them: for each round the cases to train on and to validate with.
 
-    Without folds a file of an earlier export goes, since its cases may be others.
+    Without folds a file that is there stays, unless ``overwrite`` is set: its cases may be others.
+
+    Raises:
+        CtlymphError: If another file is there and ``overwrite`` is not set, or it cannot be written.
     """
     if folds is None:
-        path.unlink(missing_ok=True)
+        if overwrite:
+            path.unlink(missing_ok=True)
         return
     rounds = [{"train": folds.train(fold), "val": folds.test(fold)} for fold in range(folds.k)]
-    with new_file(path, overwrite=True) as staging, explained(path):
-        staging.write_text(json.dumps(rounds, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(rounds, indent=2) + "\n"
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
+    with new_file(path, overwrite=overwrite) as staging, explained(path):
+        staging.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, document: Any, *, overwrite: bool) -> None:
