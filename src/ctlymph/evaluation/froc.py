@@ -1,0 +1,296 @@
+"""The free-response curve: sensitivity against false positives per volume, at every operating point.
+
+Sensitivity is the share of counted nodes that are hit. False positives per volume are all false positives over all
+cases that were looked at, with nodes or without. ``Curve`` holds every operating point. ``Tally`` holds the same,
+patient by patient and only where sensitivity changes, so that ``figures`` can read thousands of resamplings from it:
+its work grows with the number of hits, not with that of marks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_array, csr_array
+
+from ctlymph.errors import CtlymphError
+from ctlymph.evaluation.matching import Matches
+from ctlymph.evaluation.sets import Bools, Floats
+
+RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
+"""False positives per volume at which sensitivity is read."""
+CPM_RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Those whose mean sensitivity is the competition performance metric (LUNA16)."""
+SIZE_EDGES_MM = (10.0, 15.0, 20.0)
+
+_OF_CPM = [RATES.index(rate) for rate in CPM_RATES]
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a detector does when it keeps marks of ``threshold`` and more."""
+
+    threshold: float
+    sensitivity: float
+    false_per_volume: float
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Every operating point, by falling threshold; k of them, none where no mark is a hit or a false positive.
+
+    Attributes:
+        thresholds: Shape k: every score of a hit or a false positive, once; the lowest too.
+        hits: Shape k: nodes that are hit by marks of this score and more.
+        false: Shape k: false positives of this score and more.
+        nodes: Number of counted nodes.
+        volumes: Number of cases.
+    """
+
+    thresholds: Floats
+    hits: NDArray[np.int64]
+    false: NDArray[np.int64]
+    nodes: int
+    volumes: int
+
+    @property
+    def sensitivity(self) -> Floats:
+        """Shape k; NaN where there are no nodes."""
+        return self.hits / self.nodes if self.nodes else np.full(len(self.hits), np.nan)
+
+    @property
+    def false_per_volume(self) -> Floats:
+        """Shape k."""
+        false: Floats = self.false / self.volumes
+        return false
+
+    def sensitivity_at(self, rates: ArrayLike) -> Floats:
+        """Give the largest sensitivity with no more than so many false positives per volume; no interpolation."""
+        none = 0.0 if self.nodes else np.nan
+        steps: Floats = np.append(none, self.sensitivity)
+        return steps[np.searchsorted(self.false_per_volume, np.asarray(rates), side="right")]
+
+    def interpolated_at(self, rates: ArrayLike) -> Floats:
+        """Give the sensitivity on straight lines from nothing at all through the operating points."""
+        none = 0.0 if self.nodes else np.nan
+        read: Floats = np.interp(
+            np.asarray(rates, float), np.append(0.0, self.false_per_volume), np.append(none, self.sensitivity)
+        )
+        return read
+
+    def operating_point(self, rate: float) -> OperatingPoint:
+        """Give the lowest threshold with no more than ``rate`` false positives per volume; +inf where none has."""
+        last = int(np.searchsorted(self.false_per_volume, rate, side="right")) - 1
+        if last < 0:
+            return OperatingPoint(np.inf, float(self.sensitivity_at(-1.0)), 0.0)
+        return OperatingPoint(
+            float(self.thresholds[last]), float(self.sensitivity[last]), float(self.false_per_volume[last])
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some of the nodes, or of the cases, looked at alone.
+
+    Attributes:
+        kind: ``size``, ``region`` or ``station``.
+        name: Of this part, e.g. ``10–15 mm``.
+        nodes: Shape m: True for the nodes of this part.
+        cases: True for the cases whose volumes and false positives count.
+    """
+
+    kind: str
+    name: str
+    nodes: Bools
+    cases: Bools
+
+
+def whole(matches: Matches) -> Part:
+    """Give all nodes and all cases."""
+    return Part("all", "all", np.ones(len(matches.truth), bool), np.ones(len(matches.truth.cases), bool))
+
+
+def parts(matches: Matches) -> tuple[Part, ...]:
+    """Give the parts that hold counted nodes: by size, by region, by station where known.
+
+    A size class or a station has the false positives of all cases; a region those of its own.
+    """
+    truth = matches.truth
+    short, everywhere = truth.short_axis_mm, np.ones(len(truth.cases), bool)
+    edges = (0.0, *SIZE_EDGES_MM, np.inf)
+    names = ("<10 mm", "10–15 mm", "15–20 mm", "≥20 mm")
+    found = [
+        Part("size", name, (short >= low) & (short < high), everywhere)
+        for name, low, high in zip(names, edges[:-1], edges[1:], strict=True)
+    ]
+    found.append(Part("size", "unknown", np.isnan(short), everywhere))
+    regions, stations = np.array(truth.regions, str), np.array(truth.stations, str)
+    for name in sorted(set(truth.regions) - {""}):
+        found.append(Part("region", name, (regions == name)[truth.case], regions == name))
+    found += [Part("station", name, stations == name, everywhere) for name in sorted(set(truth.stations) - {""})]
+    return tuple(part for part in found if (part.nodes & ~matches.set_aside).any())
+
+
+def curve(matches: Matches, part: Part | None = None) -> Curve:
+    """Make the curve.
+
+    Raises:
+        CtlymphError: If no case was looked at.
+    """
+    part = part or whole(matches)
+    volumes = _volumes(part)
+    nodes = part.nodes & ~matches.set_aside
+    hits, false = matches.node_score[nodes], matches.marks.scores[matches.false & part.cases[matches.case]]
+    hits = np.sort(hits[np.isfinite(hits)])
+    false = np.sort(false)
+    thresholds = np.union1d(hits, false)[::-1]
+    return Curve(
+        thresholds,
+        len(hits) - np.searchsorted(hits, thresholds),
+        len(false) - np.searchsorted(false, thresholds),
+        int(nodes.sum()),
+        volumes,
+    )
+
+
+def _volumes(part: Part) -> int:
+    if not part.cases.any():
+        raise CtlymphError("no case was looked at; the truth must name the cases, those without nodes too")
+    return int(part.cases.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """Hits and false positives of each of p patients, in steps of the h scores at which nodes are hit.
+
+    Attributes:
+        patients: Their names.
+        thresholds: Shape h: scores at which nodes are hit, falling.
+        hits: Shape h, p: nodes that are hit from just this score on.
+        false: Shape 2h + 1, p: false positives above the first score, at it, between it and the second, and so on
+            to those below the last.
+        nodes: Shape p: counted nodes.
+        volumes: Shape p: cases.
+    """
+
+    patients: tuple[str, ...]
+    thresholds: Floats
+    hits: csr_array
+    false: csr_array
+    nodes: Floats
+    volumes: Floats
+
+
+def tally(matches: Matches, part: Part | None = None) -> Tally:
+    """Count hits and false positives by patient.
+
+    Raises:
+        CtlymphError: If no case was looked at.
+    """
+    part = part or whole(matches)
+    _volumes(part)
+    patients, patient = np.unique(np.array(matches.truth.patients, str), return_inverse=True)
+    counted = part.nodes & ~matches.set_aside
+    hit = counted & np.isfinite(matches.node_score)
+    false = matches.false & part.cases[matches.case]
+    of_node = patient[matches.truth.case]
+    return _tally(
+        tuple(patients.tolist()),
+        (matches.node_score[hit], of_node[hit]),
+        (matches.marks.scores[false], patient[matches.case[false]]),
+        np.bincount(of_node[counted], minlength=len(patients)).astype(float),
+        np.bincount(patient[part.cases], minlength=len(patients)).astype(float),
+    )
+
+
+Scored = tuple[Floats, NDArray[np.intp]]
+"""Scores, and the row of the patient of each."""
+
+
+def _tally(patients: tuple[str, ...], hits: Scored, false: Scored, nodes: Floats, volumes: Floats) -> Tally:
+    rising, step = np.unique(hits[0], return_inverse=True)
+    count = len(rising)
+    at_or_below = np.searchsorted(rising, false[0], side="right")
+    same = at_or_below > np.searchsorted(rising, false[0], side="left")
+    return Tally(
+        patients,
+        rising[::-1],
+        _counts(count - 1 - step, hits[1], (count, len(patients))),
+        _counts(2 * (count - at_or_below) + same, false[1], (2 * count + 1, len(patients))),
+        nodes,
+        volumes,
+    )
+
+
+def _counts(row: NDArray[np.intp], column: NDArray[np.intp], shape: tuple[int, int]) -> csr_array:
+    return coo_array((np.ones(len(row)), (row, column)), shape=shape).tocsr()
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """What is read from b curves at once; sensitivities are NaN where a curve has no nodes.
+
+    Attributes:
+        sensitivity: Shape b, 10: at ``RATES``, as a step.
+        interpolated: Shape b, 10: likewise, on straight lines between operating points.
+        cpm: Shape b: mean of ``sensitivity`` over ``CPM_RATES``.
+        ap: Shape b: average precision, the sum over thresholds of precision times the gain in sensitivity.
+        auc: Shape b: chance that a hit scores higher than a false positive, ties half; NaN without either.
+        found: Shape b: sensitivity at the lowest threshold.
+        band: Shape b, r: sensitivity at further rates, as a step.
+    """
+
+    sensitivity: Floats
+    interpolated: Floats
+    cpm: Floats
+    ap: Floats
+    auc: Floats
+    found: Floats
+    band: Floats
+
+
+def figures(tally: Tally, weights: Floats, band_rates: Sequence[float] = ()) -> Figures:
+    """Read the figures of b resamplings of the patients.
+
+    Args:
+        tally: Of p patients.
+        weights: Shape b, p: how often each patient is taken. A patient taken twice counts twice, as two volumes.
+        band_rates: Rates for ``Figures.band``.
+    """
+    columns = np.ascontiguousarray(weights.T, float)
+    hits = np.cumsum(tally.hits @ columns, axis=0)
+    false = np.cumsum(tally.false @ columns, axis=0)
+    before, at, total = false[:-1:2], false[1::2], false[-1]
+    nodes, volumes = tally.nodes @ columns, tally.volumes @ columns
+    gain = np.diff(hits, axis=0, prepend=0.0)
+    all_hits = gain.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = hits / np.maximum(hits + at, 1)
+        ap = (gain * precision).sum(axis=0) / nodes
+        auc = (gain * (total - (before + at) / 2)).sum(axis=0) / (all_hits * total)
+        found = all_hits / nodes
+        none = np.where(nodes > 0, 0.0, np.nan)[None]
+        steps = np.concatenate([none, hits / nodes]).T
+        steps_at, steps_before = (at / volumes).T, (before / volumes).T
+    rates = np.array([*RATES, *band_rates])
+    read = np.array([step[np.searchsorted(x, rates, side="right")] for step, x in zip(steps, steps_at, strict=True)])
+    sensitivity = read[:, : len(RATES)]
+    return Figures(
+        sensitivity=sensitivity,
+        interpolated=_interpolated(steps, steps_before, steps_at),
+        cpm=sensitivity[:, _OF_CPM].mean(axis=1),
+        ap=ap,
+        auc=auc,
+        found=found,
+        band=read[:, len(RATES) :],
+    )
+
+
+def _interpolated(steps: Floats, before: Floats, at: Floats) -> Floats:
+    """Read curves on straight lines: flat up to the point before each gain, and from there to the gain."""
+    x = np.zeros((len(at), 2 * at.shape[1] + 1))
+    y = np.repeat(steps, 2, axis=1)[:, :-1]
+    x[:, 1::2], x[:, 2::2] = before, at
+    return np.array([np.interp(RATES, *line) for line in zip(x, y, strict=True)])
