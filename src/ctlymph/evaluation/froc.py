@@ -9,7 +9,7 @@ its work grows with the number of hits, not with that of marks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -189,38 +189,86 @@ def tally(matches: Matches, part: Part | None = None) -> Tally:
     Raises:
         CtlymphError: If no case was looked at.
     """
-    part = part or whole(matches)
+    return _tally(_scored(matches, part or whole(matches)))
+
+
+def beside(first: Matches, second: Matches, part: Part | None = None) -> Tally:
+    """Put the patients of two detectors beside each other in one tally of 2p: the first's, then the second's.
+
+    Two detectors need not score alike. So that their patients can be mixed, each score becomes its place on the
+    detector's own list: less the number of its hits and false positives with that score or more.
+
+    Raises:
+        CtlymphError: If the two were not judged by the same nodes and cases, or no case was looked at.
+    """
+    one, other = (_scored(each, part or whole(each)).by_place() for each in (first, second))
+    same = one.patients == other.patients and np.array_equal(one.nodes, other.nodes)
+    if not same or not np.array_equal(one.volumes, other.volumes):
+        raise CtlymphError("two detectors can only be compared on the same cases and nodes; judge both by one truth")
+    shift = len(one.patients)
+    return _tally(
+        _Scored(
+            one.patients + other.patients,
+            np.append(one.hits, other.hits),
+            np.append(one.hit_patient, other.hit_patient + shift),
+            np.append(one.false, other.false),
+            np.append(one.false_patient, other.false_patient + shift),
+            np.append(one.nodes, other.nodes),
+            np.append(one.volumes, other.volumes),
+        )
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """Scores of all hits and of all false positives, with the patient of each as an index."""
+
+    patients: tuple[str, ...]
+    hits: Floats
+    hit_patient: NDArray[np.intp]
+    false: Floats
+    false_patient: NDArray[np.intp]
+    nodes: Floats
+    volumes: Floats
+
+    def by_place(self) -> _Scored:
+        rising = np.sort(np.append(self.hits, self.false))
+        hits, false = (
+            np.searchsorted(rising, scores).astype(float) - len(rising) for scores in (self.hits, self.false)
+        )
+        return replace(self, hits=hits, false=false)
+
+
+def _scored(matches: Matches, part: Part) -> _Scored:
     _volumes(part)
     patients, patient = np.unique(np.array(matches.truth.patients, str), return_inverse=True)
     counted = part.nodes & ~matches.set_aside
     hit = counted & np.isfinite(matches.node_score)
     false = matches.false & part.cases[matches.case]
     of_node = patient[matches.truth.case]
-    return _tally(
+    return _Scored(
         tuple(patients.tolist()),
-        (matches.node_score[hit], of_node[hit]),
-        (matches.marks.scores[false], patient[matches.case[false]]),
+        matches.node_score[hit],
+        of_node[hit],
+        matches.marks.scores[false],
+        patient[matches.case[false]],
         np.bincount(of_node[counted], minlength=len(patients)).astype(float),
         np.bincount(patient[part.cases], minlength=len(patients)).astype(float),
     )
 
 
-Scored = tuple[Floats, NDArray[np.intp]]
-"""Scores, and the row of the patient of each."""
-
-
-def _tally(patients: tuple[str, ...], hits: Scored, false: Scored, nodes: Floats, volumes: Floats) -> Tally:
-    rising, step = np.unique(hits[0], return_inverse=True)
-    count = len(rising)
-    at_or_below = np.searchsorted(rising, false[0], side="right")
-    same = at_or_below > np.searchsorted(rising, false[0], side="left")
+def _tally(scored: _Scored) -> Tally:
+    rising, step = np.unique(scored.hits, return_inverse=True)
+    count, patients = len(rising), len(scored.patients)
+    at_or_below = np.searchsorted(rising, scored.false, side="right")
+    same = at_or_below > np.searchsorted(rising, scored.false, side="left")
     return Tally(
-        patients,
+        scored.patients,
         rising[::-1],
-        _counts(count - 1 - step, hits[1], (count, len(patients))),
-        _counts(2 * (count - at_or_below) + same, false[1], (2 * count + 1, len(patients))),
-        nodes,
-        volumes,
+        _counts(count - 1 - step, scored.hit_patient, (count, patients)),
+        _counts(2 * (count - at_or_below) + same, scored.false_patient, (2 * count + 1, patients)),
+        scored.nodes,
+        scored.volumes,
     )
 
 
