@@ -146,23 +146,6 @@ class Truth:
                     "give a length above 0, or nothing where it is not known"
                 )
 
-    def chosen(self, which: Bools) -> Truth:
-        """Give those cases for which ``which`` (a mask over cases) is True, with their nodes."""
-        kept_cases = np.flatnonzero(which)
-        nodes = np.flatnonzero(np.asarray(which)[self.case])
-        return Truth(
-            cases=tuple(self.cases[index] for index in kept_cases),
-            patients=tuple(self.patients[index] for index in kept_cases),
-            regions=tuple(self.regions[index] for index in kept_cases),
-            case=np.searchsorted(kept_cases, self.case[nodes]).astype(np.int32),
-            points_mm=self.points_mm[nodes],
-            short_axis_mm=self.short_axis_mm[nodes],
-            long_axis_mm=self.long_axis_mm[nodes],
-            stations=tuple(self.stations[node] for node in nodes),
-            ids=tuple(self.ids[node] for node in nodes),
-            boxes_mm=None if self.boxes_mm is None else self.boxes_mm[nodes],
-        )
-
 
 def _take(
     owner: object, of_whom: str, field: str, kind: type, shape: tuple[int, ...], count: int | None = None
