@@ -115,13 +115,13 @@ def in_a_loop(marks: Marks, truth: Truth, bootstraps: int) -> None:
         for node in nodes:
             near = [
                 key
-                for key, (at, _) in left.items()
-                if (at[0] - node[0]) ** 2 + (at[1] - node[1]) ** 2 + (at[2] - node[2]) ** 2 <= NEAR_MM**2
+                for key, (at, _) in enumerate(marks_of[case])
+                if (at[0] - node[0]) ** 2 + (at[1] - node[1]) ** 2 + (at[2] - node[2]) ** 2 < NEAR_MM**2
             ]
             if near:
-                by_scan[case].append((max(left[key][1] for key in near), 1))
+                by_scan[case].append((max(marks_of[case][key][1] for key in near), 1))
             for key in near:
-                del left[key]
+                left.pop(key, None)
         by_scan[case] += [(score, 0) for _, score in left.values()]
     rng = np.random.default_rng(0)
     for scans in [range(len(by_scan)), *rng.integers(0, len(by_scan), (bootstraps, len(by_scan))).tolist()]:
