@@ -20,6 +20,8 @@ from ctlymph.progress import SILENT, Progress
 _TRIES = 2
 """How often a series is fetched whose files came, but are not what they must be."""
 
+_HEARTBEAT_S = 0.5
+
 _STOP_PATIENCE_S = 3.0
 """How long a download that is stopped waits for its threads. They are no danger: all they touch is staging."""
 
@@ -147,7 +149,10 @@ def _fetch_all(store: Store, todo: Plan, source: Source, progress: Progress) -> 
     number = min(source.at_once, len(todo.missing))
     with _threads(number, work, halt), progress.task("downloading", todo.bytes, in_bytes=True) as advance:
         while len(results) < len(todo.missing):
-            event = events.get()
+            try:
+                event = events.get(timeout=_HEARTBEAT_S)
+            except Empty:
+                continue  # a signal that came just before the wait is only noticed after it
             if isinstance(event, int):
                 advance(event)
             elif event.error is None or isinstance(event.error, CtlymphError):
