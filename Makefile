@@ -37,6 +37,7 @@ lint: setup
 benchmark: setup
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/detecting.py
+	$(BIN)/python benchmarks/judging.py
 
 clean:
 	rm -rf .venv demo

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ctlymph.collection.case import Collection as Collection
     from ctlymph.detection import detect as detect
     from ctlymph.errors import CtlymphError as CtlymphError
+    from ctlymph.evaluation.judging import evaluate as evaluate
     from ctlymph.io import read as read
     from ctlymph.nodes import LymphNode as LymphNode
     from ctlymph.volume import Geometry as Geometry
@@ -24,6 +25,7 @@ _HOMES = {
     "Collection": "ctlymph.collection.case",
     "read": "ctlymph.io",
     "detect": "ctlymph.detection",
+    "evaluate": "ctlymph.evaluation.judging",
     "CtlymphError": "ctlymph.errors",
     "Geometry": "ctlymph.volume",
     "LymphNode": "ctlymph.nodes",

@@ -12,6 +12,7 @@ from ctlymph.cli import collection
 from ctlymph.cli.console import RESEARCH_USE, reason
 from ctlymph.cli.convert import convert
 from ctlymph.cli.detect import detect
+from ctlymph.cli.evaluate import evaluate
 from ctlymph.cli.measure import measure
 from ctlymph.cli.phantom import phantom
 from ctlymph.cli.processes import Stopped, quiet, stoppable
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command()(detect)
 app.command()(measure)
+app.command()(evaluate)
 app.command()(convert)
 app.command()(phantom)
 app.add_typer(collection.app, name="collection")

@@ -1,0 +1,133 @@
+"""``ctlymph evaluate``: detectors judged by one protocol."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
+from ctlymph.errors import CtlymphError
+
+if TYPE_CHECKING:
+    from ctlymph.evaluation.judging import Evaluation
+    from ctlymph.evaluation.sets import Truth
+
+
+class HitRule(StrEnum):
+    """When a mark reaches a node."""
+
+    near = "15mm"
+    radius = "radius"
+    overlap = "iou0.1"
+
+
+class DuplicateRule(StrEnum):
+    """What a further mark on a node is."""
+
+    ignored = "ignored"
+    fp = "fp"
+
+
+def evaluate(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="MARKS... TRUTH", help="Marks of one detector or several, then the truth.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
+    ],
+    hit: Annotated[
+        HitRule, typer.Option(help="A mark reaches a node within 15 mm, half its long axis, or by boxes.")
+    ] = (HitRule.near),
+    duplicates: Annotated[
+        DuplicateRule, typer.Option(help="What further marks on a node are.")
+    ] = DuplicateRule.ignored,
+    all_nodes: Annotated[bool, typer.Option("--all-nodes", help="Count nodes below 10 mm short axis, too.")] = False,
+    cases_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The cases that were looked at, one name a line.")
+    ] = None,
+    at: Annotated[
+        float | None,
+        typer.Option("--at", metavar="FP", help="Tell the threshold for so many false positives a CT."),
+    ] = None,
+    bootstraps: Annotated[int, typer.Option(min=10, help="Resamplings of the patients, for the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same intervals.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json instead of the tables.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
+) -> None:
+    """Judge detectors: sensitivity against false positives per CT, with honest intervals.
+
+    A hit is a node with a mark in reach that serves no other node. A false positive is a mark in reach of no node.
+    Nodes with a short axis below 10 mm, or of unknown size, are neither hit nor missed, and marks on them are no false
+    positives, unless --all-nodes counts them. Intervals: 95 %, from resampling patients.
+
+    MARKS: nodes.csv or a folder of detect, LUNA16 csv, Slicer markups, .mps, a folder of the collection's candidates,
+    or MONAI boxes. TRUTH: a folder of the collection, a nodes.csv, instance masks, or a folder with CT and DICOM-SEG.
+
+    [bold]Examples[/bold]
+
+      ctlymph evaluate OUT/nodes.csv DATA -o JUDGED
+
+      ctlymph evaluate ours.csv theirs.csv truth.csv -o JUDGED --hit radius --duplicates fp
+    """
+    from ctlymph.evaluation.intervals import Resampling
+    from ctlymph.evaluation.judging import Protocol, judge
+    from ctlymph.evaluation.marks import read_marks
+    from ctlymph.evaluation.matching import Rules
+    from ctlymph.evaluation.summary import document
+    from ctlymph.io.atomic import check_new_folder
+
+    if len(files) < 2:
+        raise CtlymphError("give the marks, and last the truth: ctlymph evaluate MARKS TRUTH -o OUT")
+    check_new_folder(output, overwrite=overwrite)
+    truth = _truth(files[-1], cases_file, boxes=hit is HitRule.overlap)
+    rules = Rules(hit.value, duplicates.value, all_nodes)
+    found = judge([read_marks(path) for path in files[:-1]], truth, Protocol(rules, Resampling(bootstraps, seed)))
+    _write(found, output, overwrite)
+    if as_json:
+        show_json(document(found))
+    else:
+        _show(found, at)
+        say(f"{output / 'evaluation.json'}. {RESEARCH_USE}")
+
+
+def _truth(path: Path, cases_file: Path | None, *, boxes: bool) -> Truth:
+    from ctlymph.evaluation.truth import read_cases, read_truth
+
+    return read_truth(path, read_cases(cases_file) if cases_file else (), boxes=boxes)
+
+
+def _write(found: Evaluation, output: Path, overwrite: bool) -> None:
+    import json
+
+    from ctlymph.evaluation.plots import write_plot
+    from ctlymph.evaluation.summary import document, lines, protocol_line
+    from ctlymph.evaluation.written import write_curves, write_matches
+    from ctlymph.io.atomic import new_folder
+
+    with new_folder(output, overwrite=overwrite) as staging:
+        text = json.dumps(document(found), indent=2, allow_nan=False)
+        (staging / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+        write_curves(staging / "froc.csv", ((each.detector, each.mode, each.curve) for each in found.verdicts))
+        write_matches(staging / "matches.csv", ((each.detector, each.mode, each.matches) for each in found.verdicts))
+        write_plot(lines(found), [staging / "froc.png", staging / "froc.svg"], protocol_line(found))
+
+
+def _show(found: Evaluation, at: float | None) -> None:
+    from ctlymph.evaluation.summary import HEADER, difference_table, protocol_line, table
+
+    show_table(protocol_line(found), HEADER, table(found))
+    if found.differences:
+        first = found.verdicts[0].detector
+        show_table(f"less {first}", ("detector", "figure", "difference", "p"), difference_table(found))
+    for verdict in found.verdicts:
+        for note in verdict.notes:
+            say(note)
+        if at is not None:
+            point = verdict.curve.operating_point(at)
+            say(
+                f"{verdict.detector}, {verdict.mode}: threshold {point.threshold:.4g} gives sensitivity "
+                f"{point.sensitivity:.3f} at {point.false_per_volume:.3g} false positives per CT"
+            )

@@ -1,0 +1,182 @@
+"""An evaluation in numbers: as JSON with everything, and as the rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from ctlymph.evaluation.calibration import calibrate, is_calibratable
+from ctlymph.evaluation.froc import CPM_RATES, RATES
+from ctlymph.evaluation.intervals import LEVEL, Difference, Interval, Intervals
+from ctlymph.evaluation.judging import BAND_RATES, Evaluation, Verdict
+from ctlymph.evaluation.matching import Fate, Matches
+from ctlymph.evaluation.plots import Line
+
+_SINGLE = ("cpm", "ap", "auc", "found")
+
+HEADER = ("detector", "mode", "sensitivity at 1 FP", "3 FP", "10 FP", "all marks", "CPM", "AP", "AUC", "marks/CT")
+
+
+def table(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    """Give the rows of a table with :data:`HEADER`: a detector and mode each, figures with their 95 % interval."""
+    return [_row(verdict) for verdict in evaluation.verdicts]
+
+
+def difference_table(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    """Give the rows of a table of each later detector less the first: difference, interval and p."""
+    rows: list[tuple[str, ...]] = []
+    for name, found in evaluation.differences:
+        figures, p = found.figures, found.p
+        for what, interval, chance in (
+            *((f"sensitivity at {rate:g} FP", _at(figures, rate), _chance(p, rate)) for rate in (1, 3, 10)),
+            *((each.upper(), getattr(figures, each), float(p[each])) for each in ("cpm", "ap", "auc")),
+        ):
+            rows.append((name, what, _text(interval, signed=True), f"{chance:.3f}"))
+    return rows
+
+
+def document(evaluation: Evaluation) -> dict[str, Any]:
+    """Give everything but the single marks, nodes and operating points as plain values for JSON; NaN becomes null."""
+    rules, resampling, truth = evaluation.protocol.rules, evaluation.protocol.resampling, evaluation.truth
+    first = evaluation.verdicts[0].matches
+    found: dict[str, Any] = {
+        "notice": "For research use, not for diagnosis",
+        "ctlymph_version": version("ctlymph"),
+        "rules": asdict(rules),
+        "intervals": {"level": LEVEL, "bootstraps_over_patients": resampling.times, "seed": resampling.seed},
+        "cases": len(truth.cases),
+        "patients": len(set(truth.patients)),
+        "nodes": {"all": len(truth), "counted": int((~first.set_aside).sum())},
+        "cpm_is_the_mean_sensitivity_at": list(CPM_RATES),
+        "detectors": [_verdict(verdict) for verdict in evaluation.verdicts],
+        "differences_from_the_first": [
+            {"detector": name, **_difference(difference)} for name, difference in evaluation.differences
+        ],
+    }
+    return found
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    matches = verdict.matches
+    fates = {fate.name.lower(): int((matches.fate == fate).sum()) for fate in Fate}
+    return {
+        "detector": verdict.detector,
+        "mode": verdict.mode,
+        "marks": fates,
+        "nodes_hit": int(np.isfinite(matches.node_score).sum()),
+        "nodes_in_reach_of_a_mark": int(matches.reached.sum()),
+        "figures": _figures(verdict.figures),
+        "parts": [
+            {
+                "kind": part.kind,
+                "name": part.name,
+                "nodes": int((part.nodes & ~matches.set_aside).sum()),
+                **_figures(each),
+            }
+            for part, each in verdict.parts
+        ],
+        "calibration": _calibration(matches),
+        "notes": list(verdict.notes),
+    }
+
+
+def _calibration(matches: Matches) -> dict[str, Any] | None:
+    """Give how often marks of a score are hits, by bins of scores; None where scores are no probabilities."""
+    if not is_calibratable(matches):
+        return None
+    found = calibrate(matches)
+    bins = zip(found.low, found.high, found.count, found.mean_score, found.hit_rate, strict=True)
+    return {
+        "expected_calibration_error": _number(found.error),
+        "bins": [
+            {
+                "from": _number(low),
+                "to": _number(high),
+                "marks": int(count),
+                "mean_score": _number(score),
+                "hit_rate": _number(rate),
+            }
+            for low, high, count, score, rate in bins
+        ],
+    }
+
+
+def _figures(figures: Intervals) -> dict[str, Any]:
+    at_rates = {
+        name: [{"false_per_volume": rate, **_plain(_at(figures, rate, name))} for rate in RATES]
+        for name in ("sensitivity", "interpolated")
+    }
+    return {**at_rates, **{name: _plain(getattr(figures, name)) for name in _SINGLE}}
+
+
+def _difference(difference: Difference) -> dict[str, Any]:
+    single = {name: {**_plain(getattr(difference.figures, name)), "p": _number(difference.p[name])} for name in _SINGLE}
+    rates = [
+        {"false_per_volume": rate, **_plain(_at(difference.figures, rate)), "p": _number(_chance(difference.p, rate))}
+        for rate in RATES
+    ]
+    return {"sensitivity": rates, **single}
+
+
+def _at(figures: Intervals, rate: float, name: str = "sensitivity") -> Interval:
+    whole: Interval = getattr(figures, name)
+    at = RATES.index(rate)
+    return Interval(whole.value[at], whole.low[at], whole.high[at])
+
+
+def _chance(p: Mapping[str, Any], rate: float) -> float:
+    return float(p["sensitivity"][RATES.index(rate)])
+
+
+def _plain(interval: Interval) -> dict[str, float | None]:
+    return {end: _number(getattr(interval, end)) for end in ("value", "low", "high")}
+
+
+def _number(value: Any) -> float | None:
+    return None if np.isnan(value) else round(float(value), 6)
+
+
+def _row(verdict: Verdict) -> tuple[str, ...]:
+    figures, matches = verdict.figures, verdict.matches
+    rates = (_text(_at(figures, rate)) for rate in (1, 3, 10))
+    single = (_text(getattr(figures, name)) for name in ("found", "cpm", "ap", "auc"))
+    return (verdict.detector, verdict.mode, *rates, *single, f"{len(matches.marks) / len(matches.truth.cases):.1f}")
+
+
+def _text(interval: Interval, signed: bool = False) -> str:
+    if np.isnan(interval.value):
+        return ""
+    value, low, high = (
+        f"{float(each):{'+' if signed else ''}.3f}" for each in (interval.value, interval.low, interval.high)
+    )
+    return f"{value} ({low}–{high})" if not signed else f"{value} ({low} to {high})"
+
+
+def protocol_line(evaluation: Evaluation) -> str:
+    """Say in a line what was judged, and how."""
+    rules, truth = evaluation.protocol.rules, evaluation.truth
+    counted = int((~evaluation.verdicts[0].matches.set_aside).sum())
+    sizes = "all sizes" if rules.all_nodes else f"short axis ≥ {rules.least_short_axis_mm:g} mm"
+    return (
+        f"{counted} nodes ({sizes}) in {len(truth.cases)} CTs of {len(set(truth.patients))} patients; "
+        f"hit {rules.hit}, duplicates {rules.duplicates}; 95 % intervals over patients"
+    )
+
+
+def lines(evaluation: Evaluation) -> list[Line]:
+    """Give the curves for :func:`ctlymph.evaluation.plots.write_plot`."""
+    rates = np.array(BAND_RATES)
+    several = len({verdict.mode for verdict in evaluation.verdicts}) > 1
+    return [
+        Line(
+            f"{verdict.detector} ({verdict.mode})" if several else verdict.detector,
+            verdict.curve,
+            rates,
+            np.stack([verdict.figures.band.low, verdict.figures.band.high]),
+        )
+        for verdict in evaluation.verdicts
+    ]

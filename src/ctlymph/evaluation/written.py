@@ -1,0 +1,78 @@
+"""What became of every mark and node, and every operating point, as tables."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ctlymph.evaluation.froc import Curve
+from ctlymph.evaluation.matching import Fate, Matches
+
+CURVE_COLUMNS = ("detector", "mode", "threshold", "false_per_volume", "sensitivity", "hits", "false_positives")
+MATCH_COLUMNS = (
+    *("detector", "mode", "what", "case", "number", "x_mm", "y_mm", "z_mm", "score", "fate", "node"),
+    *("short_axis_mm", "long_axis_mm", "station"),
+)
+_FATES = {Fate.HIT: "hit", Fate.DUPLICATE: "duplicate", Fate.IGNORED: "ignored", Fate.FALSE_POSITIVE: "false positive"}
+
+Row = tuple[str | int | float, ...]
+
+
+def write_curves(path: Path, curves: Iterable[tuple[str, str, Curve]]) -> None:
+    """Write every operating point of curves, each with the detector and the mode that it is of."""
+    _write(path, CURVE_COLUMNS, (row for detector, mode, curve in curves for row in _points(detector, mode, curve)))
+
+
+def write_matches(path: Path, matched: Iterable[tuple[str, str, Matches]]) -> None:
+    """Write a row for each mark and each node: what it is, where it lies (LPS mm), and what became of it.
+
+    A mark's ``node`` is the node that made it what it is. A node's ``score`` is that from which on it is hit.
+    """
+    rows = (row for detector, mode, matches in matched for row in _fates(detector, mode, matches))
+    _write(path, MATCH_COLUMNS, rows)
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _points(detector: str, mode: str, curve: Curve) -> Iterator[Row]:
+    found, false = curve.sensitivity.tolist(), curve.false_per_volume.tolist()
+    counts = zip(curve.thresholds.tolist(), false, found, curve.hits.tolist(), curve.false.tolist(), strict=True)
+    for threshold, rate, sensitivity, hits, count in counts:
+        yield (detector, mode, f"{threshold:.6g}", f"{rate:.6g}", f"{sensitivity:.6g}", hits, count)
+
+
+def _fates(detector: str, mode: str, matches: Matches) -> Iterator[Row]:
+    marks, truth = matches.marks, matches.truth
+    for row, fate in enumerate(matches.fate.tolist()):
+        node = int(matches.node[row])
+        place = (f"{mm:.3f}" for mm in marks.points_mm[row].tolist())
+        about = (f"{marks.scores[row]:.6g}", _FATES[Fate(fate)], truth.ids[node] if node >= 0 else "")
+        yield (detector, mode, "mark", truth.cases[matches.case[row]], row + 1, *place, *about, "", "", "")
+    for row, score in enumerate(matches.node_score.tolist()):
+        fate = "set aside" if matches.set_aside[row] else "hit" if np.isfinite(score) else "missed"
+        place = (f"{mm:.3f}" for mm in truth.points_mm[row].tolist())
+        sizes = (_length(truth.short_axis_mm[row]), _length(truth.long_axis_mm[row]))
+        about = (f"{score:.6g}" if np.isfinite(score) else "", fate, truth.ids[row])
+        yield (
+            detector,
+            mode,
+            "node",
+            truth.cases[truth.case[row]],
+            row + 1,
+            *place,
+            *about,
+            *sizes,
+            truth.stations[row],
+        )
+
+
+def _length(mm: float) -> str:
+    return "" if np.isnan(mm) else f"{mm:.2f}"

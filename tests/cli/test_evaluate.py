@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from ctlymph.cli.main import app
+from ctlymph.errors import CtlymphError
+
+TRUTH = "case,node,x_mm,y_mm,z_mm,short_axis_mm,long_axis_mm,region,station\n"
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """The toy case of the protocol: 0.9 on A, 0.8 on A again, 0.7 on nothing, 0.6 on B, 0.5 on C in another scan."""
+    rows = ("1,1,0,0,0,12,15,,\n", "1,2,100,0,0,12,15,,\n", "2,1,0,50,0,12,15,,\n")
+    (tmp_path / "truth.csv").write_text(TRUTH + "".join(rows))
+    marks = ("1,0,0,0,0.9", "1,0,0,0,0.8", "1,0,300,0,0.7", "1,100,0,0,0.6", "2,0,50,0,0.5")
+    header = "seriesuid,coordX,coordY,coordZ,probability\n"
+    (tmp_path / "marks.csv").write_text(header + "\n".join(marks) + "\n")
+    (tmp_path / "worse.csv").write_text(header + "\n".join(marks[2:]) + "\n")
+    return tmp_path
+
+
+def run(*arguments: str | Path) -> Result:
+    result = CliRunner().invoke(app, ["evaluate", *map(str, arguments), "--bootstraps", "50"])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_all_results_of_the_toy_case_are_written(toy: Path) -> None:
+    result = run(toy / "marks.csv", toy / "truth.csv", "-o", toy / "out", "--at", "0.4")
+    assert "marks\tend to end\t1.000" in result.stdout
+    assert "threshold 0.9 gives sensitivity 0.333 at 0 false positives per CT" in result.stderr
+    points = [(row["false_per_volume"], row["hits"]) for row in rows_of(toy / "out" / "froc.csv")]
+    assert points == [("0", "1"), ("0.5", "1"), ("0.5", "2"), ("0.5", "3")]
+    fates = [row["fate"] for row in rows_of(toy / "out" / "matches.csv") if row["what"] == "mark"]
+    assert fates == ["hit", "duplicate", "false positive", "hit", "hit"]
+    nodes = [(row["fate"], row["score"]) for row in rows_of(toy / "out" / "matches.csv") if row["what"] == "node"]
+    assert nodes == [("hit", "0.9"), ("hit", "0.6"), ("hit", "0.5")]
+    assert json.loads((toy / "out" / "evaluation.json").read_text())["rules"]["hit"] == "15mm"
+    assert Image.open(toy / "out" / "froc.png").size[0] > 1000
+    assert (toy / "out" / "froc.svg").read_text().startswith("<?xml")
+
+
+def test_two_detectors_are_compared(toy: Path) -> None:
+    result = run(toy / "marks.csv", toy / "worse.csv", toy / "truth.csv", "-o", toy / "out")
+    assert "worse\tsensitivity at 1 FP\t-0.333" in result.stdout
+
+
+def test_json_is_what_is_written(toy: Path) -> None:
+    result = run(toy / "marks.csv", toy / "truth.csv", "-o", toy / "out", "--json", "--duplicates", "fp")
+    assert json.loads(result.stdout) == json.loads((toy / "out" / "evaluation.json").read_text())
+
+
+def test_the_same_seed_gives_the_same_files(toy: Path) -> None:
+    for name in ("one", "two"):
+        run(toy / "marks.csv", toy / "truth.csv", "-o", toy / name, "--seed", "3")
+    for name in ("evaluation.json", "froc.csv", "matches.csv", "froc.png"):
+        assert (toy / "one" / name).read_bytes() == (toy / "two" / name).read_bytes()
+
+
+def test_marks_without_a_truth_are_refused(toy: Path) -> None:
+    with pytest.raises(CtlymphError, match="and last the truth"):
+        run(toy / "marks.csv", "-o", toy / "out")
+
+
+def test_marks_of_a_case_that_the_truth_does_not_have_are_refused_and_nothing_is_left(toy: Path) -> None:
+    (toy / "marks.csv").write_text("seriesuid,coordX,coordY,coordZ,probability\n3,0,0,0,0.9\n")
+    with pytest.raises(CtlymphError, match="3"):
+        run(toy / "marks.csv", toy / "truth.csv", "-o", toy / "out")
+    assert not (toy / "out").exists()
