@@ -45,7 +45,7 @@ def torso(seed: int, *, contrast: bool = True) -> Anatomy:
     chest_nodes = [node.solid for node in nodes if node.region == "mediastinum"]
     lungs = lung_parts(trunk, mediastinum, chest_nodes, below)
     parts = [*frame, *lungs, *_diaphragm_parts(trunk, below), *back, *skeleton, *mediastinum, *abdomen]
-    parts += [Part(f"node {node.node}", "node", node.solid, node.hu) for node in nodes]
+    parts += [part for node in nodes for part in node.parts]
     x, y, z = (float(s) for s in build.scale)
     return Anatomy(tuple(parts), nodes, (x, y, z), trunk.skin.bounds)
 

@@ -100,7 +100,9 @@ class TrueNode:
         solid: Its shape.
         region: ``mediastinum`` or ``abdomen``.
         station: Name of its station.
-        hu: CT number before noise.
+        hu: CT number before noise, of what ``inner`` does not cover.
+        marked: Whether those who annotated the scan mark it: small normal nodes they pass over.
+        inner: What lies within it, painted after it: a fatty hilum, a necrotic or calcified centre.
     """
 
     node: int
@@ -108,6 +110,13 @@ class TrueNode:
     region: str
     station: str
     hu: float
+    marked: bool = True
+    inner: tuple[Part, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The node and what lies within it, in painting order."""
+        return (Part(f"node {self.node}", "node", self.solid, self.hu), *self.inner)
 
     @property
     def semi_axes_mm(self) -> tuple[float, float, float]:
