@@ -1,4 +1,4 @@
-"""Spine, ribs, sternum, shoulder girdle and the iliac crests."""
+"""Spine, ribs, sternum, shoulder girdle and pelvis."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ctlymph.phantom.hips import pelvic_bones, pelvic_fat
 from ctlymph.phantom.parts import Build, Part
 from ctlymph.phantom.shapes import Column, Grown, Solid, Tubes, joined, tube
 from ctlymph.phantom.trunk import Trunk
@@ -53,12 +54,12 @@ _RIBS: dict[int, tuple[float, float, float]] = {
 
 def skeleton_parts(trunk: Trunk) -> list[Part]:
     """Give all bones, with cortex and marrow, discs, rib cartilage and the spinal canal."""
-    parts = []
+    parts = pelvic_fat(trunk)
     for number, ends in _RIBS.items():
         parts += _rib(trunk, number, *ends)
     for name, place in _VERTEBRAE.items():
         parts += _vertebra(trunk, name, *place)
-    return parts + _spinal_canal(trunk) + _discs(trunk) + _sternum(trunk) + _girdles(trunk)
+    return parts + _spinal_canal(trunk) + _discs(trunk) + _sternum(trunk) + _girdles(trunk) + pelvic_bones(trunk)
 
 
 def bone(build: Build, name: str, tubes: Sequence[Tubes], cortex_mm: float = 1.4) -> list[Part]:
@@ -135,7 +136,7 @@ def _arch(trunk: Trunk, z: float, width: float, depth: float, height: float, *, 
 def _spinal_canal(trunk: Trunk) -> list[Part]:
     t = trunk.build.tissues
     depths = np.array([(row[0], row[2]) for row in _VERTEBRAE.values()], dtype=float)
-    z = np.arange(-60.0, 471.0, 15.0)
+    z = np.arange(-40.0, 471.0, 15.0)
     behind = np.interp(z, depths[:, 0], depths[:, 1]) + 8.5
 
     def lay(radius: float) -> Solid:
@@ -207,7 +208,7 @@ def _sternum(trunk: Trunk) -> list[Part]:
 
 
 def _girdles(trunk: Trunk) -> list[Part]:
-    """Give clavicles, scapulae and the iliac crests."""
+    """Give clavicles and scapulae."""
     build = trunk.build
     parts = []
     for side in (-1, 1):
@@ -225,20 +226,7 @@ def _girdles(trunk: Trunk) -> list[Part]:
             [(side * 90, 92, 372, 2.5), (side * 120, 82, 392, 3.5), (side * 150, 56, 412, 4.5)], (1, 1, 1.6)
         )
         glenoid = build.tube([(side * 148, 36, 402, 11), (side * 150, 34, 412, 9)])
-        crest = [(side * 58, 58, -22), (side * 92, 42, -2), (side * 121, 5, 4), (side * 126, -38, -16)]
-        foot = [(side * 48, 52, -70), (side * 70, 36, -70), (side * 98, 4, -70), (side * 112, -36, -70)]
-        wing = [
-            build.tube(
-                [
-                    (*(np.array(top) * (1 - s) + np.array(bottom) * s), 5.0 - s)
-                    for top, bottom in zip(crest, foot, strict=True)
-                ],
-                (1, 1, 1.4),
-            )
-            for s in np.linspace(0, 1, 8)
-        ]
         parts += bone(build, "clavicle", [clavicle]) + bone(build, "scapula", [*blade, border, spine, glenoid], 1.0)
-        parts += bone(build, "ilium", wing, 1.5)
     return parts
 
 

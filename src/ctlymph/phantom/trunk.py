@@ -28,12 +28,17 @@ from ctlymph.phantom.shapes import (
     tube,
 )
 
-LOWEST_MM, HIGHEST_MM = -60.0, 470.0
+LOWEST_MM, HIGHEST_MM = -210.0, 470.0
 
 # z, half width, front y, back y of the inside of ribs and abdominal wall.
 _CAVITY = np.array(
     [
-        (-60, 124, -102, 26),
+        (-210, 26, -40, 34),
+        (-180, 40, -52, 40),
+        (-150, 56, -66, 46),
+        (-120, 68, -88, 48),
+        (-95, 84, -98, 40),
+        (-60, 116, -102, 26),
         (0, 132, -106, 30),
         (60, 135, -105, 40),
         (120, 138, -102, 50),
@@ -52,7 +57,12 @@ _CAVITY = np.array(
 # z, thickness of the muscle wall outside the cavity at the side, in front, at the back.
 _WALL = np.array(
     [
-        (-60, 24, 11, 52),
+        (-210, 140, 58, 66),
+        (-180, 126, 44, 64),
+        (-150, 110, 22, 62),
+        (-120, 90, 10, 60),
+        (-95, 66, 10, 62),
+        (-60, 32, 11, 62),
         (0, 19, 11, 46),
         (60, 17, 11, 38),
         (120, 16, 11, 30),
@@ -72,6 +82,8 @@ _WALL = np.array(
 # z, thickness of subcutaneous fat at the side, in front, at the back.
 _FAT = np.array(
     [
+        (-210, 20, 16, 16),
+        (-150, 24, 26, 20),
         (-60, 24, 22, 22),
         (0, 20, 22, 20),
         (60, 14, 20, 15),
@@ -89,8 +101,14 @@ _FAT = np.array(
 # z and y of the middle of the vertebral bodies.
 _SPINE = np.array(
     [
-        (-60, 6),
-        (-35, -2),
+        (-210, 20),
+        (-170, 36),
+        (-140, 50),
+        (-112, 50),
+        (-88, 42),
+        (-60, 22),
+        (-40, 4),
+        (-18, -6),
         (0, -8),
         (55, -10),
         (126, 0),
@@ -216,8 +234,9 @@ def _abdominal_fat_planes(trunk: Trunk, cavity: Solid, wall: Solid) -> list[Part
     """Give the thin fat between the three layers of the lateral abdominal wall, and the linea alba's neighbours."""
     t, scale = trunk.build.tissues, trunk.build.scale
     low = HalfSpace((0, 0, 165 * scale[2]), (0, 0, 1))
+    high = HalfSpace((0, 0, -50 * scale[2]), (0, 0, -1))
     front = HalfSpace((0, 25 * scale[1], 0), (0, 1, 0))
-    layers = Common((Shells(cavity, (5.0, 10.5), 1.3), low, front, Grown(wall, -2.0)))
+    layers = Common((Shells(cavity, (5.0, 10.5), 1.3), low, high, front, Grown(wall, -2.0)))
     edges = [
         trunk.build.tube([(x, -108 - 5, z, 2.2) for z in (-60, 40, 140)], stretch=(1.0, 3.0, 1.0)) for x in (-64, 64)
     ]
@@ -255,7 +274,7 @@ def _furrow(trunk: Trunk) -> Solid:
 
 
 def back_parts(trunk: Trunk) -> list[Part]:
-    """Give erector spinae, quadratus lumborum and psoas, each in its sheath of fat."""
+    """Give erector spinae, quadratus lumborum, iliacus and psoas, each in its sheath of fat."""
     t = trunk.build.tissues
     parts = []
     block = trunk.along_spine([(z, 0, 44 if z > 140 else 40, 27 if z > 140 else 24) for z in range(-60, 471, 40)])
@@ -263,7 +282,12 @@ def back_parts(trunk: Trunk) -> list[Part]:
     for side in (-1, 1):
         erector = trunk.along_spine(
             [
-                (z, side * (33 if z < 120 else 29), 53 - 4 * (z < 120) + 4 * (z > 250), 21 if z < 120 else 15)
+                (
+                    z,
+                    side * (33 if z < 120 else 29),
+                    53 - 4 * (z < 120) + 4 * (z > 250),
+                    (21 if z < 120 else 15) - 6 * (z < -30),
+                )
                 for z in range(-60, 430, 35)
             ],
             stretch=(1.3, 1.0, 1.0),
@@ -271,17 +295,28 @@ def back_parts(trunk: Trunk) -> list[Part]:
         quadratus = trunk.along_spine(
             [(-40, side * 72, 48, 8), (40, side * 62, 43, 9), (140, side * 46, 36, 6)], (2.2, 1.0, 1.0)
         )
-        psoas = trunk.along_spine(
+        psoas = trunk.build.tube(
             [
-                (150, side * 24, 6, 6),
-                (110, side * 30, 7, 12),
-                (60, side * 39, 7, 18),
-                (10, side * 47, 4, 21),
-                (-60, side * 54, -10, 22),
+                (side * 24, 11, 150, 6),
+                (side * 30, 4, 110, 12),
+                (side * 39, -3, 60, 18),
+                (side * 47, -4, 10, 21),
+                (side * 54, -8, -40, 21),
+                (side * 68, -26, -80, 19),
+                (side * 84, -50, -112, 17),
             ],
             (1.0, 1.1, 1.0),
         )
-        for name, muscle in (("erector spinae", erector), ("quadratus lumborum", quadratus), ("psoas", psoas)):
+        iliacus = trunk.build.tube(
+            [(side * 104, 2, -12, 9), (side * 92, -12, -60, 14), (side * 88, -44, -106, 14)], (0.8, 1.7, 1.0)
+        )
+        muscles = {
+            "erector spinae": erector,
+            "quadratus lumborum": quadratus,
+            "iliacus": iliacus,
+            "psoas": psoas,
+        }
+        for name, muscle in muscles.items():
             sheathed = Sampled(trunk.build.uneven(muscle, 1.5, 40), 2.5)
             parts.append(Part(f"fat around {name}", "fat", Grown(sheathed, 1.2), t.fat + 15))
             parts.append(Part(name, "muscle", sheathed, t.muscle))
