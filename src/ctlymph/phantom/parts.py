@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,13 @@ Kind = Literal["surroundings", "fat", "muscle", "bone", "lung", "vessel", "airwa
 
 Row = tuple[float, float, float, float]
 """A point x, y, z of the standard patient, mm, and the radius there."""
+
+Sex = Literal["F", "M"]
+Phase = Literal["unenhanced", "arterial", "portal venous", "delayed"]
+"""When after the injection of contrast: never, some 35 s, 70 s, 180 s."""
+
+Finding = Literal["emphysema", "pleural effusion", "calcified arteries", "lung nodule", "fatty liver", "goitre"]
+"""What a patient may have besides nodes."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +66,89 @@ class Tissues:
     bowel_fluid: float = 18
     oral_contrast: float = 18
 
+    upper_vein: float = 42
+    """In the veins through which the contrast came."""
+    lower_vein: float = 42
+    """In iliac veins and the vena cava below the kidneys."""
+    lung_blood: float = 42
+    """In pulmonary arteries and veins."""
+    thyroid: float = 95
+
     @classmethod
     def enhanced(cls) -> Tissues:
-        """Values some 60 s after intravenous, and with oral, contrast."""
+        """Typical values some 70 s after intravenous, and with oral, contrast."""
         return cls(
             muscle=62,
-            artery=185,
-            vein=150,
-            portal_vein=178,
+            artery=175,
+            vein=155,
+            portal_vein=175,
             heart_muscle=105,
-            heart_blood=175,
+            heart_blood=172,
             liver=108,
             spleen=122,
             kidney=185,
             pancreas=88,
             bowel_wall=78,
             oral_contrast=240,
+            upper_vein=165,
+            lower_vein=118,
+            lung_blood=168,
+            thyroid=165,
         )
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, phase: Phase) -> Tissues:
+        """Draw the values of one patient at a phase."""
+        if phase == "unenhanced":
+            blood = float(rng.normal(42, 4))
+            names = ("artery", "vein", "portal_vein", "heart_blood", "upper_vein", "lower_vein", "lung_blood")
+            return replace(cls(), **dict.fromkeys(names, blood), liver=float(rng.normal(57, 7)))
+        # Dose, weight and heart move all that is enhanced together.
+        strength = float(np.clip(rng.normal(1, 0.14), 0.7, 1.4))
+        plain, typical = cls(), replace(cls.enhanced(), **_PHASES[phase])
+        rise = {
+            field.name: (getattr(typical, field.name) - getattr(plain, field.name)) * strength * rng.normal(1, 0.05)
+            for field in fields(cls)
+            if field.name not in ("muscle", "oral_contrast")
+        }
+        oral = float(rng.choice([18, rng.uniform(120, 330)], p=[0.45, 0.55]))
+        values = {name: getattr(plain, name) + float(more) for name, more in rise.items()}
+        return cls(**values, muscle=float(rng.normal(60, 3)), oral_contrast=oral)
+
+
+# What other phases change in the portal venous one.
+_PHASES: dict[Phase, dict[str, float]] = {
+    "portal venous": {},
+    "arterial": {
+        "artery": 310,
+        "vein": 85,
+        "portal_vein": 95,
+        "heart_blood": 300,
+        "liver": 68,
+        "spleen": 125,
+        "kidney": 150,
+        "pancreas": 105,
+        "upper_vein": 420,
+        "lower_vein": 50,
+        "lung_blood": 290,
+    },
+    "delayed": {
+        "artery": 125,
+        "vein": 122,
+        "portal_vein": 122,
+        "heart_blood": 123,
+        "heart_muscle": 95,
+        "liver": 92,
+        "spleen": 95,
+        "kidney": 140,
+        "kidney_pelvis": 500,
+        "pancreas": 72,
+        "upper_vein": 122,
+        "lower_vein": 118,
+        "lung_blood": 123,
+        "thyroid": 135,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +158,13 @@ class Build:
     Attributes:
         scale: Size along x, y, z, 1 for the standard patient.
         fat: Thickness of subcutaneous fat, 1 for the standard patient.
+        visceral_fat: Fat within chest and abdomen, 1 for the standard patient.
+        sex: ``F`` or ``M``.
+        age: In years.
+        phase: When after the injection of contrast.
+        injected: Side of the arm into which contrast went: -1 right, 1 left.
+        arms_up: Whether the arms lie above the head, as they do in most chest and abdominal CTs.
+        findings: What this patient has besides nodes.
         tissues: CT numbers.
         bends: (n, 3, 5) plane waves that shift everything a little: per direction
             amplitude in mm, wave vector, phase.
@@ -96,19 +176,51 @@ class Build:
     tissues: Tissues
     bends: NDArray[np.float64]
     rng: np.random.Generator
+    visceral_fat: float = 1.0
+    sex: Sex = "M"
+    age: int = 60
+    phase: Phase = "unenhanced"
+    injected: int = -1
+    arms_up: bool = True
+    findings: frozenset[Finding] = frozenset()
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, contrast: bool) -> Build:
-        """Draw a patient."""
-        height = rng.normal(1.0, 0.025)
-        girth = rng.normal(1.0, 0.035)
+        """Draw a patient; ``contrast`` is mostly seen in the portal venous phase."""
+        sex: Sex = "F" if rng.random() < 0.45 else "M"
+        age = int(np.clip(rng.normal(60, 14), 20, 90))
+        height = rng.normal(0.975 if sex == "F" else 1.015, 0.025)
+        girth = rng.normal(0.97 if sex == "F" else 1.015, 0.035)
         scale = np.clip([girth * rng.normal(1, 0.015), girth, height], 0.9, 1.1)
-        amplitude = rng.uniform(0.5, 1.5, (3, 3, 1))
-        waves = rng.normal(0, 2 * np.pi / 220, (3, 3, 3))
-        phase = rng.uniform(0, 2 * np.pi, (3, 3, 1))
-        bends = np.concatenate([amplitude, waves, phase], axis=2)
-        tissues = Tissues.enhanced() if contrast else Tissues()
-        return cls(scale, float(np.exp(rng.normal(0.1, 0.3))), tissues, bends, rng)
+        phases: tuple[Phase, ...] = ("portal venous", "arterial", "delayed")
+        drawn: Phase = phases[int(rng.choice(3, p=[0.74, 0.14, 0.12]))]
+        phase = drawn if contrast else "unenhanced"
+        chances: dict[Finding, float] = {
+            "emphysema": 0.003 * age,
+            "pleural effusion": 0.15,
+            "calcified arteries": float(np.clip((age - 45) / 40, 0.05, 0.8)),
+            "lung nodule": 0.25,
+            "fatty liver": 0.2,
+            "goitre": 0.12,
+        }
+        findings = frozenset(name for name, chance in chances.items() if rng.random() < chance)
+        tissues = Tissues.drawn(rng, phase)
+        if "fatty liver" in findings:
+            tissues = replace(tissues, liver=tissues.liver - float(rng.uniform(12, 35)))
+        return cls(
+            scale,
+            float(np.exp(rng.normal(0.25 if sex == "F" else 0.0, 0.35))),
+            tissues,
+            _bends(rng),
+            rng,
+            visceral_fat=float(np.exp(rng.normal(-0.1 if sex == "F" else 0.1, 0.3))),
+            sex=sex,
+            age=age,
+            phase=phase,
+            injected=int(rng.choice([-1, 1])),
+            arms_up=bool(rng.random() < 0.9),
+            findings=findings,
+        )
 
     @property
     def size(self) -> float:
@@ -148,3 +260,10 @@ class Build:
         direction *= (1, 1, 1 / upright) / np.linalg.norm(direction, axis=1, keepdims=True)
         number = 2 * np.pi / (length_mm * self.rng.uniform(0.7, 1.4, (6, 1)))
         return Waves(np.concatenate([direction * number, self.rng.uniform(0, 2 * np.pi, (6, 1))], axis=1))
+
+
+def _bends(rng: np.random.Generator) -> NDArray[np.float64]:
+    amplitude = rng.uniform(0.5, 1.5, (3, 3, 1))
+    waves = rng.normal(0, 2 * np.pi / 220, (3, 3, 3))
+    phase = rng.uniform(0, 2 * np.pi, (3, 3, 1))
+    return np.concatenate([amplitude, waves, phase], axis=2)
