@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ctlymph.phantom.lungs import lung_contents
 from ctlymph.phantom.parts import Build, Kind, Part, Row
 from ctlymph.phantom.shapes import Common, Grown, HalfSpace, Sampled, Solid, Tubes, Union, Without, joined
 from ctlymph.phantom.trunk import Trunk
@@ -119,7 +119,6 @@ _OESOPHAGUS = [
     (12, -20, 235, 8),
     (26, -22, 218, 9),
 ]
-_HILA = {-1: (-48, -4, 312), 1: (52, 2, 314)}
 
 
 def mediastinal_parts(trunk: Trunk) -> list[Part]:
@@ -198,7 +197,8 @@ def lung_parts(trunk: Trunk, mediastinum: list[Part], nodes: Sequence[Solid], be
     between them, as it does in life.
     """
     build, t = trunk.build, trunk.build.tissues
-    core = [part.solid for part in mediastinum if "carotid" not in part.name and "chambers" not in part.name]
+    wrapped = [part for part in mediastinum if part.kind not in ("twigs", "fat")]
+    core = [part.solid for part in wrapped if "carotid" not in part.name and "chambers" not in part.name]
     envelope = Union((*(_within(solid) for solid in core), _septum(trunk), *nodes), 16.0)
     spine = Union(
         (
@@ -212,11 +212,7 @@ def lung_parts(trunk: Trunk, mediastinum: list[Part], nodes: Sequence[Solid], be
     cut = (Grown(_limited(envelope, build), 2.5), Grown(_limited(spine, build), 2.0), Grown(below, 0.5))
     chest = Common((Grown(trunk.cavity, -2.0), top, HalfSpace((0, 0, 130.0 * build.scale[2]), (0, 0, -1))))
     both = Sampled(Without(chest, cut), 2.5, margin_mm=2.0)
-    parts = [Part("lungs", "lung", both, t.lung)]
-    for side, hilum in _HILA.items():
-        tree = _lung_tree(build, both, build.place(hilum), side)
-        parts.append(Part("lung vessels", "twigs", tree, t.heart_blood - 15))
-    return parts
+    return [Part("lungs", "lung", both, t.lung), *lung_contents(build, both)]
 
 
 def _limited(solid: Solid, build: Build) -> Solid:
@@ -243,30 +239,3 @@ def _septum(trunk: Trunk) -> Solid:
         for x, s, w in ((6, 0.05, 1.0), (4, 0.35, 0.9), (2, 0.7, 0.8), (0, 1.0, 0.8))
     ]
     return joined(sheet)
-
-
-def _lung_tree(build: Build, lungs: Solid, hilum: NDArray[np.float64], side: int) -> Tubes:
-    """Grow a tree from the hilum: each twig splits in two, thinner and shorter, until it leaves the lung."""
-    rng = build.rng
-    starts = [(hilum, _outward(rng, side), 4.6, 24.0) for _ in range(15)]
-    pieces: list[tuple[NDArray[np.float64], NDArray[np.float64], float, float]] = []
-    while starts:
-        point, heading, radius, length = starts.pop()
-        end = point + heading * length * rng.uniform(0.75, 1.25)
-        beyond = end + heading * 4
-        if pieces and float(lungs.at(beyond[None])[0]) > -1 and radius < 4:
-            continue
-        thin = radius * rng.uniform(0.68, 0.8)
-        pieces.append((point, end, radius * 0.9, thin))
-        if thin < 0.5:
-            continue
-        for _ in range(2):
-            turn = heading + rng.normal(0, 0.42, 3)
-            starts.append((end, turn / np.linalg.norm(turn), thin, length * 0.86))
-    return Tubes(np.array([p[0] for p in pieces]), np.array([p[1] for p in pieces]), np.array([p[2:] for p in pieces]))
-
-
-def _outward(rng: np.random.Generator, side: int) -> NDArray[np.float64]:
-    heading = rng.normal(0, 1, 3) * (0.6, 1.0, 1.1)
-    heading[0] = side * (abs(heading[0]) + 0.55)
-    return np.asarray(heading / np.linalg.norm(heading))

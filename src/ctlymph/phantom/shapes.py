@@ -261,9 +261,10 @@ class Union(Solid):
         lower = np.minimum(a, b)
         if not self.smooth_mm:
             return lower
-        # The polynomial smooth minimum of Quilez.
+        # The polynomial smooth minimum of Quilez, but fading out where both are far: many far solids make no near one.
         overlap = np.maximum(np.float32(self.smooth_mm) - np.abs(a - b), 0)
-        return np.asarray(lower - np.square(overlap) * np.float32(0.25 / self.smooth_mm))
+        fade = np.clip(1 - lower / np.float32(self.smooth_mm), 0, 1)
+        return np.asarray(lower - np.square(overlap) * fade * np.float32(0.25 / self.smooth_mm))
 
 
 @dataclass(frozen=True)
