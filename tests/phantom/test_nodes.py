@@ -2,73 +2,138 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
+from numpy.typing import NDArray
 
 from ctlymph.phantom.anatomy import Anatomy
-from ctlymph.phantom.nodes import Lobulated, axial_axes
-from ctlymph.phantom.shapes import Ellipsoid
+from ctlymph.phantom.node_shapes import Lobulated
+from ctlymph.phantom.nodes import Germ, Ground, TrueNode, grown, plant
+from ctlymph.phantom.parts import Build, Part
+from ctlymph.phantom.shapes import Ellipsoid, HalfSpace
+from ctlymph.phantom.stations import STATIONS, is_in_lung, stations_of
+
+BALL = Lobulated(Ellipsoid((0.0, 0.0, 0.0), (6.0, 6.0, 6.0)), np.zeros((0, 4)))
 
 
-def section_axes(radii: tuple[float, float, float], axes: np.ndarray) -> tuple[float, float]:
-    """Axes of the central axial section of an ellipsoid, by linear algebra."""
-    shape = axes @ np.diag(1 / np.square(radii)) @ axes.T
-    shortest, longest = np.linalg.eigvalsh(shape[:2, :2])[::-1] ** -0.5
-    return float(2 * longest), float(2 * shortest)
+def inner_points(node: TrueNode, step: float = 0.7) -> NDArray[np.float64]:
+    """Points of a node, 1 mm and more from its surface."""
+    low, high = node.solid.bounds
+    axes = [np.arange(a, b, step) for a, b in zip(low, high, strict=True)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    return np.asarray(points[node.solid.at(points) < -1.0])
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_axes_of_an_ellipsoid_are_those_of_its_central_section(seed: int) -> None:
-    radii, axes = (5.0, 7.0, 10.0), Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
-    measured = axial_axes(Ellipsoid((0.3, 0.2, 0.1), radii, axes))
-    # Planes are 0.3 mm apart, so that the middle one is missed by at most 0.15 mm.
-    np.testing.assert_allclose(measured, section_axes(radii, axes), atol=0.05)
+def ground_of_fat(*obstacles: Part) -> Ground:
+    everywhere = Part("fat", "fat", HalfSpace((0, 0, 900), (0, 0, 1)), -100.0)
+    build = Build.drawn(np.random.default_rng(0), contrast=True)
+    box = np.full(3, -60.0), np.full(3, 60.0)
+    return Ground(build, (everywhere, *obstacles), box, HalfSpace((0, 0, 0), (0, 0, 1)))
 
 
-def test_volume_of_a_lobulated_node_is_that_of_the_points_inside() -> None:
-    bumps = np.array([(0, 0, 1, 0.16, 5), (1, 0, 0, -0.14, 3), (0, -0.6, 0.8, 0.1, 8)], dtype=float)
-    node = Lobulated(Ellipsoid((0, 0, 0), (6, 8, 9)), bumps)
-    low, high = node.bounds
-    x, y, z = (np.arange(a, b, 0.3, dtype=np.float32) for a, b in zip(low, high, strict=True))
-    inside = node.on_grid(x, y, z, 1.0) < 0
-    assert not any(face.any() for face in (inside[0], inside[-1], inside[:, 0], inside[:, -1], inside[..., 0]))
-    assert node.volume_mm3 == pytest.approx(inside.sum() * 0.3**3, rel=0.01)
-    smooth = Lobulated(node.base, bumps[:1])
-    assert smooth.volume_mm3 > 1.02 * 4 / 3 * np.pi * 6 * 8 * 9
+def planted_in_fat(seed: int, *, contrast: bool = True) -> tuple[Germ, ...]:
+    everywhere = Part("fat", "fat", HalfSpace((0, 0, 900), (0, 0, 1)), -100.0)
+    build = Build.drawn(np.random.default_rng(seed), contrast=contrast)
+    box = np.array([-160.0, -120.0, -200.0]), np.array([160.0, 60.0, 450.0])
+    return plant(Ground(build, (everywhere,), box, HalfSpace((0, 0, 220), (0, 0, 1))), np.random.default_rng(seed))
 
 
-def test_surface_points_of_a_node_have_no_distance() -> None:
-    node = Lobulated(Ellipsoid((4, 5, 6), (6, 8, 9)), np.array([(0, 0, 1, 0.16, 5.0)]))
-    directions = np.random.default_rng(0).normal(size=(50, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    assert np.abs(node.at(node.surface(directions))).max() < 1e-3
+def germ_at(x: float, radius: float = 6.0) -> Germ:
+    return Germ((BALL.at_place((x, 0, 0), radius / 6),), stations_of("abdomen")[0], 60.0, marked=True)
 
 
-def test_a_patient_has_8_to_14_nodes_in_both_regions_of_the_sizes_promised(anatomy: Anatomy) -> None:
-    assert 8 <= len(anatomy.nodes) <= 14
-    assert {node.region for node in anatomy.nodes} == {"mediastinum", "abdomen"}
+def test_nodes_are_numbered_with_those_that_are_annotated_first(anatomy: Anatomy) -> None:
     assert [node.node for node in anatomy.nodes] == list(range(1, len(anatomy.nodes) + 1))
+    marked = [node.marked for node in anatomy.nodes]
+    assert marked == sorted(marked, reverse=True)
+
+
+def test_a_patient_has_10_to_30_small_nodes_that_nobody_marks(anatomy: Anatomy) -> None:
+    small = [node for node in anatomy.nodes if not node.marked]
+    assert 8 <= len(small) <= 30
+    assert {node.region for node in small} == {"mediastinum", "abdomen"}
+    assert all(2.0 < node.short_axis_mm < 10.5 for node in small)
+
+
+def test_annotated_nodes_are_enlarged_in_the_chest_and_some_are_small_in_the_abdomen(anatomy: Anatomy) -> None:
     for node in anatomy.nodes:
-        assert 5 < node.short_axis_mm < 33
+        if node.marked:
+            assert node.short_axis_mm > {"mediastinum": 8.5, "abdomen": 5.5}[node.region]
         assert node.short_axis_mm <= node.long_axis_mm
-        assert node.station
+        assert node.station in {station.name for station in STATIONS if station.region == node.region}
 
 
-def test_nodes_touch_neither_each_other_nor_vessels_organs_or_bones(anatomy: Anatomy) -> None:
-    directions = np.random.default_rng(1).normal(size=(500, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    solid = {"vessel", "organ", "bowel", "bone", "airway", "muscle"}
+def test_no_node_lies_in_a_vessel_an_organ_a_bone_or_another_node(anatomy: Anatomy) -> None:
+    last = {part.name: n for n, part in enumerate(anatomy.parts)}
+    hard = [p for p in anatomy.parts if p.kind in ("vessel", "organ", "bowel", "airway", "bone")]
+    freeing = [part for part in anatomy.parts if part.kind == "fat"]
     for node in anatomy.nodes:
-        surface = node.solid.surface(directions)
-        for part in anatomy.parts:
-            if part.kind in solid or (part.kind == "node" and part.solid is not node.solid):
-                assert part.solid.at(surface).min() > 0, (node.station, part.name)
+        points = inner_points(node)
+        for part in hard:
+            within = points[part.solid.at(points) < -0.6]
+            # Later fat frees what it covers, as in the sinus of the kidney.
+            later = [fat for fat in freeing if last[fat.name] > last[part.name]]
+            left = [p for p in within if not any(fat.solid.at(p[None])[0] < 0 for fat in later)]
+            assert len(left) <= 0.03 * len(points), (node.node, node.station, part.name)
+        for other in anatomy.nodes[: node.node - 1]:
+            assert not (other.solid.at(points) < 0).any()
 
 
-def test_some_nodes_lie_against_a_vessel(anatomy: Anatomy) -> None:
-    directions = np.random.default_rng(1).normal(size=(500, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    gaps = [
-        min(float(p.solid.at(node.solid.surface(directions)).min()) for p in anatomy.parts if p.kind == "vessel")
-        for node in anatomy.nodes
+def test_some_nodes_lie_against_something_else(anatomy: Anatomy) -> None:
+    hard = [part for part in anatomy.parts if part.kind in ("vessel", "organ", "bowel", "muscle")]
+    close = 0
+    for node in anatomy.nodes:
+        low, high = node.solid.bounds
+        rim = np.random.default_rng(0).uniform(low - 2, high + 2, (2000, 3))
+        rim = rim[np.abs(node.solid.at(rim)) < 1.0]
+        close += min(float(part.solid.at(rim).min()) for part in hard) < 1.5
+    assert close >= 0.3 * len(anatomy.nodes)
+
+
+def test_what_lies_within_a_node_is_painted_after_it_and_stays_inside() -> None:
+    rng = np.random.default_rng(3)
+    nodes = [node for seed in range(3) for node in grown(ground_of_fat(), planted_in_fat(seed))]
+    filled = [node for node in nodes if node.inner]
+    assert filled
+    for node in filled:
+        first, inside = node.parts
+        assert first.solid is node.solid
+        low, high = node.solid.bounds
+        points = rng.uniform(low, high, (3000, 3))
+        assert (node.solid.at(points[inside.solid.at(points) < 0]) < 0.1).all()
+
+
+def test_the_same_seed_plants_the_same_nodes_and_another_seed_others() -> None:
+    first, again, other = (planted_in_fat(seed) for seed in (1, 1, 2))
+    places = [[germ.centre_mm.tolist() for germ in germs] for germs in (first, again, other)]
+    assert places[0] == places[1] != places[2]
+
+
+def test_a_node_pushed_into_an_organ_comes_out_of_it() -> None:
+    organ = Part("organ", "organ", HalfSpace((0, 0, 0), (1, 0, 0)), 60.0)
+    germ, overlap = ground_of_fat(organ).seated(germ_at(-1.0), [], abutting=False)
+    assert overlap < 0.1
+    assert germ.centre_mm[0] > 5.0
+
+
+def test_a_node_that_abuts_is_moved_onto_what_is_nearest() -> None:
+    organ = Part("organ", "organ", HalfSpace((0, 0, 0), (1, 0, 0)), 60.0)
+    germ, _ = ground_of_fat(organ).seated(germ_at(12.0), [], abutting=True)
+    assert germ.centre_mm[0] == pytest.approx(6.0, abs=0.7)
+
+
+def test_of_two_nodes_that_overlap_the_first_keeps_its_shape_and_the_second_is_dented() -> None:
+    first, second = grown(ground_of_fat(), [germ_at(-5.0), germ_at(4.0)])
+    assert first.volume_mm3 == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.02)
+    assert second.volume_mm3 < 0.95 * first.volume_mm3
+    assert not (first.solid.at(inner_points(second, 0.5)) < 0).any()
+
+
+def test_contrast_brightens_nodes() -> None:
+    plain, enhanced = [
+        float(np.mean([germ.hu for germ in planted_in_fat(4, contrast=contrast)])) for contrast in (False, True)
     ]
-    assert min(gaps) < 2.0
+    assert 28 <= plain <= 46
+    assert 50 <= enhanced <= 85
+
+
+def test_only_stations_of_the_lobes_lie_in_the_lung() -> None:
+    assert {station.name for station in STATIONS if is_in_lung(station.name)} == {"12R", "12L", "14R", "14L"}

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctlymph.phantom.abdomen import abdominal_parts
 from ctlymph.phantom.chest import diaphragm, lung_parts, mediastinal_parts
-from ctlymph.phantom.nodes import Ground, TrueNode, place_nodes
+from ctlymph.phantom.nodes import Ground, TrueNode, grown, plant
 from ctlymph.phantom.parts import Build, Part
 from ctlymph.phantom.shapes import Bounds, Common, Grown, HalfSpace, Sampled, Solid
 from ctlymph.phantom.skeleton import skeleton_parts
+from ctlymph.phantom.stations import is_in_lung
 from ctlymph.phantom.trunk import Trunk, back_parts, trunk_parts
+from ctlymph.regions import MEDIASTINUM
 
 
 @dataclass(frozen=True)
@@ -32,22 +37,69 @@ class Anatomy:
     bounds: Bounds
 
 
+@dataclass(frozen=True)
+class Body:
+    """A patient but for nodes and lungs, whose border runs round the nodes.
+
+    Attributes:
+        trunk: The frame.
+        below: What lies under the diaphragm.
+        frame: Parts that are painted before the lungs.
+        mediastinum: Heart, vessels, airways and oesophagus.
+        others: Further parts that are painted after the lungs.
+    """
+
+    trunk: Trunk
+    below: Solid
+    frame: tuple[Part, ...]
+    mediastinum: tuple[Part, ...]
+    others: tuple[tuple[Part, ...], tuple[Part, ...]]
+
+    @classmethod
+    def of(cls, seed: int, *, contrast: bool = True, timepoint: int = 0) -> Body:
+        """Make a body, neck base to pelvis; at later ``timepoint`` it lies and breathes a little differently."""
+        build = Build.drawn(np.random.default_rng([seed, 1]), contrast)
+        if timepoint:
+            build = _lain_down_again(build, np.random.default_rng([seed, 6, timepoint]))
+        trunk = Trunk.of(build)
+        below = diaphragm(build)
+        frame, back, skeleton = trunk_parts(trunk), back_parts(trunk), skeleton_parts(trunk)
+        mediastinum, abdomen = mediastinal_parts(trunk), abdominal_parts(trunk, below)
+        before = (*_diaphragm_parts(trunk, below), *back, *skeleton)
+        return cls(trunk, below, tuple(frame), tuple(mediastinum), (before, tuple(abdomen)))
+
+    @cached_property
+    def ground(self) -> Ground:
+        """Where nodes can go."""
+        before, after = self.others
+        parts = (*self.frame, *before, *self.mediastinum, *after)
+        return Ground(self.trunk.build, parts, self.trunk.skin.bounds, self.below)
+
+    def with_nodes(self, nodes: Sequence[TrueNode]) -> Anatomy:
+        """Add nodes and, round those of the mediastinum, the lungs."""
+        before, after = self.others
+        wrapped = [node.solid for node in nodes if node.region == MEDIASTINUM and not is_in_lung(node.station)]
+        lungs = lung_parts(self.trunk, list(self.mediastinum), wrapped, self.below)
+        parts = (*self.frame, *lungs, *before, *self.mediastinum, *after)
+        x, y, z = (float(s) for s in self.trunk.build.scale)
+        inside = tuple(part for node in nodes for part in node.parts)
+        return Anatomy((*parts, *inside), tuple(nodes), (x, y, z), self.trunk.skin.bounds)
+
+
 def torso(seed: int, *, contrast: bool = True) -> Anatomy:
-    """Make a torso from neck base to iliac crests; the same seed gives the same patient."""
-    rng = np.random.default_rng([seed, 1])
-    build = Build.drawn(rng, contrast)
-    trunk = Trunk.of(build)
-    below = diaphragm(build)
-    frame, back, skeleton = trunk_parts(trunk), back_parts(trunk), skeleton_parts(trunk)
-    mediastinum, abdomen = mediastinal_parts(trunk), abdominal_parts(trunk, below)
-    ground = Ground(build, (*frame, *back, *skeleton, *mediastinum, *abdomen), trunk.cavity, below)
-    nodes = place_nodes(ground, np.random.default_rng([seed, 2]))
-    chest_nodes = [node.solid for node in nodes if node.region == "mediastinum"]
-    lungs = lung_parts(trunk, mediastinum, chest_nodes, below)
-    parts = [*frame, *lungs, *_diaphragm_parts(trunk, below), *back, *skeleton, *mediastinum, *abdomen]
-    parts += [part for node in nodes for part in node.parts]
-    x, y, z = (float(s) for s in build.scale)
-    return Anatomy(tuple(parts), nodes, (x, y, z), trunk.skin.bounds)
+    """Make a patient from neck base to pelvis; the same seed gives the same patient."""
+    body = Body.of(seed, contrast=contrast)
+    germs = plant(body.ground, np.random.default_rng([seed, 2]))
+    return body.with_nodes(grown(body.ground, germs))
+
+
+def _lain_down_again(build: Build, rng: np.random.Generator) -> Build:
+    """Change how the patient lies and breathes: some mm, in waves that are long beside any organ."""
+    breath = rng.normal(0, (0.004, 0.006, 0.008))
+    amplitude = rng.uniform(0.5, 2.5, (1, 3, 1))
+    wave = rng.normal(0, 2 * np.pi / 500, (1, 3, 3))
+    bend: NDArray[np.float64] = np.concatenate([amplitude, wave, rng.uniform(0, 2 * np.pi, (1, 3, 1))], axis=2)
+    return replace(build, scale=build.scale * (1 + breath), bends=np.concatenate([build.bends, bend]))
 
 
 def _diaphragm_parts(trunk: Trunk, below: Solid) -> list[Part]:

@@ -61,7 +61,9 @@ class NodeFigures:
         """Draw how many nodes of a patient are annotated."""
         if rng.random() < self.none:
             return 0
-        return min(1 + int(rng.negative_binomial(self.evenness, self.evenness / (self.evenness + self.more))), self.most)
+        return min(
+            1 + int(rng.negative_binomial(self.evenness, self.evenness / (self.evenness + self.more))), self.most
+        )
 
     def short_axes_mm(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
         """Draw the short axes (count,) of a patient's annotated nodes, mm; the largest first."""

@@ -1,94 +1,35 @@
-"""Lymph nodes: lobulated ellipsoids in the fat of their stations, with sizes known from their shape."""
+"""Lymph nodes of a patient: drawn by the numbers of real ones, seated in the fat of their stations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ctlymph.nodes import Point
+from ctlymph.phantom.node_figures import FIGURES
+from ctlymph.phantom.node_shapes import Extent, Lobulated, directions, drawn_shape, measured
 from ctlymph.phantom.parts import Build, Part
-from ctlymph.phantom.shapes import Array, Bounds, Ellipsoid, Solid
+from ctlymph.phantom.shapes import Array, Bounds, Common, Ellipsoid, Grown, Sampled, Solid, Union, Without, near
+from ctlymph.phantom.stations import STATIONS, Station, stations_of
+from ctlymph.regions import ABDOMEN, MEDIASTINUM, REGIONS
 
-# Name, x, y, z of the middle (standard coordinates), spread along x, y, z.
-_STATIONS: dict[str, tuple[tuple[str, Point, Point], ...]] = {
-    "mediastinum": (
-        ("2R", (-14, -16, 392), (4, 5, 8)),
-        ("2L", (20, -8, 395), (4, 4, 8)),
-        ("3A", (-4, -62, 358), (8, 4, 12)),
-        ("4R", (-20, -24, 360), (4, 5, 9)),
-        ("5", (38, -18, 352), (5, 7, 4)),
-        ("6", (30, -46, 355), (7, 7, 9)),
-        ("7", (-2, -2, 325), (5, 4, 6)),
-        ("8", (-8, 0, 285), (8, 5, 22)),
-        ("10R", (-40, -6, 328), (5, 6, 5)),
-        ("10L", (46, -10, 316), (5, 6, 7)),
-        ("cardiophrenic", (-26, -76, 245), (7, 6, 7)),
-    ),
-    "abdomen": (
-        ("left para-aortic", (27, -36, 80), (6, 6, 28)),
-        ("left para-aortic", (28, -34, 105), (6, 6, 10)),
-        ("aortocaval", (-9, -39, 75), (4, 6, 28)),
-        ("paracaval", (-44, -34, 60), (6, 6, 20)),
-        ("coeliac", (20, -52, 164), (8, 6, 6)),
-        ("portocaval", (-28, -52, 138), (7, 5, 10)),
-        ("gastrohepatic", (28, -42, 186), (9, 8, 8)),
-        ("mesenteric", (8, -64, 62), (18, 6, 18)),
-        ("mesenteric", (24, -66, 40), (18, 6, 16)),
-        ("right common iliac", (-26, -44, -14), (6, 5, 10)),
-        ("left common iliac", (34, -44, -12), (6, 5, 10)),
-    ),
-}
-_CLEARANCE_MM = 0.4
-
-
-@dataclass(frozen=True)
-class Lobulated(Solid):
-    """An ellipsoid whose radius swells or shrinks smoothly about some directions.
-
-    Attributes:
-        base: The ellipsoid.
-        bumps: (n, 5): unit direction in the frame of the ellipsoid's axes, height as
-            part of the radius there, and sharpness (larger is narrower).
-    """
-
-    base: Ellipsoid
-    bumps: NDArray[np.float64]
-
-    @property
-    def bounds(self) -> Bounds:
-        """A box, LPS mm, that holds the solid."""
-        low, high = self.base.bounds
-        swell = np.maximum(self.bumps[:, 3], 0).sum()
-        return low - (high - low) / 2 * swell, high + (high - low) / 2 * swell
-
-    def distance(self, x: Array, y: Array, z: Array) -> Array:
-        """Signed distance, mm; its zero is exactly the surface."""
-        level, gradient, unit = self.base.level(x, y, z)
-        heading = [u / (level + np.float32(1e-6)) for u in unit]
-        return np.asarray((level - self._reach(heading)) * level / gradient)
-
-    def surface(self, directions: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give the surface points (n, 3), LPS mm, for unit ``directions`` (n, 3) in the ellipsoid's unit frame."""
-        reach = self._reach(list(directions.T))
-        local = directions * np.asarray(reach)[:, None] * np.array(self.base.radii_mm)
-        return np.asarray(local @ self.base.axes.T + np.array(self.base.centre_mm))
-
-    @property
-    def volume_mm3(self) -> float:
-        """Volume by the integral of the cubed radius over all directions."""
-        reach = np.asarray(self._reach(list(_directions(4000).T)), dtype=np.float64)
-        return float(4 / 3 * np.pi * np.prod(self.base.radii_mm) * (reach**3).mean())
-
-    def _reach(self, heading: Sequence[NDArray[np.floating]]) -> Array:
-        result = np.ones_like(heading[0])
-        for a, b, c, height, sharpness in self.bumps.astype(heading[0].dtype):
-            along = a * heading[0] + b * heading[1] + c * heading[2]
-            result = result + height * np.exp(sharpness * (along - 1))
-        return np.asarray(result)
+_REACH_MM = 10.0
+_SMALL_NODES = (10, 30)
+_CROWDING = 0.5
+"""Share of nodes that lie beside another one; gives the real distances to the nearest node."""
+_MOST_OVERLAP = 0.45
+"""The most of a node's surface that its neighbours may dent, before a smaller one is tried."""
+_SIZE_LEFT = 0.85
+"""The least of its short axis that neighbours may leave a node."""
+_FARTHEST = 4.0
+"""The farthest from a station that its nodes lie, in standard deviations."""
+_TWINS = 0.15
+"""Share of larger nodes that are two grown together."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +47,7 @@ class TrueNode:
     """
 
     node: int
-    solid: Lobulated
+    solid: Solid
     region: str
     station: str
     hu: float
@@ -118,193 +59,359 @@ class TrueNode:
         """The node and what lies within it, in painting order."""
         return (Part(f"node {self.node}", "node", self.solid, self.hu), *self.inner)
 
-    @property
-    def semi_axes_mm(self) -> tuple[float, float, float]:
-        """Semi-axes of the ellipsoid beneath the lobulation, shortest first."""
-        a, b, c = sorted(self.solid.base.radii_mm)
-        return a, b, c
-
     @cached_property
+    def extent(self) -> Extent:
+        """Its sizes and centre."""
+        return measured(self.solid)
+
+    @property
     def centre_mm(self) -> Point:
         """Centre of mass, LPS mm."""
-        directions = _directions(4000)
-        base = self.solid.base
-        rays = self.solid.surface(directions) - np.array(base.centre_mm)
-        weight = (np.linalg.norm(rays @ base.axes / np.array(base.radii_mm), axis=1)) ** 3
-        x, y, z = np.array(base.centre_mm) + 0.75 * np.average(rays, axis=0, weights=weight)
-        return float(x), float(y), float(z)
+        return self.extent.centre_mm
 
     @property
     def volume_mm3(self) -> float:
         """Volume of the shape, mm³."""
-        return self.solid.volume_mm3
+        return self.extent.volume_mm3
 
     @property
     def long_axis_mm(self) -> float:
         """Longest diameter on the axial slice where that is greatest, mm."""
-        return self._axial_axes_mm[0]
+        return self.extent.long_axis_mm
 
     @property
     def short_axis_mm(self) -> float:
         """Longest chord perpendicular to the long axis, on the same slice, mm."""
-        return self._axial_axes_mm[1]
+        return self.extent.short_axis_mm
+
+
+class Filling(NamedTuple):
+    """What lies within a node; lengths are shares of half its short axis.
+
+    Attributes:
+        name: As in the part's name.
+        hu: Its CT number.
+        size: Its radius.
+        offset: How far its middle lies from the node's, along ``heading``.
+        heading: A unit direction, LPS.
+        rim: What it leaves of the node at the edge, mm.
+    """
+
+    name: str
+    hu: float
+    size: float
+    offset: float
+    heading: Point
+    rim: float
+
+
+@dataclass(frozen=True)
+class Germ:
+    """A node before its neighbours dent it.
+
+    Attributes:
+        lobes: Its shapes, at their places, LPS mm.
+        station: Where it lies.
+        hu: CT number.
+        marked: Whether it is annotated.
+        filling: What lies within it.
+    """
+
+    lobes: tuple[Lobulated, ...]
+    station: Station
+    hu: float
+    marked: bool
+    filling: Filling | None = None
 
     @cached_property
-    def _axial_axes_mm(self) -> tuple[float, float]:
-        return axial_axes(self.solid)
+    def solid(self) -> Solid:
+        """Its shape: the lobes, with the hollows between them filled a little."""
+        return self.lobes[0] if len(self.lobes) == 1 else Union(self.lobes, 3.0)
+
+    @property
+    def centre_mm(self) -> NDArray[np.float64]:
+        """Mean of the lobes' centres by their volumes, LPS mm."""
+        weights = [float(np.prod(lobe.base.radii_mm)) for lobe in self.lobes]
+        return np.asarray(np.average([lobe.base.centre_mm for lobe in self.lobes], axis=0, weights=weights))
+
+    @cached_property
+    def surface_mm(self) -> NDArray[np.float64]:
+        """Points (n, 3) of its surface and within, LPS mm."""
+        points = np.concatenate([lobe.surface(directions(96)) for lobe in self.lobes])
+        outer = points[self.solid.at(points) > -0.5]
+        return np.concatenate([outer, (outer[::3] + self.centre_mm) / 2])
+
+    @property
+    def reach_mm(self) -> float:
+        """How far it extends from its centre, mm."""
+        return float(np.linalg.norm(self.surface_mm - self.centre_mm, axis=1).max())
+
+    def moved(self, by_mm: ArrayLike, size: float = 1.0) -> Germ:
+        """Give it elsewhere, and ``size`` times as large."""
+        middle = self.centre_mm
+        lobes = tuple(
+            lobe.at_place(middle + (np.array(lobe.base.centre_mm) - middle) * size + np.asarray(by_mm), size)
+            for lobe in self.lobes
+        )
+        return replace(self, lobes=lobes)
+
+
+@dataclass(frozen=True)
+class _Occupied(Solid):
+    """All that is no fat once ``parts`` are painted in order: fat frees what it covers, others take it."""
+
+    parts: tuple[Part, ...]
+    box: Bounds
+
+    @property
+    def bounds(self) -> Bounds:
+        """A box, LPS mm, beyond which nothing is known."""
+        return self.box
+
+    def distance(self, x: Array, y: Array, z: Array) -> Array:
+        """Not known point by point."""
+        raise NotImplementedError("what is occupied is only known on a grid")
+
+    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+        """Signed distance on a grid."""
+        result = np.full((len(z), len(y), len(x)), -reach_mm, dtype=np.float32)
+        for part in self.parts:
+            k, j, i = box = near(part.solid, x, y, z, reach_mm)
+            block = result[box]
+            if not block.size or part.name.startswith("table"):
+                continue
+            distance = part.solid.on_grid(x[i], y[j], z[k], reach_mm)
+            if part.kind == "fat":
+                np.maximum(block, -distance, out=block)
+            else:
+                np.minimum(block, distance, out=block)
+        return result
 
 
 @dataclass(frozen=True)
 class Ground:
-    """Where nodes can go: the fat that the parts of the anatomy leave."""
+    """Where nodes can go: the fat that the parts of the anatomy leave.
+
+    Attributes:
+        build: The patient.
+        parts: All tissues but lungs and nodes, in painting order.
+        box: Where to look, LPS mm.
+        below: What lies under the diaphragm.
+    """
 
     build: Build
     parts: tuple[Part, ...]
-    cavity: Solid
+    box: Bounds
     below: Solid
-    """What lies under the diaphragm."""
+
+    @property
+    def enhanced(self) -> bool:
+        """Whether the patient has had contrast."""
+        return self.build.tissues.artery > 90
 
     @cached_property
-    def obstacles(self) -> list[Part]:
-        """Give the parts that no node may enter."""
-        return [part for part in self.parts if part.kind not in ("surroundings", "fat", "lung", "twigs")]
+    def occupied(self) -> Solid:
+        """What nodes may not enter."""
+        solid = tuple(part for part in self.parts if part.kind not in ("lung", "twigs"))
+        return Sampled(_Occupied(solid, self.box), 2.0, margin_mm=0.0, reach_mm=_REACH_MM)
 
-    def clearance(self, points_mm: NDArray[np.float64], region: str, taken: Iterable[Solid]) -> tuple[float, float]:
-        """Give how far points (n, 3) stay from everything, and from vessels; mm, negative within."""
-        under = self.below.at(points_mm)
-        room = np.maximum(self.cavity.at(points_mm) + 1.0, under + 3.0 if region == "abdomen" else 1.0 - under)
-        least, vessel = float(-room.max()), 1e3
-        low, high = self._obstacle_boxes
-        close = ((points_mm.max(axis=0) > low - 3) & (points_mm.min(axis=0) < high + 3)).all(axis=1)
-        for kind, solid in [
-            *((self.obstacles[n].kind, self.obstacles[n].solid) for n in np.flatnonzero(close)),
-            *(("node", one) for one in taken),
-        ]:
-            if least < 0:
+    def gaps(self, points_mm: NDArray[np.float64], taken: Iterable[Germ]) -> NDArray[np.float64]:
+        """Give how far points (n, 3) stay from everything, mm; negative within."""
+        gap = self.occupied.at(points_mm).astype(np.float64)
+        low, high = points_mm.min(axis=0) - 3, points_mm.max(axis=0) + 3
+        for germ in taken:
+            start, end = germ.solid.bounds
+            if (start < high).all() and (end > low).all():
+                gap = np.minimum(gap, germ.solid.at(points_mm))
+        return gap
+
+    def station_at(self, point_mm: NDArray[np.float64], stations: Sequence[Station]) -> Station | None:
+        """Give the station that a point belongs to; None far from all, or beyond the diaphragm."""
+        apart = np.array([(point_mm - self.build.place(one.middle)) / one.spread for one in stations])
+        nearest = int(np.linalg.norm(apart, axis=1).argmin())
+        station = stations[nearest]
+        at_home = (self.below.at(point_mm[None])[0] < -2) == (station.region == ABDOMEN)
+        return station if at_home and np.linalg.norm(apart[nearest]) < _FARTHEST else None
+
+    def seated(self, germ: Germ, taken: Sequence[Germ], *, abutting: bool) -> tuple[Germ, float]:
+        """Push a germ out of what it overlaps, or onto what is nearest; give it and the share still overlapped."""
+        if abutting:
+            gap = self.gaps(germ.surface_mm, taken)
+            if 0 < gap.min() < _REACH_MM - 1:
+                nearest = germ.surface_mm[gap.argmin()] - germ.centre_mm
+                germ = germ.moved(nearest / max(float(np.linalg.norm(nearest)), 1e-6) * gap.min())
+        for _ in range(10):
+            points = germ.surface_mm
+            depth = np.maximum(0.3 - self.gaps(points, taken), 0)
+            if depth.max() < 0.5:
                 break
-            gap = float(solid.at(points_mm).min())
-            least = min(least, gap)
-            if kind == "vessel":
-                vessel = min(vessel, gap)
-        return least, vessel
-
-    @cached_property
-    def _obstacle_boxes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        lows, highs = zip(*(part.solid.bounds for part in self.obstacles), strict=True)
-        return np.array(lows), np.array(highs)
+            inward = germ.centre_mm - points
+            inward /= np.linalg.norm(inward, axis=1, keepdims=True) + 1e-6
+            push = (inward * depth[:, None]).mean(axis=0) * 2.5
+            germ = germ.moved(push * min(1.0, 4.0 / max(float(np.linalg.norm(push)), 1e-6)))
+        return germ, float((self.gaps(germ.surface_mm, taken) < -0.3).mean())
 
 
-def place_nodes(ground: Ground, rng: np.random.Generator) -> tuple[TrueNode, ...]:
-    """Draw 4–7 nodes for mediastinum and abdomen each, none touching another node or an organ.
+def plant(ground: Ground, rng: np.random.Generator) -> tuple[Germ, ...]:
+    """Draw a patient's nodes: enlarged ones as annotated in real cases, then small normal ones."""
+    tissue = float(rng.normal(0, 5))
+    germs: list[Germ] = []
+    for region in REGIONS:
+        figures = FIGURES[region]
+        for short in figures.short_axes_mm(rng, figures.count(rng)):
+            germ = _planted(ground, rng, _Wish.drawn(ground, rng, float(short), region, marked=True), germs)
+            germs += [germ] if germ else []
+    for _ in range(int(rng.integers(*_SMALL_NODES, endpoint=True))):
+        short = float(np.clip(rng.lognormal(np.log(5.2), 0.28), 3.0, 9.0))
+        germ = _planted(ground, rng, _Wish.drawn(ground, rng, short, MEDIASTINUM, marked=False), germs)
+        germs += [germ] if germ else []
+    return tuple(replace(germ, hu=float(np.clip(germ.hu + tissue, 28, 90))) for germ in germs)
 
-    Sizes are log-normal about a thickness of 13 mm; a node for which its
-    station has no room is made smaller, and left out below 6 mm.
+
+@dataclass(frozen=True)
+class _Wish:
+    """A node that looks for its place.
+
+    Attributes:
+        germ: It, about the origin.
+        short_mm: Its short axis.
+        stations: Where it may go.
+        chances: How probable each of them is.
     """
-    nodes: list[TrueNode] = []
-    for region, stations in _STATIONS.items():
-        wanted = len(nodes) + int(rng.integers(4, 8))
-        for place in rng.permutation(len(stations)):
-            if len(nodes) == wanted:
-                break
-            station, centre, spread = stations[place]
-            solid = _fitted(ground, rng, region, (centre, spread), [node.solid for node in nodes])
-            if solid is not None:
-                # Partial volume at its edge brings a node's mean some 15 HU down, to the 55 HU measured in a real one.
-                hu = float(np.clip(rng.normal(69, 9), 45, 95))
-                nodes.append(TrueNode(len(nodes) + 1, solid, region, station, hu))
-    return tuple(nodes)
+
+    germ: Germ
+    short_mm: float
+    stations: tuple[Station, ...]
+    chances: NDArray[np.float64]
+
+    @classmethod
+    def drawn(cls, ground: Ground, rng: np.random.Generator, short_mm: float, region: str, *, marked: bool) -> _Wish:
+        """Draw shape and tissue of an enlarged node of a region, or a small normal one of any."""
+        stations = stations_of(region) if marked else STATIONS
+        lobes = _lobes(rng, region, short_mm, marked=marked)
+        germ = Germ(lobes, stations[0], _hu(rng, ground), marked, _filling(rng, short_mm, marked=marked))
+        weights = np.array([station.enlarged if marked else station.normal for station in stations])
+        return cls(germ, short_mm, stations, weights / weights.sum())
 
 
-def _fitted(
-    ground: Ground, rng: np.random.Generator, region: str, home: tuple[Point, Point], taken: Sequence[Solid]
-) -> Lobulated | None:
-    """Try places about a station, then smaller nodes, until some are free.
-
-    Of these, chance decides whether the one nearest to a vessel or the freest is taken.
-    """
-    short = float(np.clip(rng.lognormal(np.log(13), 0.38), 7, 30))
-    abutting = rng.random() < 0.5
-    directions = _directions(160)
-    while short >= 6:
-        free: list[tuple[float, Lobulated]] = []
-        for _ in range(30):
-            solid = _drawn(rng, ground.build.place(home[0]) + rng.normal(0, 1, 3) * home[1], short)
-            surface = solid.surface(directions)
-            centre = np.array(solid.base.centre_mm)
-            points = np.concatenate([surface, (surface + centre) / 2, centre[None]])
-            gap, vessel = ground.clearance(points, region, taken)
-            if gap >= _CLEARANCE_MM:
-                free.append((vessel if abutting else -gap, solid))
-            if len(free) == 6:
-                break
-        if free:
-            return min(free, key=lambda pair: pair[0])[1]
-        short *= 0.88
+def _planted(ground: Ground, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ]) -> Germ | None:
+    """Try some stations until one holds the node, then with a smaller node; None if nothing fits."""
+    for size in (1.0, 0.85, 0.7):
+        for _ in range(6):
+            germ = _settled(ground, rng, wish, taken, size)
+            if germ:
+                return germ
     return None
 
 
-def _drawn(rng: np.random.Generator, centre: NDArray[np.float64], short: float) -> Lobulated:
-    """Draw a shape whose thinnest diameter is about ``short`` mm."""
-    from scipy.spatial.transform import Rotation
-
-    middle, long = rng.uniform(1.0, 1.4), rng.uniform(1.15, 1.9)
-    radii = (short / 2, short / 2 * min(middle, long), short / 2 * long)
-    count = int(rng.integers(2, 5))
-    direction = rng.normal(size=(count, 3))
-    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    bumps = np.column_stack([direction, rng.uniform(-0.14, 0.16, count), rng.uniform(3, 9, count)])
-    x, y, z = (float(c) for c in centre)
-    return Lobulated(Ellipsoid((x, y, z), radii, Rotation.random(rng=rng).as_matrix()), bumps)
-
-
-def axial_axes(solid: Solid, step_mm: float = 0.3) -> tuple[float, float]:
-    """Give long and short axis (mm) of a solid by RECIST's rule, from its exact axial sections.
-
-    The long axis is the longest diameter on the axial plane where that is
-    greatest; the short axis is the longest chord perpendicular to it there.
-    Planes lie ``step_mm`` apart, and so do the points at which a section's
-    outline is looked for; linear interpolation puts them within 0.02 mm.
-    """
-    low, high = solid.bounds
-    x, y = (np.arange(low[n] - 1, high[n] + 1, step_mm, dtype=np.float32) for n in range(2))
-    planes = np.arange(low[2], high[2], step_mm, dtype=np.float32)
-    best = (0.0, 0.0)
-    for level in solid.on_grid(x, y, planes, 5.0):
-        for outline in _outlines(level):
-            points = outline[:, ::-1] * step_mm
-            long, heading = _diameter(points)
-            if long > best[0]:
-                best = (long, _longest_chord(points, np.array([-heading[1], heading[0]])))
-    return best
+def _settled(ground: Ground, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ], size: float) -> Germ | None:
+    """Try places in one neighbourhood; the node that is dented least, grown to its size again; None if too small."""
+    somewhere = _neighbourhood(ground, rng, wish, taken)
+    best: tuple[float, Germ | None] = (_MOST_OVERLAP, None)
+    for attempt in range(8):
+        place = somewhere()
+        germ, overlap = ground.seated(wish.germ.moved(place, size), taken, abutting=rng.random() < 0.6)
+        cost = overlap + 0.01 * float(np.linalg.norm(germ.centre_mm - place))
+        station = ground.station_at(germ.centre_mm, wish.stations)
+        if station and cost < best[0]:
+            best = cost, replace(germ, station=station)
+        # The longer it takes, the less is asked.
+        if best[0] < 0.05 + 0.05 * attempt:
+            break
+    if best[1] is None or best[0] < 0.05:
+        return best[1]
+    left = _size_left(ground, best[1], taken) / (wish.short_mm * size)
+    germ = best[1].moved((0, 0, 0), float(np.clip(1 / max(left, 0.1), 1.0, 1.4)))
+    left = _size_left(ground, germ, taken) / (wish.short_mm * size)
+    return germ if _SIZE_LEFT <= left <= 1 / _SIZE_LEFT else None
 
 
-def _outlines(level: Array) -> list[NDArray[np.float64]]:
-    from skimage.measure import find_contours
-
-    return [] if (level >= 0).all() else [np.asarray(c) for c in find_contours(level, 0.0) if len(c) > 3]
-
-
-def _diameter(points: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    apart = points[:, None] - points[None]
-    length = np.hypot(apart[..., 0], apart[..., 1])
-    a, b = np.unravel_index(np.argmax(length), length.shape)
-    return float(length[a, b]), apart[a, b] / max(length[a, b], 1e-9)
+def _size_left(ground: Ground, germ: Germ, taken: Sequence[Germ]) -> float:
+    """Give the short axis that neighbours leave a node, mm."""
+    solid = _dented(ground, germ, [other.solid for other in taken])
+    return measured(solid, germ.reach_mm / 12).short_axis_mm
 
 
-def _longest_chord(outline: NDArray[np.float64], heading: NDArray[np.float64]) -> float:
-    """Give the longest extent of a closed outline (n, 2) along lines of one direction."""
-    along, across = outline @ heading, outline @ np.array([-heading[1], heading[0]])
-    start, end = across[:-1, None], across[1:, None]
-    lines = np.linspace(across.min(), across.max(), 202)[None, 1:-1]
-    crossed = (start <= lines) != (end <= lines)
-    share = np.divide(lines - start, end - start, out=np.zeros(crossed.shape), where=crossed)
-    at = along[:-1, None] + share * np.diff(along)[:, None]
-    return float((np.where(crossed, at, -np.inf).max(axis=0) - np.where(crossed, at, np.inf).min(axis=0)).max())
+def _neighbourhood(
+    ground: Ground, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ]
+) -> Callable[[], NDArray[np.float64]]:
+    """Choose another such node or a station; give what draws places about it, LPS mm."""
+    beside = [one for one in taken if one.station in wish.stations and one.marked == wish.germ.marked]
+    if beside and rng.random() < _CROWDING:
+        other = beside[int(rng.integers(len(beside)))]
+        touching = other.reach_mm * 0.8 + wish.short_mm / 2
+        return lambda: np.asarray(other.centre_mm + _unit(rng) * (touching + rng.exponential(6.0)))
+    station = wish.stations[int(rng.choice(len(wish.stations), p=wish.chances))]
+    middle = ground.build.place(station.middle)
+    return lambda: np.asarray(middle + rng.normal(0, 1, 3) * station.spread)
 
 
-def _directions(count: int) -> NDArray[np.float64]:
-    """Give ``count`` evenly spread unit vectors (Fibonacci's sphere)."""
-    n = np.arange(count) + 0.5
-    height, turn = 1 - 2 * n / count, np.pi * (1 + 5**0.5) * n
-    round_ = np.sqrt(1 - height**2)
-    return np.stack([round_ * np.cos(turn), round_ * np.sin(turn), height], axis=1)
+def _lobes(rng: np.random.Generator, region: str, short_mm: float, *, marked: bool) -> tuple[Lobulated, ...]:
+    """Draw a node about the origin: one shape, now and then two grown together."""
+    figures = FIGURES[region]
+    first = drawn_shape(rng, figures, short_mm, 1.0 if marked else 0.6)
+    if short_mm < 12 or rng.random() > _TWINS:
+        return (first,)
+    second = drawn_shape(rng, figures, short_mm * rng.uniform(0.6, 0.95))
+    heading = rng.normal(size=3)
+    heading /= np.linalg.norm(heading)
+    # Far enough apart for a waist.
+    reach = sum(float(np.abs(lobe.surface(directions(200)) @ heading).max()) for lobe in (first, second))
+    twins = (first, second.at_place(heading * reach * 0.72))
+    size = short_mm / measured(Union(twins, 3.0)).short_axis_mm
+    return tuple(lobe.at_place(np.array(lobe.base.centre_mm) * size, size) for lobe in twins)
+
+
+def _hu(rng: np.random.Generator, ground: Ground) -> float:
+    """Draw a node's CT number: enhanced a little more than muscle, or near it without contrast."""
+    # Partial volume at its edge brings a node's mean some 12 HU down, to the 55 HU measured in a real one.
+    mean, spread = (68.0, 7.0) if ground.enhanced else (38.0, 3.5)
+    return float(rng.normal(mean, spread))
+
+
+def _filling(rng: np.random.Generator, short_mm: float, *, marked: bool) -> Filling | None:
+    """Draw what lies within a node, mostly nothing."""
+    x, y, z = (float(u) for u in _unit(rng))
+    chance = rng.random()
+    if chance < (0.10 if marked else 0.25) and short_mm > 4.5:
+        return Filling("fatty hilum", float(rng.uniform(-90, -50)), rng.uniform(0.35, 0.55), 0.55, (x, y, z), 0.0)
+    if marked and short_mm > 14 and chance > 0.85:
+        return Filling("necrosis", float(rng.uniform(8, 26)), rng.uniform(0.4, 0.7), 0.1, (x, y, z), 1.5)
+    if marked and 0.80 < chance < 0.85:
+        return Filling("calcification", float(rng.uniform(200, 600)), rng.uniform(0.15, 0.4), 0.2, (x, y, z), 1.0)
+    return None
+
+
+def _unit(rng: np.random.Generator) -> NDArray[np.float64]:
+    heading = rng.normal(size=3)
+    return np.asarray(heading / np.linalg.norm(heading))
+
+
+def grown(ground: Ground, germs: Sequence[Germ]) -> tuple[TrueNode, ...]:
+    """Make the nodes of a patient: each dented by what was there before it, those that are annotated first."""
+    nodes: list[TrueNode] = []
+    for germ in sorted(germs, key=lambda germ: not germ.marked):
+        solid = _dented(ground, germ, [node.solid for node in nodes])
+        station, number = germ.station, len(nodes) + 1
+        inner = (_inner(germ.filling, number, solid),) if germ.filling else ()
+        nodes.append(TrueNode(number, solid, station.region, station.name, germ.hu, germ.marked, inner))
+    return tuple(nodes)
+
+
+def _dented(ground: Ground, germ: Germ, others: Sequence[Solid]) -> Solid:
+    """Cut from a node what others hold already."""
+    shape = germ.solid
+    low, high = shape.bounds
+    touching = tuple(one for one in others if (one.bounds[0] < high).all() and (one.bounds[1] > low).all())
+    if not touching and ground.occupied.at(germ.surface_mm).min() > 0:
+        return shape
+    step = float(np.clip((high - low).max() / 40, 0.4, 1.2))
+    return Sampled(Without(shape, (ground.occupied, *touching)), step, margin_mm=2.0, reach_mm=4.0)
+
+
+def _inner(filling: Filling, number: int, solid: Solid) -> Part:
+    extent = measured(solid)
+    radius = extent.short_axis_mm / 2
+    x, y, z = np.array(extent.centre_mm) + np.array(filling.heading) * filling.offset * radius
+    core = Ellipsoid((float(x), float(y), float(z)), (filling.size * radius,) * 3)
+    return Part(f"{filling.name} of node {number}", "node", Common((core, Grown(solid, -filling.rim))), filling.hu)
