@@ -64,10 +64,10 @@ _CHEST = (
     *_one(MEDIASTINUM, "10L", (46, -10, 316), (5, 6, 7), 0.8, 0.7),
     *_one(MEDIASTINUM, "11R", (-56, 2, 310), (5, 7, 10), 0.5, 0.5),
     *_one(MEDIASTINUM, "11L", (60, 4, 312), (5, 7, 10), 0.4, 0.5),
-    *_one(MEDIASTINUM, "12R", (-64, 6, 296), (4, 6, 8), 0.05, 0.3),
-    *_one(MEDIASTINUM, "12L", (68, 10, 298), (4, 6, 8), 0.05, 0.3),
-    *_one(MEDIASTINUM, "14R", (-82, 14, 285), (6, 8, 10), 0.01, 0.15),
-    *_one(MEDIASTINUM, "14L", (86, 16, 285), (6, 8, 10), 0.01, 0.15),
+    *_one(MEDIASTINUM, "12R", (-64, 6, 296), (4, 6, 8), 0.0, 0.3),
+    *_one(MEDIASTINUM, "12L", (68, 10, 298), (4, 6, 8), 0.0, 0.3),
+    *_one(MEDIASTINUM, "14R", (-82, 14, 285), (6, 8, 10), 0.0, 0.15),
+    *_one(MEDIASTINUM, "14L", (86, 16, 285), (6, 8, 10), 0.0, 0.15),
     *_pair(MEDIASTINUM, "internal mammary", (27, -84, 335), (4, 6, 25), 0.15, 0.3),
     *_pair(MEDIASTINUM, "cardiophrenic", (28, -76, 245), (9, 7, 8), 0.25, 0.4),
     *_pair(MEDIASTINUM, "axillary", (138, -12, 352), (8, 16, 22), 0.2, 1.6),
@@ -105,8 +105,8 @@ STATIONS = (*_CHEST, *_UPPER_ABDOMEN, *_RETROPERITONEUM, *_MESENTERY, *_PELVIS)
 
 
 def stations_of(region: str) -> tuple[Station, ...]:
-    """Give the stations of a region."""
-    return tuple(station for station in STATIONS if station.region == region)
+    """Give the stations of a region at which nodes are enlarged."""
+    return tuple(station for station in STATIONS if station.region == region and station.enlarged)
 
 
 def is_in_lung(station: str) -> bool:
