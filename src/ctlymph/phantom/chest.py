@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ctlymph.phantom.heart import heart_parts
 from ctlymph.phantom.lungs import lung_contents
 from ctlymph.phantom.parts import Build, Kind, Part, Row
 from ctlymph.phantom.shapes import Common, Grown, HalfSpace, Sampled, Solid, Tubes, Union, Without, joined
@@ -60,6 +61,8 @@ _ARTERIES: dict[str, list[Row]] = {
     ],
     "right carotid artery": [(-21, -24, 401, 4), (-23, -24, 430, 3.8), (-25, -22, 470, 3.6)],
     "left carotid artery": [(10, -32, 367, 5), (15, -24, 390, 4.2), (21, -23, 425, 3.8), (25, -22, 470, 3.6)],
+    "right vertebral artery": [(-40, -14, 414, 2), (-24, -4, 428, 2), (-19, -2, 470, 1.9)],
+    "left vertebral artery": [(36, -8, 410, 2), (24, -4, 428, 2.1), (19, -2, 470, 2)],
     "left subclavian artery": [(22, -12, 370, 5.5), (27, -4, 392, 5), (38, -6, 410, 4.8), (58, -14, 418, 4.5)],
 }
 _LUNG_ARTERIES: dict[str, list[Row]] = {
@@ -89,11 +92,12 @@ _VEINS: dict[str, list[Row]] = {
         (-32, -36, 374, 7),
     ],
     "right brachiocephalic vein": [(-55, -30, 412, 5.5), (-36, -36, 396, 6.5), (-33, -35, 376, 7.5)],
+    "left superior intercostal vein": [(22, 26, 350, 1.6), (40, 8, 360, 1.6), (37, -16, 366, 1.5), (26, -34, 380, 1.7)],
+    "inferior thyroid vein": [(-3, -36, 444, 1.5), (-4, -42, 415, 1.8), (-8, -52, 388, 2)],
     "left jugular vein": [(40, -36, 405, 6), (38, -22, 432, 6), (38, -20, 470, 5.5)],
     "right jugular vein": [(-40, -36, 405, 6), (-38, -22, 432, 6.5), (-38, -20, 470, 6)],
+    "infrarenal vena cava": [(-20, -33, 2, 8.5), (-25, -36, 50, 9.5), (-26, -37, 105, 10.5)],
     "inferior vena cava": [
-        (-20, -33, 2, 8.5),
-        (-25, -36, 50, 9.5),
         (-26, -37, 105, 10.5),
         (-29, -38, 160, 10.5),
         (-28, -37, 205, 11),
@@ -124,18 +128,15 @@ _OESOPHAGUS = [
 def mediastinal_parts(trunk: Trunk) -> list[Part]:
     """Give heart, great vessels, airways and oesophagus, in painting order."""
     build, t = trunk.build, trunk.build.tissues
-    parts = _heart(build)
-    parts += _tubes(build, _LUNG_VEINS, "vessel", t.heart_blood)
-    parts += _tubes(build, _LUNG_ARTERIES, "vessel", t.heart_blood)
-    parts += _tubes(build, _VEINS, "vessel", t.vein)
+    parts = heart_parts(trunk)
+    parts += _tubes(build, _LUNG_VEINS, "vessel", t.lung_blood)
+    parts += _tubes(build, _LUNG_ARTERIES, "vessel", t.lung_blood)
+    parts += _veins(build)
     parts += _tubes(build, _ARTERIES, "vessel", t.artery)
     parts += _azygos(trunk)
-    parts.append(Part("oesophagus", "bowel", build.tube(_OESOPHAGUS, (1.15, 0.85, 1)), t.bowel_wall - 5))
-    parts.append(
-        Part("air in the oesophagus", "bowel", build.tube([(6, 3, 364, 1.5), (5, 8, 334, 2.2), (6, 7, 312, 1.2)]), -600)
-    )
-    thyroid = [build.ellipsoid((side * 17, -24, 452), (8, 9, 22)) for side in (-1, 1)]
-    parts.append(Part("thyroid", "organ", Union(tuple(thyroid)), t.muscle + (90 if t.artery > 100 else 45)))
+    if "calcified arteries" in build.findings:
+        parts += _calcifications(build)
+    parts += _oesophagus(build) + _thymus(build) + _thyroid(build)
     airways = [build.tube(_TRACHEA)] + [build.tube(rows, bend_mm=6) for rows in _BRONCHI.values()]
     lumen = joined(airways)
     # Walls first, so that no wall crosses a lumen where two airways meet.
@@ -150,34 +151,105 @@ def _tubes(build: Build, table: Mapping[str, Sequence[Row]], kind: Kind, hu: flo
     return [Part(name, kind, build.tube(rows), hu) for name, rows in table.items()]
 
 
-def _heart(build: Build) -> list[Part]:
+def _veins(build: Build) -> list[Part]:
+    """Give systemic veins; those by which contrast came may be denser, and streaked where blood mixes."""
     t = build.tissues
-    left = build.ellipsoid((36, -46, 266), (47, 32, 32), (0, 22, -30))
-    right = build.ellipsoid((8, -62, 264), (42, 24, 30), (0, 20, -14))
-    atria = build.ellipsoid((-30, -44, 276), (23, 24, 34)), build.ellipsoid((4, -17, 294), (31, 17, 20), (0, 0, 8))
-    outflow = build.tube([(10, -66, 268, 17), (20, -64, 294, 14)])
-    cavities = (
-        Grown(left, -11.0),
-        Without(Grown(right, -3.5), (Grown(left, 3.0),)),
-        *(Grown(atrium, -2.0) for atrium in atria),
-        build.tube([(22, -46, 274, 12), (2, -44, 298, 13.5)]),
-        Grown(outflow, -2.5),
-    )
-    muscle = Union((left, right, *atria, outflow), 6.0)
-    return [
-        Part("heart", "organ", Sampled(build.uneven(muscle, 1.5, 35), 2.5), t.heart_muscle),
-        Part("heart chambers", "organ", Sampled(build.uneven(Union(cavities), 2.0, 22), 2.0), t.heart_blood),
-    ]
+    injected = "right" if build.injected < 0 else "left"
+
+    def hu(name: str) -> float:
+        if name.startswith((injected, "superior")) and "iliac" not in name:
+            return t.upper_vein
+        return t.lower_vein if "iliac" in name or "infrarenal" in name else t.vein
+
+    parts = [Part(name, "vessel", build.tube(rows), hu(name)) for name, rows in _VEINS.items()]
+    if t.upper_vein > t.vein + 60:
+        stream = build.tube([(-35, -37, 376, 4), (-39, -33, 350, 4.5), (-37, -35, 322, 5), (-34, -38, 302, 5)])
+        parts.append(Part("unmixed blood", "twigs", stream, (t.upper_vein + 2 * t.vein) / 3))
+    return parts
 
 
 def _azygos(trunk: Trunk) -> list[Part]:
-    t = trunk.build.tissues
-    up = trunk.along_spine([(165, -6, -19.5, 2.8), (240, -8, -19, 3.6), (300, -8, -18.5, 4), (340, -11, -17, 4.2)])
-    arch = trunk.build.tube([(-11, 12, 341, 4.2), (-19, 4, 352, 4.4), (-30, -12, 355, 4.6), (-36, -26, 351, 5)])
-    hemi = trunk.along_spine([(165, 12, -16, 2.2), (250, 7, -19.5, 2.8)])
-    return [
-        Part(name, "vessel", one, t.vein) for name, one in (("azygos", up), ("azygos arch", arch), ("hemiazygos", hemi))
+    t, larger = trunk.build.tissues, float(trunk.build.rng.uniform(0.8, 1.4))
+    courses: dict[str, list[Row]] = {
+        "azygos": [(165, -6, -19.5, 2.8), (240, -8, -19, 3.6), (300, -8, -18.5, 4), (340, -11, -17, 4.2)],
+        "hemiazygos": [(165, 12, -16, 2.2), (250, 7, -19.5, 2.8), (262, -4, -19.5, 2.4)],
+        "accessory hemiazygos": [(278, -4, -19, 2), (284, 13, -15, 2.2), (345, 20, -6, 1.8)],
+    }
+    parts = [
+        Part(name, "vessel", trunk.along_spine([(z, x, y, r * larger) for z, x, y, r in rows]), t.vein)
+        for name, rows in courses.items()
     ]
+    arch = [(-11, 12, 341, 4.2), (-19, 4, 352, 4.4), (-30, -12, 355, 4.6), (-36, -26, 351, 5)]
+    wide = [(x, y, z, r * larger**0.5) for x, y, z, r in arch]
+    return [*parts, Part("azygos arch", "vessel", trunk.build.tube(wide), t.vein)]
+
+
+def _calcifications(build: Build) -> list[Part]:
+    """Give plaques in the walls of the aorta and its branches."""
+    rng = build.rng
+    parts = []
+    for name in ("aortic arch", "descending aorta", "abdominal aorta", "left subclavian artery", "ascending aorta"):
+        wall = build.tube(_ARTERIES[name])
+        for piece in rng.integers(0, len(wall.starts_mm), int(rng.integers(0, 6))):
+            start, end = wall.starts_mm[piece], wall.ends_mm[piece]
+            aside = np.cross(end - start, rng.normal(0, 1, 3))
+            shift = aside / np.linalg.norm(aside) * (wall.radii_mm[piece, 0] - 0.3)
+            size = float(rng.uniform(0.7, 1.9))
+            ends = np.stack([start, end * 0.6 + start * 0.4]) + shift
+            plaque = Tubes(ends[:1], ends[1:], np.array([[size, size * 0.7]]))
+            parts.append(Part("plaque", "twigs", plaque, float(rng.uniform(350, 900))))
+    return parts
+
+
+def _oesophagus(build: Build) -> list[Part]:
+    """Give the oesophagus: collapsed, with gas, with fluid or thick; and now and then a hiatal hernia."""
+    rng, t = build.rng, build.tissues
+    state = rng.choice(["collapsed", "gas", "fluid", "thick"], p=[0.4, 0.35, 0.1, 0.15])
+    swell = {"collapsed": 0.9, "gas": 1.0, "fluid": 1.25, "thick": 1.35}[state]
+    rows = [(x, y, z, r * (swell if z < 340 else 1.0)) for x, y, z, r in _OESOPHAGUS]
+    parts = [Part("oesophagus", "bowel", build.tube(rows, (1.15, 0.85, 1)), t.bowel_wall - 5)]
+    if state in ("gas", "fluid"):
+        level, width = float(rng.uniform(262, 318)), float(rng.uniform(1.6, 4.2))
+        lumen = [(*_oesophagus_at(level + up), width * size) for up, size in ((34, 0.5), (0, 1.0), (-26, 0.4))]
+        hu = -700 if state == "gas" else t.bowel_fluid
+        parts.append(Part("lumen of the oesophagus", "bowel", build.tube(lumen), hu))
+    if rng.random() < 0.12:
+        hernia = build.ellipsoid((18, -14, 232), (16, 14, 17))
+        parts.append(Part("hiatal hernia", "bowel", build.uneven(hernia, 2.0, 18), t.bowel_wall))
+        parts.append(Part("content of the hernia", "bowel", Grown(hernia, -5.0), float(rng.choice([-80, 20, -700]))))
+    return parts
+
+
+def _oesophagus_at(z: float) -> tuple[float, float, float]:
+    x, y, heights, _ = np.transpose(_OESOPHAGUS[::-1])
+    return float(np.interp(z, heights, x)), float(np.interp(z, heights, y)), z
+
+
+def _thymus(build: Build) -> list[Part]:
+    """Give what age has left of the thymus: streaks in a triangle of fat, or tissue in the young."""
+    rng, t = build.rng, build.tissues
+    lobes = Union((build.ellipsoid((-9, -64, 344), (7, 5, 24)), build.ellipsoid((10, -65, 340), (9, 5.5, 27))), 6.0)
+    rest = Sampled(build.uneven(lobes, 2.0, 18), 2.0)
+    tissue = float(np.clip((50 - build.age) / 25, 0, 1))
+    ends = build.place(rng.uniform((-17, -70, 316), (19, -60, 368), (16, 3)))
+    streaks = Tubes(ends, ends + rng.normal(0, (5, 2, 7), (16, 3)), rng.uniform(0.6, 1.6, (16, 2)))
+    return [
+        Part("thymus", "fat", rest, t.fat + 12 + tissue * (t.muscle - t.fat - 20)),
+        Part("streaks of the thymus", "twigs", Common((rest, streaks)), t.muscle - 15),
+    ]
+
+
+def _thyroid(build: Build) -> list[Part]:
+    rng, t = build.rng, build.tissues
+    swell = 1.5 if "goitre" in build.findings else 1.0
+    lobes = [build.ellipsoid((side * 17, -24, 452 - 6 * (swell - 1)), np.array((8, 9, 22)) * swell) for side in (-1, 1)]
+    isthmus = build.tube([(-14, -32, 446, 3), (0, -35, 446, 2.5), (14, -32, 446, 3)])
+    parts = [Part("thyroid", "organ", Union((*lobes, isthmus)), t.thyroid)]
+    for _ in range(int(rng.integers(1, 5)) if swell > 1 else 0):
+        side, size = int(rng.choice([-1, 1])), float(rng.uniform(3, 8))
+        nodule = build.ellipsoid((side * 18, -24, rng.uniform(430, 462)), (size, size, size * 1.2))
+        parts.append(Part("nodule of the thyroid", "organ", nodule, float(rng.uniform(10, t.thyroid))))
+    return parts
 
 
 def diaphragm(build: Build) -> Solid:

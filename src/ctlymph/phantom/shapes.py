@@ -455,18 +455,30 @@ class Sampled(Solid):
         return self._bounds
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
-        """Signed distance, mm; beyond the lattice that of its nearest point."""
+        """Signed distance, mm; beyond the lattice that of its nearest point, and the way to it."""
         from scipy.ndimage import map_coordinates
 
         where = [(axis - own[0]) / self._step_mm for axis, own in zip((z, y, x), self._axes[::-1], strict=True)]
-        return np.asarray(map_coordinates(self._values, np.broadcast_arrays(*where), order=1, mode="nearest"))
+        values = map_coordinates(self._values, np.broadcast_arrays(*where), order=1, mode="nearest")
+        return np.asarray(values + self._beyond(x, y, z))
 
     def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
         """Signed distance on a grid, one axis after the other, which is fast."""
         result = self._values
         for axis, (points, own) in enumerate(zip((z, y, x), self._axes[::-1], strict=True)):
             result = self._along(result, axis, (points - own[0]) / np.float32(self._step_mm))
+        result += self._beyond(x[None, None, :], y[None, :, None], z[:, None, None])
         return result
+
+    def _beyond(self, x: Array, y: Array, z: Array) -> Array:
+        """Give how far points lie outside the lattice, mm; a mere 0 where none does."""
+        outside = [
+            np.maximum(np.maximum(own[0] - axis, axis - own[-1]), 0)
+            for axis, own in zip((x, y, z), self._axes, strict=True)
+        ]
+        if not any(axis.any() for axis in outside):
+            return np.zeros((), dtype=np.float32)
+        return np.asarray(np.sqrt(sum((np.square(axis) for axis in outside[1:]), np.square(outside[0]))))
 
     @staticmethod
     def _along(values: Array, axis: int, where: Array) -> Array:
