@@ -1,33 +1,17 @@
-"""Liver, spleen, kidneys, pancreas, stomach, bowel and their vessels."""
+"""Liver, spleen, kidneys, pancreas; and all of the abdomen and pelvis in painting order."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ctlymph.phantom.parts import Build, Part, Row
-from ctlymph.phantom.shapes import Common, Grown, HalfSpace, Sampled, Solid, Tubes, Union, Without, joined
+from ctlymph.phantom.abdominal_vessels import abdominal_vessels, mesentery
+from ctlymph.phantom.bowel import colon, small_bowel, stomach_and_duodenum
+from ctlymph.phantom.loops import Room
+from ctlymph.phantom.parts import Build, Part
+from ctlymph.phantom.pelvis import iliac_vessels, pelvic_organs, pelvic_walls
+from ctlymph.phantom.shapes import Common, Grown, Sampled, Solid, Tubes, Union, Without, joined
 from ctlymph.phantom.trunk import Trunk
 
-_STOMACH = [
-    (62, 6, 216, 24),
-    (66, -14, 200, 30),
-    (66, -42, 172, 28),
-    (52, -62, 146, 24),
-    (26, -72, 128, 20),
-    (0, -68, 124, 15),
-    (-20, -60, 126, 9),
-]
-_DUODENUM = [
-    (-20, -60, 126, 9),
-    (-38, -50, 128, 11),
-    (-50, -36, 112, 12),
-    (-52, -28, 86, 12),
-    (-44, -34, 66, 11.5),
-    (-14, -55, 58, 11),
-    (18, -60, 66, 11),
-    (36, -58, 84, 11),
-]
 _PANCREAS = [
     (-32, -48, 104, 12),
     (-26, -52, 120, 13),
@@ -36,73 +20,95 @@ _PANCREAS = [
     (54, -28, 152, 10),
     (84, 4, 168, 8),
 ]
-_COLON = [
-    (-104, -8, -50, 24),
-    (-106, -6, -10, 23),
-    (-108, 0, 40, 21),
-    (-106, -8, 82, 20),
-    (-96, -34, 100, 18),
-    (-78, -68, 92, 17),
-    (-40, -86, 72, 17),
-    (4, -88, 66, 16),
-    (50, -84, 84, 17),
-    (88, -58, 120, 17),
-    (108, -14, 152, 16),
-    (114, 10, 140, 15),
-    (114, 14, 100, 14),
-    (112, 8, 50, 14),
-    (108, 0, 5, 13),
-    (98, -14, -50, 14),
-]
-_MESENTERIC_ARTERY = [
-    (8, -38, 136, 4.5),
-    (4, -50, 124, 4.2),
-    (0, -62, 96, 4),
-    (-6, -68, 60, 3.5),
-    (-24, -70, 26, 2.8),
-    (-48, -66, 2, 2),
-]
-_PORTAL_SYSTEM: dict[str, list[Row]] = {
-    "superior mesenteric vein": [
-        (-44, -64, 0, 3),
-        (-28, -68, 30, 4.5),
-        (-14, -66, 62, 5.5),
-        (-11, -62, 98, 6),
-        (-12, -54, 126, 6.5),
-    ],
-    "portal vein": [(-12, -54, 126, 6.8), (-24, -50, 144, 7), (-42, -46, 160, 7), (-60, -38, 170, 6)],
-    "splenic vein": [(-12, -54, 126, 5.5), (14, -44, 140, 4.5), (46, -22, 154, 4.2), (84, 10, 172, 4)],
-    "inferior mesenteric vein": [(14, -45, 138, 2.5), (24, -50, 96, 2.2), (26, -44, 40, 2)],
-}
-_COELIAC: dict[str, list[Row]] = {
-    "coeliac trunk": [(8, -30, 152, 4.2), (8, -46, 154, 4), (6, -52, 156, 3.6)],
-    "common hepatic artery": [(6, -52, 156, 3), (-14, -58, 152, 2.8), (-34, -54, 160, 2.2)],
-    "splenic artery": [(6, -52, 156, 3.2), (30, -36, 160, 3), (52, -24, 162, 3), (80, 6, 178, 2.6)],
-    "left gastric artery": [(7, -50, 156, 2.2), (16, -46, 176, 2), (28, -36, 196, 1.6)],
-    "inferior mesenteric artery": [(8, -46, 52, 2.2), (16, -50, 32, 2), (24, -46, 0, 1.8)],
-}
-_RENAL: dict[str, tuple[str, list[Row]]] = {
-    "left renal artery": ("artery", [(14, -34, 120, 2.8), (32, -16, 118, 2.6), (50, -2, 118, 2.2)]),
-    "right renal artery": ("artery", [(2, -30, 118, 2.8), (-26, -22, 116, 2.6), (-50, -2, 110, 2.2)]),
-    "left renal vein": ("vein", [(-20, -40, 116, 5), (8, -47, 118, 4), (28, -32, 118, 5), (50, -8, 116, 4)]),
-    "right renal vein": ("vein", [(-28, -34, 110, 5), (-42, -18, 108, 4.8), (-54, -6, 108, 4)]),
-}
 
 
 def abdominal_parts(trunk: Trunk, below: Solid) -> list[Part]:
-    """Give the abdominal organs in painting order; ``below`` is what lies under the diaphragm."""
-    build, t = trunk.build, trunk.build.tissues
+    """Give the organs of abdomen and pelvis in painting order; ``below`` is what lies under the diaphragm."""
+    build = trunk.build
     inside = Grown(trunk.cavity, -2.0)
+    under = Common((inside, Grown(below, -3.0)))
+    organs = [*_liver(build, under), *_kidneys(build, inside)]
+    pelvis = [*pelvic_walls(build), *pelvic_organs(build, inside)]
+    hollow = [*stomach_and_duodenum(build, under), *_spleen(build, under), *colon(build, inside)]
+    pancreas = _pancreas(build)
+    closed = [part.solid for part in (*organs, pancreas, *pelvis, *hollow) if part.kind in ("fat", "organ", "bowel")]
+    small = small_bowel(build, _bowels_room(build, Common((Grown(trunk.cavity, -4.0), Grown(below, -4.0))), closed))
     return [
-        *_liver(build, Common((inside, Grown(below, -3.0)))),
-        *_kidneys(build, inside),
-        *_vessels(trunk),
-        Part("pancreas", "organ", Sampled(build.uneven(build.tube(_PANCREAS), 3.0, 14), 2.0), t.pancreas),
-        *_stomach_and_duodenum(build, Common((inside, Grown(below, -3.0)))),
-        *_spleen(build, Common((inside, Grown(below, -3.0)))),
-        *_colon(build, inside),
-        *_small_bowel(build, inside),
+        *organs,
+        *_strands(build),
+        *mesentery(build, small.course_mm),
+        *pelvis,
+        *iliac_vessels(build),
+        *abdominal_vessels(build),
+        pancreas,
+        *hollow,
+        *small.parts,
     ]
+
+
+def _bowels_room(build: Build, within: Solid, closed: list[Solid]) -> Room:
+    """Find the room of small bowel: not behind the peritoneum, and not where the mesentery's fat is."""
+    rows = [(z, y) for z, y in ((150, 6), (120, 0), (60, -8), (0, -6), (-40, 0), (-66, 20), (-100, 44), (-190, 40))]
+    behind = build.tube([(0, y, z, 46) for z, y in rows], (1.45, 1, 1))
+    fat = float(np.clip(build.visceral_fat, 0.5, 1.8))
+    spaces = [
+        [(4, -56, 120, 14), (2, -64, 84, 15), (0, -66, 50, 15), (-22, -66, 16, 13), (-60, -54, -6, 12)],
+        [(4, -64, 72, 12), (24, -66, 36, 14), (34, -66, 14, 10)],
+        [(20, -46, 164, 16), (-28, -50, 144, 16)],
+        [(60, -14, 90, 12), (70, -20, 40, 14), (64, -26, 4, 12)],
+    ]
+    root = [build.tube(np.array(rows) * (1, 1, 1, fat**0.6), (1.2, 1, 1)) for rows in spaces]
+    sides: list[Solid] = []
+    for side in (-1, 1):
+        vessels = [
+            (side * 30, -36, -20, 13),
+            (side * 44, -32, -72, 15),
+            (side * 52, -44, -102, 15),
+            (side * 64, -76, -140, 14),
+        ]
+        psoas = [(side * 47, -4, 10, 25), (side * 58, -12, -50, 25), (side * 80, -44, -105, 22)]
+        sides += [
+            build.tube(vessels),
+            build.tube(psoas),
+            build.tube([(side * 46, 0, -84, 16), (side * 48, 8, -110, 16)]),
+        ]
+    box = build.place((-126, -106, -150)), build.place((126, 20, 130))
+    omentum = Grown(within, -4.0 * fat)
+    return Room.between(omentum, [behind, *root, *sides, *(Grown(solid, 1.5 * fat) for solid in closed)], box)
+
+
+def _strands(build: Build) -> list[Part]:
+    """Give the thin vessels and septa of omentum, mesocolon, perirenal and pelvic fat."""
+    t, rng = build.tissues, build.rng
+    places = (
+        ((0, -94, 40), (60, 5, 50), 26, 1.0),
+        ((70, -30, 60), (24, 30, 50), 16, 0.9),
+        ((-60, -40, 40), (24, 24, 40), 14, 0.9),
+        ((66, 10, 110), (26, 24, 40), 16, 0.7),
+        ((-66, 10, 100), (26, 24, 40), 16, 0.7),
+        ((0, -10, -110), (38, 30, 24), 26, 0.9),
+        ((0, -46, 170), (44, 16, 20), 16, 0.9),
+    )
+    tubes = []
+    for middle, spread, count, radius in places:
+        for _ in range(count):
+            course = rng.normal(middle, spread) + np.cumsum(rng.normal(0, 9, (4, 3)), axis=0)
+            width = radius * rng.uniform(0.5, 1.3)
+            tubes.append(build.tube(np.column_stack([course, np.full(4, width)]), bend_mm=8.0))
+    half = len(tubes) // 2
+    return [
+        Part("omental vessels", "twigs", joined(tubes[:half:2] + tubes[half::2]), t.portal_vein),
+        Part("strands in fat", "twigs", joined(tubes[1:half:2] + tubes[half + 1 :: 2]), t.fat + 80),
+    ]
+
+
+def _pancreas(build: Build) -> Part:
+    """Give the pancreas, more lobulated and fatty with age."""
+    rng, wasted = build.rng, (build.age - 20) / 70
+    course = np.array(_PANCREAS) * (1, 1, 1, 1.1 - 0.3 * wasted)
+    course[2:, :3] += rng.normal(0, 3, (len(course) - 2, 3))
+    lobes = build.uneven(build.uneven(build.tube(course, bend_mm=6.0), 2.5, 22), 1.5 + 2.0 * wasted, 8)
+    return Part("pancreas", "organ", Sampled(lobes, 1.6), build.tissues.pancreas - 12 * wasted)
 
 
 def _liver(build: Build, room: Solid) -> list[Part]:
@@ -217,135 +223,3 @@ def _kidneys(build: Build, room: Solid) -> list[Part]:
             ),
         ]
     return parts
-
-
-def _vessels(trunk: Trunk) -> list[Part]:
-    build, t = trunk.build, trunk.build.tissues
-    parts = [Part(name, "vessel", build.tube(rows), t.portal_vein) for name, rows in _PORTAL_SYSTEM.items()]
-    parts += [
-        Part(name, "vessel", build.tube(rows), t.artery if kind == "artery" else t.vein)
-        for name, (kind, rows) in _RENAL.items()
-    ]
-    parts += [Part(name, "vessel", build.tube(rows), t.artery) for name, rows in _COELIAC.items()]
-    parts.append(Part("superior mesenteric artery", "vessel", build.tube(_MESENTERIC_ARTERY), t.artery))
-    parts += [Part("mesenteric branches", "twigs", _mesenteric_branches(build), t.portal_vein - 10)]
-    for side in (-1, 1):
-        crus = [
-            (-side * 2, -46, 178, 4),
-            (side * 9, -38, 165, 5),
-            (side * 16, -28, 140, 4.5),
-            (side * 19, -26, 105, 3),
-            (side * 17, -28, 78, 2),
-        ]
-        parts.append(Part("crus of the diaphragm", "muscle", build.tube(crus, (1, 1.3, 1)), t.muscle))
-    return parts
-
-
-def _mesenteric_branches(build: Build) -> Tubes:
-    """Give the fan of thin vessels from the mesenteric root towards the bowel."""
-    tubes = []
-    for _ in range(16):
-        share = build.rng.uniform(0.25, 1)
-        at = np.array([np.interp(share * 5, range(6), column) for column in np.transpose(_MESENTERIC_ARTERY)])[:3]
-        end = np.array([build.rng.uniform(-80, 88), build.rng.uniform(-84, -50), build.rng.uniform(-45, 70)])
-        middle = (at + end) / 2 + build.rng.normal(0, 6, 3)
-        tubes.append(build.tube([(*at, 2.0), (*middle, 1.6), (*end, 1.0)]))
-    return joined(tubes)
-
-
-def _stomach_and_duodenum(build: Build, room: Solid) -> list[Part]:
-    t = build.tissues
-    wall = Sampled(Common((room, build.uneven(build.tube(_STOMACH), 2.5, 45))), 2.0)
-    lumen = Sampled(build.uneven(Grown(wall, -4.0), 1.8, 14), 2.0)
-    level = float(build.place((60, -46, 160))[1])
-    duodenum = build.tube(_DUODENUM)
-    return [
-        Part("stomach wall", "bowel", wall, t.bowel_wall),
-        Part("stomach content", "bowel", lumen, (t.bowel_fluid + t.oral_contrast) / 2),
-        Part("gas in the stomach", "bowel", Common((lumen, HalfSpace((0, level, 0), (0, 1, 0)))), t.air),
-        Part("duodenum wall", "bowel", duodenum, t.bowel_wall),
-        Part("duodenum content", "bowel", Sampled(build.uneven(Grown(duodenum, -3.0), 2.0, 12), 1.6), t.oral_contrast),
-    ]
-
-
-def _colon(build: Build, room: Solid) -> list[Part]:
-    """Give the colon, pinched into haustra, with stool, contrast and gas."""
-    t = build.tissues
-    whole = build.tube(_COLON)
-    along = np.arange(len(whole.radii_mm) + 1) * 8.0
-    pinch = 1 - 0.2 * np.maximum(0, np.sin(along * 2 * np.pi / 34 + build.rng.uniform(0, 6))) ** 2
-    tubes = Tubes(whole.starts_mm, whole.ends_mm, whole.radii_mm * np.stack([pinch[:-1], pinch[1:]], axis=1))
-    wall = Sampled(Common((room, build.uneven(tubes, 2.0, 30))), 2.0)
-    lumen = Grown(wall, -2.2)
-    clumps = _clumps(build, tubes, 260, (3.0, 8.0))
-    bubbles = _clumps(build, tubes, 420, (0.9, 3.2))
-    high = HalfSpace((0, float(build.place((0, -78, 70))[1]), 0), (0, 1, 0))
-    return [
-        Part("colon wall", "bowel", wall, t.bowel_wall),
-        Part("colon content", "bowel", lumen, -60 if t.oral_contrast < 100 else 40),
-        Part("stool", "bowel", Common((clumps, lumen)), t.oral_contrast * 0.6 + 10),
-        Part("bubbles in the stool", "bowel", Common((bubbles, lumen)), -700),
-        Part("gas in the colon", "bowel", Common((lumen, high)), t.air),
-    ]
-
-
-def _clumps(build: Build, tubes: Tubes, count: int, radii: tuple[float, float]) -> Tubes:
-    """Scatter short worms within tubes."""
-    rng = build.rng
-    piece = rng.integers(0, len(tubes.starts_mm), count)
-    reach = tubes.radii_mm.mean(axis=1)[piece, None]
-    points = tubes.starts_mm[piece] + rng.normal(0, 0.5, (count, 3)) * reach
-    size = rng.uniform(*radii, (count, 1))
-    return Tubes(points, points + rng.normal(0, 1, (count, 3)) * size, np.repeat(size, 2, axis=1))
-
-
-def _small_bowel(build: Build, room: Solid) -> list[Part]:
-    """Give loops of small bowel about the mesentery, some with contrast, some collapsed, few with gas."""
-    t, rng = build.tissues, build.rng
-    parts: list[Part] = []
-    for loop, rows in enumerate(_loops(rng)):
-        loop_wall = Sampled(Common((room, build.uneven(build.tube(rows), 1.5, 16))), 1.8)
-        filling = rng.choice(["contrast", "fluid", "collapsed"], p=[0.4, 0.35, 0.25])
-        parts.append(Part(f"small bowel {loop + 1}", "bowel", loop_wall, t.bowel_wall))
-        if filling != "collapsed":
-            lumen = Sampled(build.uneven(Grown(loop_wall, -2.6), 1.6, 9), 1.6)
-            parts.append(
-                Part("small bowel content", "bowel", lumen, t.oral_contrast if filling == "contrast" else t.bowel_fluid)
-            )
-            if rng.random() < 0.35:
-                x, y, z, radius = rows[len(rows) // 2]
-                level = float(build.place((x, y - radius * 0.2, z))[1])
-                parts.append(
-                    Part("gas in the small bowel", "bowel", Common((lumen, HalfSpace((0, level, 0), (0, 1, 0)))), t.air)
-                )
-    return parts
-
-
-def _loops(rng: np.random.Generator) -> list[NDArray[np.float64]]:
-    """Draw winding tubes in the places that colon, stomach and retroperitoneum leave."""
-    homes = [
-        # x, y, z of the middle, half lengths of the winding along x and z.
-        (62, -62, 48, 22, 24),
-        (76, -30, 60, 12, 36),
-        (66, -50, -20, 24, 24),
-        (20, -84, 18, 26, 12),
-        (-50, -80, 24, 24, 24),
-        (-62, -44, 14, 20, 24),
-        (14, -78, -36, 26, 12),
-        (-44, -62, -40, 26, 12),
-        (58, -84, -12, 22, 24),
-        (-66, -64, 50, 12, 12),
-        (26, -58, -22, 22, 12),
-        (-52, -84, -14, 24, 12),
-        (70, -54, 92, 12, 12),
-    ]
-    loops = []
-    for x, y, z, wide, high in homes:
-        count = 2 * (high // 12 + 1)
-        across = np.where(np.arange(count) // 2 % 2 == np.arange(count) % 2, -1.0, 1.0) * wide
-        up = np.repeat(np.linspace(-high, high, count // 2), 2)[:count]
-        centre = np.stack([x + across, np.full(count, y, dtype=float), z + up], axis=1)
-        centre += rng.normal(0, (5, 6, 3), (count, 3))
-        radius = np.clip(rng.normal(12, 1.2, (count, 1)), 9, 14.5)
-        loops.append(np.concatenate([centre, radius], axis=1))
-    return loops

@@ -1,0 +1,290 @@
+"""Stomach, duodenum, small bowel and colon, with what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.phantom.loops import SPACING_MM, Room, packed, winding
+from ctlymph.phantom.parts import Build, Part, Row
+from ctlymph.phantom.shapes import (
+    FAR_MM,
+    Array,
+    Bounds,
+    Common,
+    Grown,
+    HalfSpace,
+    Sampled,
+    Solid,
+    Tubes,
+    Waves,
+    tube,
+)
+
+_STOMACH = [
+    (62, 6, 216, 24),
+    (66, -14, 200, 30),
+    (66, -42, 172, 28),
+    (52, -62, 146, 24),
+    (26, -72, 128, 20),
+    (0, -68, 124, 15),
+    (-20, -60, 126, 9),
+]
+_DUODENUM = [
+    (-20, -60, 126, 9),
+    (-38, -50, 128, 11),
+    (-50, -36, 112, 12),
+    (-52, -28, 86, 12),
+    (-44, -34, 66, 11.5),
+    (-14, -55, 58, 10),
+    (18, -60, 64, 10),
+    (36, -58, 84, 10),
+]
+_COLON: dict[str, list[Row]] = {
+    "ascending colon": [
+        (-98, -18, -62, 16),
+        (-104, -12, -46, 23),
+        (-106, -6, -10, 23),
+        (-108, 0, 40, 21),
+        (-106, -8, 82, 20),
+        (-96, -34, 100, 18),
+    ],
+    "transverse colon": [
+        (-96, -34, 100, 18),
+        (-78, -68, 92, 17),
+        (-40, -86, 72, 17),
+        (4, -88, 66, 16),
+        (50, -84, 84, 17),
+        (88, -58, 120, 17),
+        (108, -14, 152, 16),
+    ],
+    "descending colon": [
+        (108, -14, 152, 16),
+        (114, 10, 140, 15),
+        (114, 14, 100, 14),
+        (112, 8, 50, 14),
+        (108, 0, 5, 13),
+        (98, -14, -50, 13),
+    ],
+    "sigmoid colon": [
+        (98, -14, -50, 13),
+        (86, -34, -68, 13),
+        (56, -62, -84, 13),
+        (20, -66, -86, 13),
+        (-10, -48, -70, 13),
+        (-8, -20, -64, 13),
+        (6, 2, -76, 13),
+        (6, 18, -92, 14),
+    ],
+    "rectum": [(6, 18, -92, 14), (2, 26, -112, 17), (0, 26, -134, 17), (0, 18, -156, 11), (0, 26, -182, 8)],
+}
+_WALL_MM = 2.0
+
+
+@dataclass(frozen=True)
+class Clumps(Solid):
+    """Clumps all through space, where ``waves`` rise above a level between -1 and 1."""
+
+    waves: Waves
+    level: float
+
+    @property
+    def bounds(self) -> Bounds:
+        """No bounds: a box of ``FAR_MM``."""
+        return np.full(3, -FAR_MM), np.full(3, FAR_MM)
+
+    def distance(self, x: Array, y: Array, z: Array) -> Array:
+        """Signed distance, mm, by the waves' mean slope."""
+        slope = np.sqrt(np.square(self.waves.rows[:, :3]).sum() / 2) / len(self.waves.rows)
+        return np.asarray((np.float32(self.level) - self.waves.at(x, y, z)) / np.float32(slope))
+
+
+@dataclass(frozen=True)
+class SmallBowel:
+    """Small bowel, from the duodenum to the caecum.
+
+    Attributes:
+        course_mm: (n, 3) points along its middle, LPS mm, 9 mm apart.
+        parts: Its walls, then what they hold.
+    """
+
+    course_mm: NDArray[np.float64]
+    parts: tuple[Part, ...]
+
+
+def stomach_and_duodenum(build: Build, room: Solid) -> list[Part]:
+    """Give both, more or less distended, with food, fluid or contrast under gas."""
+    t, rng = build.tissues, build.rng
+    course = _moved(build, _STOMACH, 3.0) * (1, 1, 1, rng.uniform(0.72, 1.08))
+    course[-1] = _STOMACH[-1]
+    wall = Sampled(Common((room, build.uneven(build.tube(course), 3.5, 38))), 2.0)
+    lumen = Sampled(build.uneven(Grown(wall, -rng.uniform(4, 6)), 2.4, 11), 1.6)
+    fluid = float(rng.choice([t.bowel_fluid, (t.bowel_fluid + t.oral_contrast) / 2, t.oral_contrast]))
+    level = float(build.place((60, rng.uniform(-66, -34), 160))[1])
+    parts = [Part("stomach wall", "bowel", wall, t.bowel_wall), Part("stomach content", "bowel", lumen, fluid)]
+    if rng.random() < 0.4:
+        parts += _mottling(build, "food", lumen, ((9.0, 0.1, fluid + 30), (7.0, 0.28, -60)))
+    duodenum = build.tube(_moved(build, _DUODENUM, 2.0) * (1, 1, 1, rng.uniform(0.8, 1.05)))
+    inner = Sampled(build.uneven(Grown(duodenum, -rng.uniform(3, 6)), 2.2, 8), 1.4)
+    return [
+        *parts,
+        Part("gas in the stomach", "bowel", Common((lumen, HalfSpace((0, level, 0), (0, 1, 0)))), t.air),
+        Part("duodenum wall", "bowel", build.uneven(duodenum, 1.0, 16), t.bowel_wall),
+        Part("duodenum content", "bowel", inner, float(rng.choice([t.bowel_fluid, t.oral_contrast]))),
+    ]
+
+
+def colon(build: Build, room: Solid) -> list[Part]:
+    """Give the colon, pinched into haustra, with stool, contrast, fluid and gas, or collapsed; and the appendix."""
+    t, rng = build.tissues, build.rng
+    shift = _sag(build)
+    walls, contents = [], []
+    for name, rows in _COLON.items():
+        course = np.array(rows) + [shift.get(tuple(row[:3]), (0, 0, 0, 0)) for row in rows]
+        filling = str(rng.choice(["stool", "gas", "fluid", "collapsed"], p=_fillings(name)))
+        course[1:-1, 3] *= rng.uniform(0.62, 0.75) if filling == "collapsed" else rng.uniform(0.9, 1.15)
+        inside = Common((room, build.uneven(_haustra(build, course, name), 1.5, 24)))
+        wall = Sampled(inside, 1.8)
+        walls.append(Part(f"{name} wall", "bowel", wall, t.bowel_wall))
+        contents += _contents(build, name, wall, filling)
+    x, y, z = rng.normal((-92, -26, -66), (4, 4, 4))
+    appendix = build.tube(
+        [(-98, -20, -66, 3.6), (x, y, z - 6, 3.4), *((*p, 3.2) for p in rng.normal((x + 14, y - 8, z - 18), 8, (2, 3)))]
+    )
+    return [*walls, Part("appendix", "bowel", appendix, t.bowel_wall - 5), *contents]
+
+
+def _sag(build: Build) -> dict[tuple[float, ...], Row]:
+    """Draw how far the colon's inner points lie from their usual places: the transverse colon hangs more or less."""
+    rng = build.rng
+    low = rng.uniform(-42, 14)
+    shift: dict[tuple[float, ...], Row] = {}
+    for name, rows in _COLON.items():
+        for row in rows[1:-1]:
+            spread = {"transverse colon": (5, 3, 5), "sigmoid colon": (9, 6, 6)}.get(name, (2, 2, 3))
+            dx, dy, dz = rng.normal(0, spread)
+            hang = low * np.exp(-((row[0] / 60) ** 2)) if name == "transverse colon" else 0.0
+            shift[row[:3]] = (dx, dy, dz + hang, 0.0)
+    return shift
+
+
+def _fillings(name: str) -> tuple[float, float, float, float]:
+    """Give how often a part of the colon holds stool, gas, fluid, or nothing."""
+    return {
+        "ascending colon": (0.7, 0.1, 0.15, 0.05),
+        "transverse colon": (0.4, 0.4, 0.05, 0.15),
+        "descending colon": (0.4, 0.15, 0.0, 0.45),
+        "sigmoid colon": (0.35, 0.25, 0.0, 0.4),
+        "rectum": (0.4, 0.25, 0.05, 0.3),
+    }[name]
+
+
+def _haustra(build: Build, course: NDArray[np.float64], name: str) -> Tubes:
+    whole = tube(build.place(course), bend_mm=5.0)
+    if name == "rectum":
+        return whole
+    rng = build.rng
+    along = np.arange(len(whole.radii_mm) + 1) * 5.0
+    phase = along * 2 * np.pi / rng.uniform(26, 38) + 0.9 * np.sin(along / rng.uniform(40, 70)) + rng.uniform(0, 6)
+    pinch = 1.06 - rng.uniform(0.22, 0.36) * np.abs(np.cos(phase / 2)) ** 6
+    return Tubes(whole.starts_mm, whole.ends_mm, whole.radii_mm * np.stack([pinch[:-1], pinch[1:]], axis=1))
+
+
+def _contents(build: Build, name: str, wall: Solid, filling: str) -> list[Part]:
+    t, rng = build.tissues, build.rng
+    tagged = rng.random() < 0.5 and t.oral_contrast > 100
+    level = float((wall.bounds[0][1] + wall.bounds[1][1]) / 2 + rng.normal(-6, 6))
+    if filling == "collapsed":
+        slit = Sampled(build.uneven(Grown(wall, -6.0), 3.0, 9), 1.5)
+        return [Part(f"{name} content", "bowel", slit, float(rng.choice([-300.0, t.bowel_fluid])))]
+    lumen = Grown(wall, -_WALL_MM)
+    base = float(rng.uniform(0.5, 1) * t.oral_contrast) if tagged else float(rng.uniform(20, 50))
+    parts = [Part(f"{name} content", "bowel", lumen, base)]
+    if filling == "stool":
+        clumps = [(9.0, 0.12, base * 0.6 - 20), (5.5, 0.2, -140.0), (4.2, 0.26, -650.0)]
+        parts += _mottling(build, "stool", lumen, clumps)
+        level -= 10
+    if filling == "gas":
+        level += 14
+    return [*parts, Part(f"gas in the {name}", "bowel", Common((lumen, HalfSpace((0, level, 0), (0, 1, 0)))), t.air)]
+
+
+def _mottling(build: Build, name: str, lumen: Solid, clumps: Sequence[tuple[float, float, float]]) -> list[Part]:
+    """Give clumps within a lumen, by their wavelength in mm, the level of :class:`Clumps` and HU."""
+    return [Part(name, "bowel", Common((lumen, Clumps(build.waves(size), level))), hu) for size, level, hu in clumps]
+
+
+def small_bowel(build: Build, room: Room) -> SmallBowel:
+    """Wind small bowel through the room between the other organs: jejunum upper left, ileum lower right."""
+    rng = build.rng
+    runs = _runs(build, int(np.clip(room.volume_mm3 * 0.58 / (np.pi * 9.0**2 * SPACING_MM), 120, 460)))
+    radii = np.concatenate([np.full(run.beads, run.radius_mm) for run in runs]) * build.size
+    radii = np.convolve(np.pad(radii, 2, mode="edge"), (0.1, 0.2, 0.4, 0.2, 0.1), mode="valid")
+    radii *= rng.normal(1, 0.07, len(radii))
+    ends = build.place((36, -58, 84)), build.place((-86, -24, -24))
+    chain = packed(room, winding(room, rng, ends, len(radii)), radii)
+    walls, contents, first = [], [], 0
+    for run in runs:
+        rows = np.column_stack([chain, radii])[max(first - 1, 0) : first + run.beads]
+        first += run.beads
+        if len(rows) < 3:
+            continue
+        wall, inside = _run_parts(build, run, rows)
+        walls.append(wall)
+        contents += inside
+    return SmallBowel(chain, (*walls, *contents))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A stretch of small bowel of one filling; ``beads`` times 9 mm long, ``share`` of the way down."""
+
+    beads: int
+    filling: str
+    radius_mm: float
+    share: float
+
+
+def _runs(build: Build, beads: int) -> list[_Run]:
+    rng = build.rng
+    opaque = rng.uniform(0.1, 0.6) if build.tissues.oral_contrast > 100 else 0.0
+    plain = np.array([rng.uniform(0.3, 0.6), rng.uniform(0.3, 0.6), 0.08])
+    chances = np.array([opaque, *(plain / plain.sum() * (1 - opaque))])
+    widths = {"contrast": (9.0, 12.0), "fluid": (8.0, 12.0), "collapsed": (5.0, 7.5), "gas": (8.0, 11.0)}
+    runs: list[_Run] = []
+    left = beads
+    while left > 0:
+        count = min(int(rng.integers(5, 22)), left)
+        filling = str(rng.choice(list(widths), p=chances))
+        runs.append(_Run(count, filling, float(rng.uniform(*widths[filling])), 1 - left / beads))
+        left -= count
+    return runs
+
+
+def _run_parts(build: Build, run: _Run, rows: NDArray[np.float64]) -> tuple[Part, list[Part]]:
+    t, rng = build.tissues, build.rng
+    is_jejunum = run.share < 0.45
+    solid = tube(rows, bend_mm=5.0)
+    wall_hu = t.bowel_wall + float(rng.normal(12 if is_jejunum else -4, 6))
+    wall = Part("small bowel", "bowel", build.uneven(solid, 1.0, 13), wall_hu)
+    # Folds of the jejunum reach far into its lumen and give it a feathery look.
+    folds, length = (2.6, 5.0) if is_jejunum else (1.2, 8.0)
+    thick = 3.4 if run.filling == "collapsed" else 2.8
+    lumen = Sampled(build.uneven(Grown(solid, -thick), folds, length), 1.3, margin_mm=2.0, reach_mm=5.0)
+    hu = {"contrast": t.oral_contrast * rng.uniform(0.6, 1.1), "collapsed": (wall_hu + t.bowel_fluid) / 2}
+    parts = [Part("small bowel content", "bowel", lumen, float(hu.get(run.filling, t.bowel_fluid + rng.normal(4, 6))))]
+    if run.filling == "gas" or (run.filling != "collapsed" and rng.random() < 0.15):
+        level = float(np.median(rows[:, 1]) + rng.uniform(-6, 4))
+        gas = Common((lumen, HalfSpace((0, level, 0), (0, 1, 0))))
+        parts.append(Part("gas in the small bowel", "bowel", gas, t.air))
+    return wall, parts
+
+
+def _moved(build: Build, rows: Sequence[Row], by_mm: float) -> NDArray[np.float64]:
+    """Move all points but the first and last by chance."""
+    moved = np.array(rows, dtype=float)
+    moved[1:-1, :3] += build.rng.normal(0, by_mm, (len(rows) - 2, 3))
+    return moved
