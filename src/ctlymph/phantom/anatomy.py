@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ctlymph.phantom.abdomen import abdominal_parts
 from ctlymph.phantom.chest import diaphragm, lung_parts, mediastinal_parts
-from ctlymph.phantom.nodes import Ground, TrueNode, grown, plant
+from ctlymph.phantom.course import visits
+from ctlymph.phantom.nodes import Germ, Ground, TrueNode, grown
 from ctlymph.phantom.parts import Build, Part
 from ctlymph.phantom.shapes import Bounds, Common, Grown, HalfSpace, Sampled, Solid
 from ctlymph.phantom.skeleton import skeleton_parts
@@ -86,11 +87,22 @@ class Body:
         return Anatomy((*parts, *inside), tuple(nodes), (x, y, z), self.trunk.skin.bounds)
 
 
-def torso(seed: int, *, contrast: bool = True) -> Anatomy:
-    """Make a patient from neck base to pelvis; the same seed gives the same patient."""
-    body = Body.of(seed, contrast=contrast)
-    germs = plant(body.ground, np.random.default_rng([seed, 2]))
-    return body.with_nodes(grown(body.ground, germs))
+def torso(seed: int, *, contrast: bool = True, timepoint: int = 0) -> Anatomy:
+    """Make a patient from neck base to pelvis; the same seed gives the same patient, at later time points later."""
+    first = Body.of(seed, contrast=contrast)
+    return anatomy_of(seed, timepoint, first, visits(seed, first.ground, timepoint + 1)[timepoint].germs)
+
+
+def anatomy_of(seed: int, timepoint: int, first: Body, germs: Sequence[Germ]) -> Anatomy:
+    """Make the patient of ``first`` at a time point, with nodes given in the coordinates of the first scan."""
+    if not timepoint:
+        return first.with_nodes(grown(first.ground, germs))
+    later = Body.of(seed, contrast=first.ground.enhanced, timepoint=timepoint)
+    carried: list[Germ] = []
+    for germ in germs:
+        moved = germ.carried(first.trunk.build, later.trunk.build)
+        carried.append(later.ground.seated(moved, carried, abutting=False)[0])
+    return later.with_nodes(grown(later.ground, carried))
 
 
 def _lain_down_again(build: Build, rng: np.random.Generator) -> Build:

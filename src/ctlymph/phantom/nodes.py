@@ -26,6 +26,8 @@ _MOST_OVERLAP = 0.45
 """The most of a node's surface that its neighbours may dent, before a smaller one is tried."""
 _SIZE_LEFT = 0.85
 """The least of its short axis that neighbours may leave a node."""
+_VOLUME_LEFT = 0.6
+"""The same of its volume."""
 _FARTHEST = 4.0
 """The farthest from a station that its nodes lie, in standard deviations."""
 _TWINS = 0.15
@@ -155,6 +157,14 @@ class Germ:
         )
         return replace(self, lobes=lobes)
 
+    def carried(self, before: Build, after: Build) -> Germ:
+        """Give it where the body that it lies in has moved to."""
+        start = self.centre_mm
+        standard = start / before.scale
+        for _ in range(6):
+            standard += (start - before.place(standard)) / before.scale
+        return self.moved(after.place(standard) - start)
+
 
 @dataclass(frozen=True)
 class _Occupied(Solid):
@@ -186,6 +196,35 @@ class _Occupied(Solid):
             else:
                 np.minimum(block, distance, out=block)
         return result
+
+
+@dataclass(frozen=True)
+class _LargestPiece(Solid):
+    """The largest connected piece of a solid, on a grid that holds all of it."""
+
+    solid: Solid
+
+    @property
+    def bounds(self) -> Bounds:
+        """A box, LPS mm, that holds the solid."""
+        return self.solid.bounds
+
+    def distance(self, x: Array, y: Array, z: Array) -> Array:
+        """Not known point by point."""
+        raise NotImplementedError("the pieces of a solid are only known on a grid")
+
+    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+        """Signed distance on a grid."""
+        from scipy.ndimage import label
+
+        result = self.solid.on_grid(x, y, z, reach_mm)
+        pieces, count = label(result < 0)
+        if count > 1:
+            sizes = np.bincount(pieces.ravel())
+            sizes[0] = 0
+            lost = (pieces > 0) & (pieces != sizes.argmax())
+            result = np.where(lost, np.abs(result), result)
+        return np.asarray(result)
 
 
 @dataclass(frozen=True)
@@ -253,7 +292,7 @@ class Ground:
 
 
 def plant(ground: Ground, rng: np.random.Generator) -> tuple[Germ, ...]:
-    """Draw a patient's nodes: enlarged ones as annotated in real cases, then small normal ones."""
+    """Draw a patient's nodes: enlarged ones as annotated in real cases, then small normal ones that are not."""
     tissue = float(rng.normal(0, 5))
     germs: list[Germ] = []
     for region in REGIONS:
@@ -266,6 +305,12 @@ def plant(ground: Ground, rng: np.random.Generator) -> tuple[Germ, ...]:
         germ = _planted(ground, rng, _Wish.drawn(ground, rng, short, MEDIASTINUM, marked=False), germs)
         germs += [germ] if germ else []
     return tuple(replace(germ, hu=float(np.clip(germ.hu + tissue, 28, 90))) for germ in germs)
+
+
+def enlarged_node(ground: Ground, rng: np.random.Generator, taken: Sequence[Germ]) -> Germ | None:
+    """Draw one more enlarged node of either region; None if there is no room."""
+    region = REGIONS[int(rng.integers(len(REGIONS)))]
+    return _planted(ground, rng, _Wish.drawn(ground, rng, float(rng.uniform(10, 16)), region, marked=True), taken)
 
 
 @dataclass(frozen=True)
@@ -327,9 +372,11 @@ def _settled(ground: Ground, rng: np.random.Generator, wish: _Wish, taken: Seque
 
 
 def _size_left(ground: Ground, germ: Germ, taken: Sequence[Germ]) -> float:
-    """Give the short axis that neighbours leave a node, mm."""
+    """Give the short axis that neighbours leave a node, mm; 0 where they leave less than most of its volume."""
     solid = _dented(ground, germ, [other.solid for other in taken])
-    return measured(solid, germ.reach_mm / 12).short_axis_mm
+    step = germ.reach_mm / 12
+    left, whole = measured(solid, step), measured(germ.solid, step)
+    return left.short_axis_mm if left.volume_mm3 > _VOLUME_LEFT * whole.volume_mm3 else 0.0
 
 
 def _neighbourhood(
@@ -388,9 +435,9 @@ def _unit(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def grown(ground: Ground, germs: Sequence[Germ]) -> tuple[TrueNode, ...]:
-    """Make the nodes of a patient: each dented by what was there before it, those that are annotated first."""
+    """Make the nodes of a patient, each dented by what was there before it; their numbers are the germs' order."""
     nodes: list[TrueNode] = []
-    for germ in sorted(germs, key=lambda germ: not germ.marked):
+    for germ in germs:
         solid = _dented(ground, germ, [node.solid for node in nodes])
         station, number = germ.station, len(nodes) + 1
         inner = (_inner(germ.filling, number, solid),) if germ.filling else ()
@@ -406,7 +453,8 @@ def _dented(ground: Ground, germ: Germ, others: Sequence[Solid]) -> Solid:
     if not touching and ground.occupied.at(germ.surface_mm).min() > 0:
         return shape
     step = float(np.clip((high - low).max() / 40, 0.4, 1.2))
-    return Sampled(Without(shape, (ground.occupied, *touching)), step, margin_mm=2.0, reach_mm=4.0)
+    dented = _LargestPiece(Without(shape, (ground.occupied, *touching)))
+    return Sampled(dented, step, margin_mm=2.0, reach_mm=4.0)
 
 
 def _inner(filling: Filling, number: int, solid: Solid) -> Part:

@@ -1,0 +1,89 @@
+"""Baseline and follow-ups of one patient, with the truth of which node became which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ctlymph.phantom.anatomy import Anatomy, Body, anatomy_of
+from ctlymph.phantom.course import Habits, visits
+from ctlymph.phantom.nodes import TrueNode
+
+GROWN, STABLE, SHRUNK = "grown", "stable", "shrunk"
+MERGED, SPLIT, VANISHED, LAST = "merged", "split", "vanished", "last"
+_CHANGE = 0.1
+"""Change of the short axis, as a share of it, below which a node is stable."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a node came from and what becomes of it: a row of the lineage.
+
+    Attributes:
+        timepoint: Number of the scan, 0 for the baseline.
+        node: Number of the node in this scan.
+        parents: Numbers of the nodes in the scan before that it came from: none for a new one, two for a merged one.
+        fate: ``grown``, ``stable``, ``shrunk``, ``merged`` (with another), ``split`` (into two), ``vanished``, or
+            ``last`` in the last scan.
+        short_axis_mm: Its short axis in this scan.
+    """
+
+    timepoint: int
+    node: int
+    parents: tuple[int, ...]
+    fate: str
+    short_axis_mm: float
+
+
+@dataclass(frozen=True)
+class TimePoint:
+    """One scan of a patient who is scanned again.
+
+    Attributes:
+        number: 0 for the baseline.
+        anatomy: The patient as at this scan.
+        links: A row for each node, in the order of ``anatomy.nodes``.
+    """
+
+    number: int
+    anatomy: Anatomy
+    links: tuple[Link, ...]
+
+
+def follow_up(
+    seed: int, timepoints: int, *, contrast: bool = True, habits: Habits | None = None
+) -> tuple[TimePoint, ...]:
+    """Make one patient at ``timepoints`` scans.
+
+    The first scans do not depend on how many follow, but for the fate of the last one's nodes.
+
+    Raises:
+        ValueError: If ``timepoints`` is less than 1.
+    """
+    if timepoints < 1:
+        raise ValueError(f"a patient has at least one scan, not {timepoints}")
+    body = Body.of(seed, contrast=contrast)
+    course = visits(seed, body.ground, timepoints, habits)
+    anatomies = [anatomy_of(seed, number, body, visit.germs) for number, visit in enumerate(course)]
+    nodes = [anatomy.nodes for anatomy in anatomies]
+    parents = [[tuple(n + 1 for n in before) for before in visit.parents] for visit in course]
+    return tuple(
+        TimePoint(number, anatomy, tuple(_links(number, nodes, parents))) for number, anatomy in enumerate(anatomies)
+    )
+
+
+def _links(number: int, nodes: list[tuple[TrueNode, ...]], parents: list[list[tuple[int, ...]]]) -> Iterator[Link]:
+    for node, before in zip(nodes[number], parents[number], strict=True):
+        fate = LAST if number + 1 == len(nodes) else _fate(node, nodes[number + 1], parents[number + 1])
+        yield Link(number, node.node, before, fate, node.short_axis_mm)
+
+
+def _fate(node: TrueNode, after: tuple[TrueNode, ...], parents: list[tuple[int, ...]]) -> str:
+    heirs = [(heir, before) for heir, before in zip(after, parents, strict=True) if node.node in before]
+    if len(heirs) != 1:
+        return SPLIT if heirs else VANISHED
+    heir, before = heirs[0]
+    if len(before) > 1:
+        return MERGED
+    change = heir.short_axis_mm / node.short_axis_mm - 1
+    return STABLE if abs(change) <= _CHANGE else GROWN if change > 0 else SHRUNK
