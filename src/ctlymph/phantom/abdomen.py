@@ -72,8 +72,8 @@ def _bowels_room(build: Build, within: Solid, closed: list[Solid]) -> Room:
             build.tube(psoas),
             build.tube([(side * 46, 0, -84, 16), (side * 48, 8, -110, 16)]),
         ]
-    box = build.place((-126, -106, -150)), build.place((126, 20, 130))
-    omentum = Grown(within, -4.0 * fat)
+    box = build.place((-126, -106, -150)), build.place((126, 20, 168))
+    omentum = Grown(within, -3.0 * fat)
     return Room.between(omentum, [behind, *root, *sides, *(Grown(solid, 1.5 * fat) for solid in closed)], box)
 
 
@@ -161,7 +161,8 @@ def _portal_branches(build: Build) -> Tubes:
 
 
 def _spleen(build: Build, room: Solid) -> list[Part]:
-    pulp = build.ellipsoid((106, 26, 186), (33, 48, 58), (16, -8, -22))
+    large = build.rng.uniform(0.9, 1.25)
+    pulp = build.ellipsoid((106, 26, 186), np.array((33, 48, 58)) * large, (16, -8, -22))
     hollow = build.ellipsoid((64, -8, 184), (38, 46, 56))
     return [
         Part(

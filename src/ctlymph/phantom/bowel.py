@@ -82,11 +82,12 @@ _COLON: dict[str, list[Row]] = {
     "rectum": [(6, 18, -92, 14), (2, 26, -112, 17), (0, 26, -134, 17), (0, 18, -156, 11), (0, 26, -182, 8)],
 }
 _WALL_MM = 2.0
+_BEAD_MM3 = np.pi * 9.0**2 * SPACING_MM
 
 
 @dataclass(frozen=True)
 class Clumps(Solid):
-    """Clumps all through space, where ``waves`` rise above a level between -1 and 1."""
+    """Clumps all through space, where ``waves`` rise above ``level``, in their standard deviations."""
 
     waves: Waves
     level: float
@@ -98,8 +99,10 @@ class Clumps(Solid):
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
         """Signed distance, mm, by the waves' mean slope."""
-        slope = np.sqrt(np.square(self.waves.rows[:, :3]).sum() / 2) / len(self.waves.rows)
-        return np.asarray((np.float32(self.level) - self.waves.at(x, y, z)) / np.float32(slope))
+        number, count = self.waves.rows[:, :3], len(self.waves.rows)
+        slope = np.sqrt(np.square(number).sum() / 2) / count
+        level = self.level / np.sqrt(2 * count)
+        return np.asarray((np.float32(level) - self.waves.at(x, y, z)) / np.float32(slope))
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def stomach_and_duodenum(build: Build, room: Solid) -> list[Part]:
     level = float(build.place((60, rng.uniform(-66, -34), 160))[1])
     parts = [Part("stomach wall", "bowel", wall, t.bowel_wall), Part("stomach content", "bowel", lumen, fluid)]
     if rng.random() < 0.4:
-        parts += _mottling(build, "food", lumen, ((9.0, 0.1, fluid + 30), (7.0, 0.28, -60)))
+        parts += _mottling(build, "food", lumen, ((9.0, 0.3, fluid + 30), (6.0, 0.9, -60)))
     duodenum = build.tube(_moved(build, _DUODENUM, 2.0) * (1, 1, 1, rng.uniform(0.8, 1.05)))
     inner = Sampled(build.uneven(Grown(duodenum, -rng.uniform(3, 6)), 2.2, 8), 1.4)
     return [
@@ -204,7 +207,7 @@ def _contents(build: Build, name: str, wall: Solid, filling: str) -> list[Part]:
     base = float(rng.uniform(0.5, 1) * t.oral_contrast) if tagged else float(rng.uniform(20, 50))
     parts = [Part(f"{name} content", "bowel", lumen, base)]
     if filling == "stool":
-        clumps = [(9.0, 0.12, base * 0.6 - 20), (5.5, 0.2, -140.0), (4.2, 0.26, -650.0)]
+        clumps = [(14.0, 0.2, base * 0.6 - 25), (7.0, 0.9, -130.0), (5.0, 1.35, -600.0), (9.0, 1.7, -800.0)]
         parts += _mottling(build, "stool", lumen, clumps)
         level -= 10
     if filling == "gas":
@@ -214,13 +217,18 @@ def _contents(build: Build, name: str, wall: Solid, filling: str) -> list[Part]:
 
 def _mottling(build: Build, name: str, lumen: Solid, clumps: Sequence[tuple[float, float, float]]) -> list[Part]:
     """Give clumps within a lumen, by their wavelength in mm, the level of :class:`Clumps` and HU."""
-    return [Part(name, "bowel", Common((lumen, Clumps(build.waves(size), level))), hu) for size, level, hu in clumps]
+    parts = []
+    for size, level, hu in clumps:
+        # Waves of many directions, or a lattice shows.
+        waves = Waves(np.concatenate([build.waves(size).rows for _ in range(3)]))
+        parts.append(Part(name, "bowel", Common((lumen, Clumps(waves, level))), hu))
+    return parts
 
 
 def small_bowel(build: Build, room: Room) -> SmallBowel:
     """Wind small bowel through the room between the other organs: jejunum upper left, ileum lower right."""
     rng = build.rng
-    runs = _runs(build, int(np.clip(room.volume_mm3 * 0.58 / (np.pi * 9.0**2 * SPACING_MM), 120, 460)))
+    runs = _runs(build, int(np.clip(room.volume_mm3 * rng.uniform(0.7, 0.95) / _BEAD_MM3, 120, 560)))
     radii = np.concatenate([np.full(run.beads, run.radius_mm) for run in runs]) * build.size
     radii = np.convolve(np.pad(radii, 2, mode="edge"), (0.1, 0.2, 0.4, 0.2, 0.1), mode="valid")
     radii *= rng.normal(1, 0.07, len(radii))
