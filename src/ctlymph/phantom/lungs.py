@@ -89,21 +89,23 @@ def _trees(build: Build, lungs: Solid, side: int) -> list[Part]:
 
 def _grown(build: Build, lungs: Solid, root: tuple[Point, Point, Point], radius: float) -> list[_Twig]:
     """Grow a tree: each twig splits in two, thinner and shorter, until it leaves the lung."""
-    rng = build.rng
+    # Each twig has its own chance, so that one that ends earlier at a follow-up changes no other.
+    key = int(build.rng.integers(2**62))
     anchor, first, towards = root
     twigs = [_Twig(anchor, first, radius * 1.25, 0)]
-    growing = [(first, towards, radius, 1)]
+    growing = [(first, towards, radius, 1, 1)]
     while growing:
-        point, heading, thick, generation = growing.pop()
+        point, heading, thick, generation, path = growing.pop()
+        rng = np.random.default_rng([key, path])
         end = point + heading * (6.5 + 5.2 * thick) * rng.uniform(0.7, 1.3)
         if generation > 1 and float(lungs.at((end + heading * 4)[None])[0]) > -1:
             continue
         twigs.append(_Twig(point, end, thick, generation))
-        for _ in range(2):
+        for child in range(2):
             thin = thick * rng.uniform(0.66, 0.84)
             turn = heading + rng.normal(0, 0.45, 3)
             if thin > 0.5:
-                growing.append((end, turn / np.linalg.norm(turn), thin, generation + 1))
+                growing.append((end, turn / np.linalg.norm(turn), thin, generation + 1, 2 * path + child))
     return twigs
 
 
