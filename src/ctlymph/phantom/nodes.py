@@ -14,7 +14,7 @@ from ctlymph.nodes import Point
 from ctlymph.phantom.node_figures import FIGURES
 from ctlymph.phantom.node_shapes import Extent, Lobulated, directions, drawn_shape, measured
 from ctlymph.phantom.parts import Build, Part
-from ctlymph.phantom.shapes import Array, Bounds, Common, Ellipsoid, Grown, Sampled, Solid, Union, Without, near
+from ctlymph.phantom.shapes import Array, Bounds, Common, Ellipsoid, Grown, Sampled, Solid, Tubes, Union, Without, near
 from ctlymph.phantom.stations import STATIONS, Station, stations_of
 from ctlymph.regions import ABDOMEN, MEDIASTINUM, REGIONS
 
@@ -28,6 +28,8 @@ _SIZE_LEFT = 0.85
 """The least of its short axis that neighbours may leave a node."""
 _VOLUME_LEFT = 0.6
 """The same of its volume."""
+_THIN_MM = 2.2
+"""Radius from which a vessel is an obstacle to nodes."""
 _FARTHEST = 4.0
 """The farthest from a station that its nodes lie, in standard deviations."""
 _TWINS = 0.15
@@ -251,7 +253,7 @@ class Ground:
     @cached_property
     def occupied(self) -> Solid:
         """What nodes may not enter."""
-        solid = tuple(part for part in self.parts if part.kind not in ("lung", "twigs"))
+        solid = tuple(obstacle for part in self.parts if (obstacle := _obstacle(part)))
         return Sampled(_Occupied(solid, self.box), 2.0, margin_mm=0.0, reach_mm=_REACH_MM)
 
     def gaps(self, points_mm: NDArray[np.float64], taken: Iterable[Germ]) -> NDArray[np.float64]:
@@ -289,6 +291,18 @@ class Ground:
             push = (inward * depth[:, None]).mean(axis=0) * 2.5
             germ = germ.moved(push * min(1.0, 4.0 / max(float(np.linalg.norm(push)), 1e-6)))
         return germ, float((self.gaps(germ.surface_mm, taken) < -0.3).mean())
+
+
+def _obstacle(part: Part) -> Part | None:
+    """Give what of a part no node may enter: lung and thin vessels are pushed aside or covered."""
+    if part.kind in ("lung", "twigs"):
+        return None
+    tubes = part.solid
+    if part.kind != "vessel" or not isinstance(tubes, Tubes):
+        return part
+    thick = tubes.radii_mm.max(axis=1) >= _THIN_MM
+    pieces = Tubes(tubes.starts_mm[thick], tubes.ends_mm[thick], tubes.radii_mm[thick], tubes.stretch)
+    return replace(part, solid=pieces) if thick.any() else None
 
 
 def plant(ground: Ground, rng: np.random.Generator) -> tuple[Germ, ...]:
