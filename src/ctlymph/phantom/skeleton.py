@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ctlymph.phantom.hips import pelvic_bones, pelvic_fat
 from ctlymph.phantom.parts import Build, Part
 from ctlymph.phantom.shapes import Column, Grown, Solid, Tubes, joined, tube
+from ctlymph.phantom.shoulders import humerus, scapula, shoulder_parts
 from ctlymph.phantom.trunk import Trunk
 
 # Middle of each body (standard z), half width, half depth, half height; from L5 up to C7.
@@ -54,7 +55,7 @@ _RIBS: dict[int, tuple[float, float, float]] = {
 
 def skeleton_parts(trunk: Trunk) -> list[Part]:
     """Give all bones, with cortex and marrow, discs, rib cartilage and the spinal canal."""
-    parts = pelvic_fat(trunk)
+    parts = shoulder_parts(trunk) + pelvic_fat(trunk)
     for number, ends in _RIBS.items():
         parts += _rib(trunk, number, *ends)
     for name, place in _VERTEBRAE.items():
@@ -208,28 +209,13 @@ def _sternum(trunk: Trunk) -> list[Part]:
 
 
 def _girdles(trunk: Trunk) -> list[Part]:
-    """Give clavicles and scapulae."""
+    """Give clavicles, scapulae and the heads of the humeri."""
     build = trunk.build
     parts = []
     for side in (-1, 1):
         clavicle = build.tube(
             [(side * 22, -60, 391, 7), (side * 60, -58, 405, 5), (side * 105, -30, 420, 4.5), (side * 145, 0, 430, 6)]
         )
-        # The blade is a fan of tubes between its medial border and its lateral one.
-        medial = [(side * 82, 84, 400), (side * 88, 91, 360), (side * 96, 96, 320), (side * 108, 94, 290)]
-        lateral = [(side * 146, 42, 405), (side * 142, 62, 372), (side * 132, 80, 335), (side * 115, 95, 292)]
-        share = np.linspace(0, 1, 14)
-        fan = [_between(medial, s) + _between(lateral, s) for s in share]
-        blade = [build.tube([(*row[:3], 2.2), (*row[3:], 2.6)], (1, 1, 2.0)) for row in fan]
-        border = build.tube([(*point, 4.5) for point in lateral])
-        spine = build.tube(
-            [(side * 90, 92, 372, 2.5), (side * 120, 82, 392, 3.5), (side * 150, 56, 412, 4.5)], (1, 1, 1.6)
-        )
-        glenoid = build.tube([(side * 148, 36, 402, 11), (side * 150, 34, 412, 9)])
-        parts += bone(build, "clavicle", [clavicle]) + bone(build, "scapula", [*blade, border, spine, glenoid], 1.0)
+        parts += bone(build, "clavicle", [clavicle]) + bone(build, "scapula", scapula(trunk, side), 1.0)
+        parts += bone(build, "humerus", humerus(trunk, side), 1.6)
     return parts
-
-
-def _between(line: Sequence[tuple[float, float, float]], share: float) -> tuple[float, ...]:
-    at = share * (len(line) - 1)
-    return tuple(float(np.interp(at, np.arange(len(line)), column)) for column in np.transpose(line))

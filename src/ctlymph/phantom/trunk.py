@@ -17,12 +17,14 @@ from ctlymph.phantom.shapes import (
     Bounds,
     Column,
     Common,
+    Ellipsoid,
     Grown,
     HalfSpace,
     Sampled,
     Sheets,
     Shells,
     Solid,
+    Tubes,
     Union,
     Without,
     tube,
@@ -206,8 +208,9 @@ def trunk_parts(trunk: Trunk) -> list[Part]:
     t = trunk.build.tissues
     build = trunk.build
     back_y = float(trunk.skin.rows[:, 4].max())
-    skin = Sampled(trunk.skin, 4.0)
-    wall = Sampled(Without(build.uneven(trunk.wall, 1.5, 70), (_furrow(trunk),)), 3.0)
+    skin = Sampled(Union((trunk.skin, *_arms(build, 46 + 4 * build.fat), *_breasts(trunk)), 24.0), 4.0)
+    muscles = Union((trunk.wall, *_arms(build, 43.0)), 16.0)
+    wall = Sampled(Without(build.uneven(muscles, 1.5, 70), (_furrow(trunk),)), 3.0)
     cavity = Sampled(trunk.cavity, 3.0)
     # Ribs and intercostal muscles end 10 mm outside the pleura; a plane of fat parts them from the outer muscles.
     cage_z = float(build.scale[2] * 150)
@@ -218,16 +221,42 @@ def trunk_parts(trunk: Trunk) -> list[Part]:
         Part("table core", "surroundings", Table(back_y + 8, 18.0), -930.0),
         Part("skin", "surroundings", skin, t.skin),
         Part("subcutaneous fat", "fat", Grown(skin, -2.0), t.fat),
+        *_glands(trunk, skin),
         Part("muscle wall", "surroundings", wall, t.muscle),
         *_abdominal_fat_planes(trunk, cavity, wall),
         *_fat_between_muscles(trunk, wall, cavity),
         Part("fat outside the ribs", "fat", Sampled(planes, 3.0), t.fat),
         Part("rib cage", "surroundings", Sampled(cage, 3.0), t.muscle - 8),
-        *_shoulder_parts(trunk, wall),
         Part(
             "cavity", "fat", Sampled(Common((cavity, HalfSpace((0, 0, 436.0 * build.scale[2]), (0, 0, 1)))), 3.0), t.fat
         ),
     ]
+
+
+def _breasts(trunk: Trunk) -> list[Solid]:
+    """Give the breasts of a woman, flat as she lies on her back."""
+    build = trunk.build
+    if build.sex == "M":
+        return []
+    deep = float(np.clip(22 + 9 * build.fat, 24, 46))
+    return [build.ellipsoid((side * 80, -112, 290), (58, deep, 54), (0, 0, side * 14)) for side in (-1, 1)]
+
+
+def _glands(trunk: Trunk, skin: Solid) -> list[Part]:
+    """Give the glandular tissue of the breasts: ragged, and less of it with age."""
+    build, t = trunk.build, trunk.build.tissues
+    size = float(np.clip((95 - build.age) / 50, 0.35, 1.2)) ** 0.5
+    parts = []
+    for breast in _breasts(trunk):
+        x, y, z = (float(c) for c in breast.bounds[0] + breast.bounds[1])
+        middle = (x / 2, y / 2 - 8, z / 2)
+        gland = Ellipsoid(middle, (36 * size, 14 * size, 30 * size))
+        ragged = Sampled(Common((Grown(skin, -7.0), build.uneven(gland, 13.0 * size, 17))), 2.0)
+        ends = np.array(middle) + build.rng.normal(0, 1, (22, 3)) * (26, 9, 22)
+        strands = Tubes(ends, ends + build.rng.normal(0, 1, (22, 3)) * (9, 7, 9), np.full((22, 2), 0.9))
+        parts.append(Part("glandular tissue", "surroundings", ragged, 28.0))
+        parts.append(Part("strands in the breast", "surroundings", Common((strands, Grown(skin, -3.0))), t.fat + 90))
+    return parts
 
 
 def _abdominal_fat_planes(trunk: Trunk, cavity: Solid, wall: Solid) -> list[Part]:
@@ -323,48 +352,14 @@ def back_parts(trunk: Trunk) -> list[Part]:
     return parts
 
 
-def _shoulder_parts(trunk: Trunk, wall: Solid) -> list[Part]:
-    """Give the fat of the axillae and above the clavicles, with the muscles and vessels that cross it."""
-    build, t = trunk.build, trunk.build.tissues
-    parts = []
-    for side in (-1, 1):
-        hollow = Union(
-            (
-                build.ellipsoid((side * 140, -12, 350), (17, 30, 42), (0, side * 8, 0)),
-                build.ellipsoid((side * 62, -18, 425), (30, 26, 16)),
-                build.ellipsoid((side * 118, -30, 388), (26, 18, 24)),
-            ),
-            12.0,
-        )
-        parts.append(Part("axillary fat", "fat", Sampled(build.uneven(hollow, 5.0, 25), 3.0), t.fat))
-        vessels = [
-            (
-                (side * 58, -14, 418, 4.5),
-                (side * 95, -24, 398, 4.5),
-                (side * 132, -20, 375, 4),
-                (side * 150, 0, 350, 3.5),
-            ),
-            (
-                (side * 55, -30, 412, 5.5),
-                (side * 95, -38, 392, 5.5),
-                (side * 136, -30, 368, 5),
-                (side * 146, -12, 330, 3),
-            ),
-        ]
-        parts += [
-            Part(name, "vessel", build.tube(points), hu)
-            for name, points, hu in zip(
-                ("subclavian artery", "subclavian vein"), vessels, (t.artery, t.vein), strict=True
-            )
-        ]
-        pectoral = build.tube(
-            [(side * 60, -97, 320, 5), (side * 95, -86, 345, 8), (side * 138, -62, 378, 8)], (1.0, 1.0, 3.0)
-        )
-        parts.append(
-            Part("fat about the pectoral muscle", "fat", Common((Grown(pectoral, 1.5), Grown(wall, -1.0))), t.fat)
-        )
-        parts.append(Part("pectoral muscle", "muscle", Common((pectoral, Grown(wall, -2.0))), t.muscle))
-    return parts
+def _arms(build: Build, radius: float) -> list[Solid]:
+    """Give both arms, as far as they hide beside the neck, when they lie above the head."""
+    if not build.arms_up:
+        return []
+    return [
+        build.tube([(side * 150, 12, 404, radius * 0.8), (side * 166, 4, 440, radius), (side * 186, -2, 490, radius)])
+        for side in (-1, 1)
+    ]
 
 
 def _at(rows: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
