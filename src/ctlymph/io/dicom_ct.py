@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ctlymph.errors import CtlymphError
 from ctlymph.io.atomic import explained, new_folder
+from ctlymph.io.uids import new_uid
 from ctlymph.progress import SILENT, Progress
 from ctlymph.volume import Geometry, Volume
 
@@ -214,7 +215,7 @@ def _new_slice(geometry: Geometry, header: CTHeader, implicit_vr: bool) -> Datas
         if getattr(header, name):
             setattr(slice_, keyword, getattr(header, name))
     for name, keyword in _UIDS.items():
-        setattr(slice_, keyword, getattr(header, name) or _new_uid(header.seed, keyword))
+        setattr(slice_, keyword, getattr(header, name) or (new_uid(header.seed, keyword) if header.seed else new_uid()))
     slice_.SeriesNumber = header.series_number
     # Not known, and so empty, which type 2 elements may be.
     for keyword in ("PositionReferenceIndicator", "KVP", "AcquisitionNumber"):
@@ -244,32 +245,30 @@ def _set_pixel_description(slice_: Dataset) -> None:
 def _set_plane(slice_: Dataset, geometry: Geometry) -> None:
     across, down, between = geometry.spacing_mm
     slice_.Rows, slice_.Columns = geometry.shape_zyx[1:]
-    slice_.PixelSpacing = _decimal([down, across])
-    slice_.SliceThickness = _decimal(between)
-    slice_.ImageOrientationPatient = _decimal(geometry.direction[:, :2].T.ravel())
+    slice_.PixelSpacing = decimal([down, across])
+    slice_.SliceThickness = decimal(between)
+    slice_.ImageOrientationPatient = decimal(geometry.direction[:, :2].T.ravel())
 
 
 def _fill_slice(slice_: Dataset, geometry: Geometry, hu: NDArray[np.int16], k: int) -> None:
     """Set what differs from slice to slice."""
     place = geometry.index_to_mm((0, 0, k))
-    slice_.SOPInstanceUID = _new_uid(slice_.SeriesInstanceUID, str(k + 1))
+    slice_.SOPInstanceUID = image_uid(slice_.SeriesInstanceUID, k + 1)
     slice_.file_meta.MediaStorageSOPInstanceUID = slice_.SOPInstanceUID
     slice_.InstanceNumber = k + 1
-    slice_.ImagePositionPatient = _decimal(place)
-    slice_.SliceLocation = _decimal(place @ geometry.direction[:, 2])
+    slice_.ImagePositionPatient = decimal(place)
+    slice_.SliceLocation = decimal(place @ geometry.direction[:, 2])
     slice_.PixelData = hu.astype("<i2", copy=False).tobytes()
     slice_["PixelData"].VR = "OW"
 
 
-def _decimal(values: ArrayLike) -> list[str]:
+def decimal(values: ArrayLike) -> list[str]:
     """Write numbers as DICOM's decimal strings of at most 16 characters, without the noise of 1e-17."""
     from pydicom.valuerep import format_number_as_ds
 
     return [format_number_as_ds(float(np.round(value, 10)) + 0.0) for value in np.atleast_1d(values)]
 
 
-def _new_uid(seed: str, purpose: str) -> str:
-    """Give a UID that follows from both, or a random one if ``seed`` is empty."""
-    from pydicom.uid import generate_uid
-
-    return str(generate_uid(entropy_srcs=["ctlymph", seed, purpose] if seed else None))
+def image_uid(series_uid: str, number: int) -> str:
+    """Give the SOPInstanceUID of a written image: it follows from its series and its number, from 1."""
+    return new_uid(series_uid, str(number))
