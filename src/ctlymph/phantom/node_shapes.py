@@ -147,11 +147,12 @@ def measured(solid: Solid, step_mm: float | None = None) -> Extent:
         float((filled.sum(axis=across, dtype=np.float64) * axis).sum() / max(total, 1e-9))
         for axis, across in ((x, (0, 1)), (y, (0, 2)), (z, (1, 2)))
     ]
-    long, short = _axial_axes(level, step)
+    long, short = axes_of_sections(level, step)
     return Extent((centre[0], centre[1], centre[2]), total * step**3, long, short)
 
 
-def _axial_axes(levels: Array, step_mm: float) -> tuple[float, float]:
+def axes_of_sections(levels: Array, step_mm: float) -> tuple[float, float]:
+    """Give long and short axis, mm, of what is below 0 in ``levels`` (z, y, x), whose pixels are ``step_mm`` wide."""
     best = (0.0, 0.0)
     inside = levels < 0
     # The diagonal of its box bounds a section's diameter: most planes need no outline.
