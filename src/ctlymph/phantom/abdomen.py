@@ -27,9 +27,14 @@ def abdominal_parts(trunk: Trunk, below: Solid) -> list[Part]:
     build = trunk.build
     inside = Grown(trunk.cavity, -2.0)
     under = Common((inside, Grown(below, -3.0)))
-    organs = [*_liver(build, under), *_kidneys(build, inside)]
+    large_bowel = colon(build, inside)
+    flexures = Union(tuple(part.solid for part in large_bowel if part.name.endswith("colon wall")))
+    beside_colon = Without(under, (Sampled(Grown(flexures, 2.0), 2.5),))
+    kidneys = _kidneys(build, inside)
+    beside_kidneys = Without(beside_colon, tuple(part.solid for part in kidneys if part.kind == "fat"))
+    organs = [*_liver(build, beside_colon), *kidneys]
     pelvis = [*pelvic_walls(build), *pelvic_organs(build, inside)]
-    hollow = [*stomach_and_duodenum(build, under), *_spleen(build, under), *colon(build, inside)]
+    hollow = [*stomach_and_duodenum(build, beside_colon), *_spleen(build, beside_kidneys), *large_bowel]
     pancreas = _pancreas(build)
     closed = [part.solid for part in (*organs, pancreas, *pelvis, *hollow) if part.kind in ("fat", "organ", "bowel")]
     small = small_bowel(build, _bowels_room(build, Common((Grown(trunk.cavity, -4.0), Grown(below, -4.0))), closed))
@@ -124,7 +129,7 @@ def _liver(build: Build, room: Solid) -> list[Part]:
     # The visceral surface looks down, left and back.
     hollow = (
         build.ellipsoid((18, -30, 105), (78, 70, 68)),
-        build.ellipsoid((-56, 34, 98), (42, 56, 72)),
+        build.ellipsoid((-56, 30, 98), (40, 52, 62)),
         build.tube([(8, -4, 250, 26), (6, -12, 200, 25), (2, -18, 150, 28)]),
     )
     liver = Sampled(build.uneven(Common((room, Without(lobes, hollow))), 4.0, 60), 2.5)
@@ -162,8 +167,8 @@ def _portal_branches(build: Build) -> Tubes:
 
 def _spleen(build: Build, room: Solid) -> list[Part]:
     large = build.rng.uniform(0.9, 1.25)
-    pulp = build.ellipsoid((106, 26, 186), np.array((33, 48, 58)) * large, (16, -8, -22))
-    hollow = build.ellipsoid((64, -8, 184), (38, 46, 56))
+    pulp = build.ellipsoid((103, 24, 180), np.array((36, 50, 60)) * large, (16, -8, -22))
+    hollow = build.ellipsoid((62, -12, 184), (38, 46, 56))
     return [
         Part(
             "spleen",

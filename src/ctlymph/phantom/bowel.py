@@ -25,9 +25,9 @@ from ctlymph.phantom.shapes import (
 )
 
 _STOMACH = [
-    (62, 6, 216, 24),
-    (66, -14, 200, 30),
-    (66, -42, 172, 28),
+    (66, 8, 214, 28),
+    (70, -12, 198, 36),
+    (68, -42, 172, 31),
     (52, -62, 146, 24),
     (26, -72, 128, 20),
     (0, -68, 124, 15),
@@ -58,12 +58,13 @@ _COLON: dict[str, list[Row]] = {
         (-40, -86, 72, 17),
         (4, -88, 66, 16),
         (50, -84, 84, 17),
-        (88, -58, 120, 17),
-        (108, -14, 152, 16),
+        (88, -64, 122, 17),
+        (108, -50, 160, 17),
+        (116, -24, 172, 16),
     ],
     "descending colon": [
-        (108, -14, 152, 16),
-        (114, 10, 140, 15),
+        (116, -24, 172, 16),
+        (115, 4, 144, 15),
         (114, 14, 100, 14),
         (112, 8, 50, 14),
         (108, 0, 5, 13),
@@ -82,7 +83,7 @@ _COLON: dict[str, list[Row]] = {
     "rectum": [(6, 18, -92, 14), (2, 26, -112, 17), (0, 26, -134, 17), (0, 18, -156, 11), (0, 26, -182, 8)],
 }
 _WALL_MM = 2.0
-_BEAD_MM3 = np.pi * 9.0**2 * SPACING_MM
+_BEAD_MM3 = np.pi * 8.5**2 * SPACING_MM
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class SmallBowel:
 def stomach_and_duodenum(build: Build, room: Solid) -> list[Part]:
     """Give both, more or less distended, with food, fluid or contrast under gas."""
     t, rng = build.tissues, build.rng
-    course = _moved(build, _STOMACH, 3.0) * (1, 1, 1, rng.uniform(0.72, 1.08))
+    course = _moved(build, _STOMACH, 3.0) * (1, 1, 1, rng.uniform(0.8, 1.15))
     course[-1] = _STOMACH[-1]
     wall = Sampled(Common((room, build.uneven(build.tube(course), 3.5, 38))), 2.0)
     lumen = Sampled(build.uneven(Grown(wall, -rng.uniform(4, 6)), 2.4, 11), 1.6)
@@ -129,7 +130,7 @@ def stomach_and_duodenum(build: Build, room: Solid) -> list[Part]:
     level = float(build.place((60, rng.uniform(-66, -34), 160))[1])
     parts = [Part("stomach wall", "bowel", wall, t.bowel_wall), Part("stomach content", "bowel", lumen, fluid)]
     if rng.random() < 0.4:
-        parts += _mottling(build, "food", lumen, ((9.0, 0.3, fluid + 30), (6.0, 0.9, -60)))
+        parts += _mottling(build, "food", lumen, ((9.0, 0.3, fluid + 30), (6.0, 0.9, fluid - 80)))
     duodenum = build.tube(_moved(build, _DUODENUM, 2.0) * (1, 1, 1, rng.uniform(0.8, 1.05)))
     inner = Sampled(build.uneven(Grown(duodenum, -rng.uniform(3, 6)), 2.2, 8), 1.4)
     return [
@@ -259,9 +260,9 @@ class _Run:
 def _runs(build: Build, beads: int) -> list[_Run]:
     rng = build.rng
     opaque = rng.uniform(0.1, 0.6) if build.tissues.oral_contrast > 100 else 0.0
-    plain = np.array([rng.uniform(0.3, 0.6), rng.uniform(0.3, 0.6), 0.08])
+    plain = np.array([rng.uniform(0.2, 0.5), rng.uniform(0.4, 0.8), 0.08])
     chances = np.array([opaque, *(plain / plain.sum() * (1 - opaque))])
-    widths = {"contrast": (9.0, 12.0), "fluid": (8.0, 12.0), "collapsed": (5.0, 7.5), "gas": (8.0, 11.0)}
+    widths = {"contrast": (9.0, 12.0), "fluid": (8.0, 12.0), "collapsed": (4.2, 7.0), "gas": (8.0, 11.0)}
     runs: list[_Run] = []
     left = beads
     while left > 0:
