@@ -9,7 +9,7 @@ import numpy as np
 from ctlymph.phantom.heart import heart_parts
 from ctlymph.phantom.lungs import lung_contents
 from ctlymph.phantom.parts import Build, Kind, Part, Row
-from ctlymph.phantom.shapes import Common, Grown, HalfSpace, Sampled, Solid, Tubes, Union, Without, joined
+from ctlymph.phantom.shapes import Common, Grown, HalfSpace, Sampled, Solid, Tubes, Union, Without, joined, tube
 from ctlymph.phantom.trunk import Trunk
 
 _TRACHEA = [(0, -20, 470, 9), (-2, -21, 410, 9), (-5, -17, 375, 9), (-3, -12, 348, 9.5)]
@@ -148,7 +148,12 @@ def mediastinal_parts(trunk: Trunk) -> list[Part]:
 
 
 def _tubes(build: Build, table: Mapping[str, Sequence[Row]], kind: Kind, hu: float) -> list[Part]:
-    return [Part(name, kind, build.tube(rows), hu) for name, rows in table.items()]
+    """Lay the tubes of a table, each a little wider or narrower than the standard one."""
+    parts = []
+    for name, rows in table.items():
+        wide = float(np.clip(build.rng.normal(1, 0.07), 0.85, 1.2)) * (1 + 0.003 * (build.age - 60) * ("aort" in name))
+        parts.append(Part(name, kind, build.tube([(x, y, z, r * wide) for x, y, z, r in rows]), hu))
+    return parts
 
 
 def _veins(build: Build) -> list[Part]:
@@ -161,7 +166,7 @@ def _veins(build: Build) -> list[Part]:
             return t.upper_vein
         return t.lower_vein if "iliac" in name or "infrarenal" in name else t.vein
 
-    parts = [Part(name, "vessel", build.tube(rows), hu(name)) for name, rows in _VEINS.items()]
+    parts = [part for name, rows in _VEINS.items() for part in _tubes(build, {name: rows}, "vessel", hu(name))]
     if t.upper_vein > t.vein + 60:
         stream = build.tube([(-35, -37, 376, 4), (-39, -33, 350, 4.5), (-37, -35, 322, 5), (-34, -38, 302, 5)])
         parts.append(Part("unmixed blood", "twigs", stream, (t.upper_vein + 2 * t.vein) / 3))
@@ -284,7 +289,33 @@ def lung_parts(trunk: Trunk, mediastinum: list[Part], nodes: Sequence[Solid], be
     cut = (Grown(_limited(envelope, build), 2.5), Grown(_limited(spine, build), 2.0), Grown(below, 0.5))
     chest = Common((Grown(trunk.cavity, -2.0), top, HalfSpace((0, 0, 130.0 * build.scale[2]), (0, 0, -1))))
     both = Sampled(Without(chest, cut), 2.5, margin_mm=2.0)
-    return [Part("lungs", "lung", both, t.lung), *lung_contents(build, both)]
+    return [*_small_vessels(trunk), Part("lungs", "lung", both, t.lung), *lung_contents(build, both)]
+
+
+def _small_vessels(trunk: Trunk) -> list[Part]:
+    """Give the twigs and strands of mediastinal fat, and the internal thoracic vessels beside the sternum."""
+    build, t = trunk.build, trunk.build.tissues
+    rng, blood = build.rng, (t.artery + t.vein) / 2
+    starts = rng.uniform((-34, -72, 236), (40, 12, 408), (90, 3))
+    middles = starts + rng.normal(0, (5, 4, 8), (90, 3))
+    ends = middles + rng.normal(0, (6, 5, 9), (90, 3))
+    radii = np.stack([rng.uniform(0.5, 1.3, 90), rng.uniform(0.4, 0.9, 90)], axis=1) * build.size
+    a, b, c = (build.place(points) for points in (starts, middles, ends))
+    twigs = Tubes(np.concatenate([a[:55], b[:55]]), np.concatenate([b[:55], c[:55]]), np.tile(radii[:55], (2, 1)))
+    strands = Tubes(a[55:], c[55:], radii[55:] * 0.7)
+    parts = [
+        Part("mediastinal twigs", "twigs", twigs, blood - 20),
+        Part("strands in mediastinal fat", "twigs", strands, t.fat + 110),
+    ]
+    z = np.linspace(236, 392, 9) * build.scale[2]
+    _, width, *_ = trunk.cavity.section(z)
+    for side in (-1, 1):
+        for aside, radius, hu in ((29, 1.3, t.artery), (25, 1.6, t.vein)):
+            angle = np.pi - side * np.arcsin(np.clip(aside / width, 0, 1))
+            points = trunk.cavity.contour(angle, z, outward_mm=0.2)
+            course = tube(np.column_stack([points, np.full(9, radius)]))
+            parts.append(Part("internal thoracic vessel", "twigs", course, hu))
+    return parts
 
 
 def _limited(solid: Solid, build: Build) -> Solid:

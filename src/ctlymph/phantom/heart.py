@@ -44,8 +44,10 @@ def heart_parts(trunk: Trunk) -> list[Part]:
 
 
 def _walls(build: Build) -> tuple[Sampled, Sampled]:
-    left = build.ellipsoid((36, -46, 266), (47, 32, 32), (0, 22, -30))
-    right = build.ellipsoid((8, -62, 264), (42, 24, 30), (0, 20, -14))
+    swell = float(build.rng.uniform(0.92, 1.1))
+    lie = float(build.rng.normal(0, 6))
+    left = build.ellipsoid((36, -46, 266), np.array((47, 32, 32)) * swell, (0, 22 + lie, -30 + lie))
+    right = build.ellipsoid((8, -62, 264), np.array((42, 24, 30)) * swell, (0, 20 + lie, -14 + lie))
     atria = build.ellipsoid((-30, -44, 276), (23, 24, 34)), build.ellipsoid((4, -17, 294), (31, 17, 20), (0, 0, 8))
     appendage = build.tube([(28, -26, 302, 8), (40, -40, 310, 7), (36, -52, 314, 4)])
     outflow = build.tube([(10, -66, 268, 17), (20, -64, 294, 14)])

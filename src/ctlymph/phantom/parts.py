@@ -263,7 +263,10 @@ class Build:
 
 
 def _bends(rng: np.random.Generator) -> NDArray[np.float64]:
-    amplitude = rng.uniform(0.5, 1.5, (3, 3, 1))
-    waves = rng.normal(0, 2 * np.pi / 220, (3, 3, 3))
-    phase = rng.uniform(0, 2 * np.pi, (3, 3, 1))
-    return np.concatenate([amplitude, waves, phase], axis=2)
+    """Draw long waves of some mm, which move organs, and shorter ones, which bend vessels."""
+    waves = []
+    for amplitude, length in ((2.0, 220), (0.8, 85)):
+        height = rng.uniform(0.3 * amplitude, amplitude, (3, 3, 1))
+        number = rng.normal(0, 2 * np.pi / length, (3, 3, 3))
+        waves.append(np.concatenate([height, number, rng.uniform(0, 2 * np.pi, (3, 3, 1))], axis=2))
+    return np.concatenate(waves)

@@ -176,6 +176,9 @@ def _rib(trunk: Trunk, number: int, end_z: float, sternum_z: float, end_deg: flo
         points = np.concatenate([neck, shaft])
         thick = np.full((len(points), 1), 3.6 if 1 < number < 11 else 3.2)
         parts += bone(build, f"rib {number}", [tube(np.concatenate([points, thick], axis=1), (1, 1, 1.75))], 1.1)
+        under = np.concatenate([neck[1:], shaft[:11]]) - (0, 0, 7.5 * build.scale[2])
+        vessels = tube(np.column_stack([under, np.full(12, 1.1)]), (1, 1, 1.5))
+        parts.append(Part("intercostal vessels", "twigs", vessels, (t.artery + t.vein) / 2 - 25))
         if sternum_z:
             parts.append(
                 Part(f"cartilage {number}", "bone", _cartilage(trunk, side, shaft[-1], end_deg, sternum_z), t.cartilage)
