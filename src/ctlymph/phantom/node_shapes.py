@@ -80,7 +80,7 @@ def drawn_shape(rng: np.random.Generator, figures: NodeFigures, short_mm: float,
     base = Ellipsoid((0.0, 0.0, 0.0), (x, y, z), _frame(heading, rng))
     height = roughness * figures.relief * float(np.exp(rng.normal(0, figures.relief_log_sd)))
     shape = Lobulated(base, _relief(rng, height))
-    return shape.at_place((0, 0, 0), short_mm / measured(shape).short_axis_mm)
+    return shape.at_place((0, 0, 0), short_mm / measured(shape, step_mm=0.8).short_axis_mm)
 
 
 def _at_least_none(rng: np.random.Generator, mean: float, sd: float) -> float:

@@ -28,6 +28,8 @@ _SIZE_LEFT = 0.85
 """The least of its short axis that neighbours may leave a node."""
 _VOLUME_LEFT = 0.6
 """The same of its volume."""
+_LONGEST = 2.5
+"""The longest that a dented node may be, in short axes; the real ones' 95 % are 2.2."""
 _THIN_MM = 2.2
 """Radius from which a vessel is an obstacle to nodes."""
 _FARTHEST = 4.0
@@ -276,21 +278,25 @@ class Ground:
 
     def seated(self, germ: Germ, taken: Sequence[Germ], *, abutting: bool) -> tuple[Germ, float]:
         """Push a germ out of what it overlaps, or onto what is nearest; give it and the share still overlapped."""
-        if abutting:
-            gap = self.gaps(germ.surface_mm, taken)
-            if 0 < gap.min() < _REACH_MM - 1:
-                nearest = germ.surface_mm[gap.argmin()] - germ.centre_mm
-                germ = germ.moved(nearest / max(float(np.linalg.norm(nearest)), 1e-6) * gap.min())
+        points, centre, moved = germ.surface_mm, germ.centre_mm, np.zeros(3)
+        gap = self.gaps(points, taken)
+        if abutting and 0 < gap.min() < _REACH_MM - 1:
+            moved += _shortened(points[gap.argmin()] - centre, float(gap.min()))
+            gap = self.gaps(points + moved, taken)
+        inward = centre - points
+        inward /= np.linalg.norm(inward, axis=1, keepdims=True) + 1e-6
         for _ in range(10):
-            points = germ.surface_mm
-            depth = np.maximum(0.3 - self.gaps(points, taken), 0)
+            depth = np.maximum(0.3 - gap, 0)
             if depth.max() < 0.5:
                 break
-            inward = germ.centre_mm - points
-            inward /= np.linalg.norm(inward, axis=1, keepdims=True) + 1e-6
             push = (inward * depth[:, None]).mean(axis=0) * 2.5
-            germ = germ.moved(push * min(1.0, 4.0 / max(float(np.linalg.norm(push)), 1e-6)))
-        return germ, float((self.gaps(germ.surface_mm, taken) < -0.3).mean())
+            moved += _shortened(push, min(float(np.linalg.norm(push)), 4.0))
+            gap = self.gaps(points + moved, taken)
+        return germ.moved(moved), float((gap < -0.3).mean())
+
+
+def _shortened(vector: NDArray[np.float64], length: float) -> NDArray[np.float64]:
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6) * length)
 
 
 def _obstacle(part: Part) -> Part | None:
@@ -386,11 +392,12 @@ def _settled(ground: Ground, rng: np.random.Generator, wish: _Wish, taken: Seque
 
 
 def _size_left(ground: Ground, germ: Germ, taken: Sequence[Germ]) -> float:
-    """Give the short axis that neighbours leave a node, mm; 0 where they leave less than most of its volume."""
+    """Give the short axis that neighbours leave a node, mm; 0 where they leave too little, or a ribbon."""
     solid = _dented(ground, germ, [other.solid for other in taken])
     step = germ.reach_mm / 12
     left, whole = measured(solid, step), measured(germ.solid, step)
-    return left.short_axis_mm if left.volume_mm3 > _VOLUME_LEFT * whole.volume_mm3 else 0.0
+    spoilt = left.volume_mm3 < _VOLUME_LEFT * whole.volume_mm3 or left.long_axis_mm > _LONGEST * left.short_axis_mm
+    return 0.0 if spoilt else left.short_axis_mm
 
 
 def _neighbourhood(
