@@ -9,7 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.phantom.parts import Build, Part
-from ctlymph.phantom.shapes import Common, Grown, HalfSpace, Rough, Sampled, Shells, Solid, Tubes, Union, joined
+from ctlymph.phantom.shapes import (
+    Common,
+    Grown,
+    HalfSpace,
+    Rough,
+    Sampled,
+    Shells,
+    Solid,
+    Tubes,
+    Union,
+    Without,
+    joined,
+)
 
 Point = NDArray[np.float64]
 
@@ -172,12 +184,14 @@ def _nodule(build: Build, lungs: Solid) -> list[Part]:
 
 
 def _effusion(build: Build, lungs: Solid) -> list[Part]:
-    """Give fluid that lies in the lowest part of a pleural space, with a rim of collapsed lung in front."""
+    """Give the crescent of fluid that lies at the back of a pleural space, with a rim of collapsed lung in front."""
     rng, t = build.rng, build.tissues
     side = int(rng.choice([-1, 1]))
     half = HalfSpace((side * 8.0, 0, 0), (-side, 0, 0))
-    level = build.place((side * 70, rng.uniform(28, 62), 220))
-    lying = HalfSpace((float(level[0]), float(level[1]), float(level[2])), (side * 0.25, -1.0, 0.35))
+    air = build.ellipsoid(
+        (side * 62, -30, 310), (76, float(rng.uniform(64, 94)), 190), (float(rng.uniform(4, 12)), 0, 0)
+    )
+    lying = Without(HalfSpace(_point(build, (0, -20, 0)), (0, -1, 0)), (air,))
     sunk = Sampled(Common((Grown(lungs, 0.5), half, Grown(Rough(lying, 4.0, build.waves(80)), 9.0))), 2.5)
     return [
         Part("collapsed lung", "lung", sunk, t.muscle + (30 if build.phase != "unenhanced" else -15)),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ctlymph.phantom.parts import Build, Part, Row
 from ctlymph.phantom.shapes import Common, Grown, HalfSpace, Sampled, Solid, Tubes, Union, Without, joined, tube
-from ctlymph.phantom.trunk import Trunk
+from ctlymph.phantom.trunk import Trunk, arm
 
 # Angle on the muscle wall (0 at the back, 90 at the side), height and depth under it, for arms down and up.
 _MEDIAL = {
@@ -66,9 +66,8 @@ def scapula(trunk: Trunk, side: int) -> list[Tubes]:
 def humerus(trunk: Trunk, side: int) -> list[Tubes]:
     """Give the upper end of a humerus, whose shaft follows the arm."""
     head = _shoulder_joint(trunk, side)
-    end = np.array((side * 186, -2, 490)) if trunk.build.arms_up else head + np.array((side * 16, 4, -120))
     top = head + np.array((side * 2, 0, 4))
-    return [tube(np.stack([[*head, 22], [*top, 21]])), tube(np.stack([[*head, 14], [*end, 11]]))]
+    return [tube(np.stack([[*head, 22], [*top, 21]])), arm(trunk.build, side, 12.0)]
 
 
 def _shoulder_joint(trunk: Trunk, side: int) -> NDArray[np.float64]:
@@ -157,7 +156,7 @@ def _muscles(trunk: Trunk, side: int) -> list[Part]:
 def _vessels(build: Build, side: int) -> list[Part]:
     """Give subclavian, axillary and neck vessels with their small branches."""
     rng, t = build.rng, build.tissues
-    bend = [(150, -6, 412), (176, -2, 470)] if build.arms_up else [(148, -2, 350), (160, 4, 290)]
+    bend = [(150, -6, 412), (176, -2, 470)] if build.arms_up else [(152, -4, 384), (212, 14, 310)]
     artery = [(58, -14, 418, 4.5), (95, -24, 400, 4.5), (128, -20, 390, 4), (*bend[0], 3.5), (*bend[1], 3)]
     vein = [
         (55, -30, 412, 5.5),

@@ -208,8 +208,10 @@ def trunk_parts(trunk: Trunk) -> list[Part]:
     t = trunk.build.tissues
     build = trunk.build
     back_y = float(trunk.skin.rows[:, 4].max())
-    skin = Sampled(Union((trunk.skin, *_arms(build, 46 + 4 * build.fat), *_breasts(trunk)), 24.0), 4.0)
-    muscles = Union((trunk.wall, *_arms(build, 43.0)), 16.0)
+    skin = Sampled(
+        Union((trunk.skin, *(arm(build, side, 46 + 4 * build.fat) for side in (-1, 1)), *_breasts(trunk)), 24.0), 4.0
+    )
+    muscles = Union((trunk.wall, *(arm(build, side, 43.0) for side in (-1, 1))), 16.0)
     wall = Sampled(Without(build.uneven(muscles, 1.5, 70), (_furrow(trunk),)), 3.0)
     cavity = Sampled(trunk.cavity, 3.0)
     # Ribs and intercostal muscles end 10 mm outside the pleura; a plane of fat parts them from the outer muscles.
@@ -352,14 +354,18 @@ def back_parts(trunk: Trunk) -> list[Part]:
     return parts
 
 
-def _arms(build: Build, radius: float) -> list[Solid]:
-    """Give both arms, as far as they hide beside the neck, when they lie above the head."""
+def arm(build: Build, side: int, radius: float) -> Tubes:
+    """Give an arm of some thickness: beside the neck when it lies above the head, else beside the trunk."""
+    rows = [(150, 12, 404, 0.8), (166, 4, 440, 1.0), (186, -2, 490, 1.0)]
     if not build.arms_up:
-        return []
-    return [
-        build.tube([(side * 150, 12, 404, radius * 0.8), (side * 166, 4, 440, radius), (side * 186, -2, 490, radius)])
-        for side in (-1, 1)
-    ]
+        rows = [
+            (158, 14, 402, 0.8),
+            (190, 14, 366, 1.0),
+            (224, 20, 300, 1.0),
+            (240, 20, 180, 0.95),
+            (242, 0, -60, 0.75),
+        ]
+    return build.tube([(side * x, y, z, share * radius) for x, y, z, share in rows])
 
 
 def _at(rows: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
