@@ -11,7 +11,7 @@ from ctlymph.collection.annotations import AnnotatedNode, read_annotations
 from ctlymph.collection.candidates import Candidate, read_candidates
 from ctlymph.collection.catalogue import Entry, catalogue
 from ctlymph.collection.cite import LICENSE_NAME
-from ctlymph.collection.layout import CaseFiles, DicomSeries, find_cases
+from ctlymph.collection.layout import SYNTHETIC, CaseFiles, DicomSeries, find_cases
 from ctlymph.collection.stored import LARGEST_MASK, StoredFile
 from ctlymph.errors import CtlymphError, shown
 from ctlymph.progress import SILENT, Progress
@@ -160,6 +160,7 @@ class Collection:
     Attributes:
         folder: Where it lies.
         notes: A sentence for everything in it that was left out.
+        synthetic: Whether ``ctlymph phantom`` made it; then the catalogue says nothing of its cases.
 
     Raises:
         CtlymphError: If the folder cannot be read or holds nothing of the kind.
@@ -174,7 +175,9 @@ class Collection:
                 f"{self.folder} holds no case{left_out}; give the folder that the collection was downloaded to"
             )
         self.notes = found.notes
-        self._cases = tuple(sorted((_case(name, files) for name, files in found.cases.items()), key=_place))
+        self.synthetic = (self.folder / SYNTHETIC).is_file()
+        cases = (_case(name, files, self.synthetic) for name, files in found.cases.items())
+        self._cases = tuple(sorted(cases, key=_place))
 
     def cases(self, region: str | None = None, names: Sequence[str] = ()) -> list[Case]:
         """Give the cases, those of the mediastinum first, in the order of their names.
@@ -195,8 +198,8 @@ class Collection:
         return [case for case in self._cases if region in (None, case.region) and (not names or case.name in names)]
 
 
-def _case(name: str, files: CaseFiles) -> Case:
-    entry = catalogue().entry(name)
+def _case(name: str, files: CaseFiles, synthetic: bool) -> Case:
+    entry = None if synthetic else catalogue().entry(name)
     ct_uids = {series.series_uid for series in files.series if series.modality == "CT"}
     if entry and ct_uids and ct_uids.isdisjoint(series.series_uid for series in entry.series):
         entry = None

@@ -215,7 +215,8 @@ class Countable:
             return cls(entry.case, entry.region, len(entry.short_axes_mm), entry.same_scan_as)
         assert isinstance(case, Case)
         nodes = len(case.nodes()) if "annotations" in case.has else 0
-        return cls(case.name, case.region, nodes, None)
+        named = catalogue().entry(case.name)  # a synthetic collection has the names, and pairs, of the public one
+        return cls(case.name, case.region, nodes, named.same_scan_as if named else None)
 
 
 def _scans(cases: Sequence[Countable]) -> list[list[Countable]]:

@@ -21,6 +21,8 @@ class PhantomSpec:
         seed: The patient and the noise; the same seed gives the same bytes.
         spacing_mm: Distance of voxels along x, y, z.
         thickness_mm: Width of the slice profile; None for the slices' distance.
+        matrix: Rows and columns of a slice; with it the field of view, and not ``spacing_mm``, tells how far apart
+            they are. None for as many as the field of view needs.
         fov_mm: Side of the square field of view; None for the smallest that shows the body.
         z_range_mm: Lowest and highest slice on the standard patient: 0 is the iliac crest, 347 the carina.
         contrast: With intravenous and oral contrast.
@@ -30,6 +32,7 @@ class PhantomSpec:
     seed: int
     spacing_mm: tuple[float, float, float] = (0.8, 0.8, 1.25)
     thickness_mm: float | None = None
+    matrix: int | None = None
     fov_mm: float | None = None
     z_range_mm: tuple[float, float] = (-30.0, 435.0)
     contrast: bool = True
@@ -70,7 +73,9 @@ def scan_grid(spec: PhantomSpec, anatomy: Anatomy) -> Geometry:
     z = np.array(spec.z_range_mm) * anatomy.scale[2]
     side = spec.fov_mm or float(max(high[0] - low[0] + 16, high[1] - low[1] + 60))
     spacing = np.array(spec.spacing_mm)
-    columns, rows = (int(np.ceil(side / s)) for s in spacing[:2])
+    if spec.matrix:
+        spacing[:2] = round(side / spec.matrix, 6)
+    columns, rows = (spec.matrix or int(np.ceil(side / s)) for s in spacing[:2])
     slices = max(1, round(float(z[1] - z[0]) / spacing[2]) + 1)
     middle = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2 + 10])
     corner = middle - spacing[:2] * (np.array([columns, rows]) - 1) / 2
