@@ -96,3 +96,19 @@ def test_a_column_of_exponent_two_is_an_elliptic_cylinder_and_contains_its_conto
     back, left = column.contour(np.radians([0.0, 90.0]), 0.0)
     np.testing.assert_allclose(back, (2, 4, 0), atol=1e-6)
     np.testing.assert_allclose(left, (12, -2, 0), atol=1e-6)
+
+
+def test_many_far_solids_make_no_near_one() -> None:
+    far = tuple(Ellipsoid((0, 0, 30), (10, 10, 10)) for _ in range(40))
+    joined = Union(far, 16.0)
+    x = y = np.array([0.0], dtype=np.float32)
+    z = np.array([0.0, 4.0, 8.0], dtype=np.float32)
+    assert joined.on_grid(x, y, z, 4.0).min() > 4
+    assert joined.at([(0, 0, 4.0)])[0] > 4
+
+
+def test_a_sampled_solid_is_far_from_points_beyond_its_lattice() -> None:
+    sampled = Sampled(Ellipsoid((0, 0, 0), (6, 6, 6)), 1.5, margin_mm=2.0)
+    axis = np.array([0.0, 20.0], dtype=np.float32)
+    assert sampled.at([(20.0, 0, 0)])[0] == pytest.approx(14, abs=0.5)
+    assert sampled.on_grid(axis, axis, axis, 4.0)[0, 0, 1] == pytest.approx(14, abs=0.5)

@@ -263,7 +263,7 @@ class Union(Solid):
             return lower
         # The polynomial smooth minimum of Quilez, but fading out where both are far: many far solids make no near one.
         overlap = np.maximum(np.float32(self.smooth_mm) - np.abs(a - b), 0)
-        fade = np.clip(1 - lower / np.float32(self.smooth_mm), 0, 1)
+        fade = np.clip(1 - lower / np.float32(0.6 * self.smooth_mm), 0, 1)
         return np.asarray(lower - np.square(overlap) * fade * np.float32(0.25 / self.smooth_mm))
 
 
