@@ -4,12 +4,15 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from ctlymph.cli.main import app
 from ctlymph.errors import CtlymphError
+from ctlymph.io.images import write_image
+from ctlymph.volume import Geometry, Volume
 
 TRUTH = "case,node,x_mm,y_mm,z_mm,short_axis_mm,long_axis_mm,region,station\n"
 
@@ -51,6 +54,10 @@ def test_all_results_of_the_toy_case_are_written(toy: Path) -> None:
     assert json.loads((toy / "out" / "evaluation.json").read_text())["rules"]["hit"] == "15mm"
     assert Image.open(toy / "out" / "froc.png").size[0] > 1000
     assert (toy / "out" / "froc.svg").read_text().startswith("<?xml")
+    page = (toy / "out" / "evaluation.html").read_text()
+    assert "For research use, not for diagnosis" in page
+    assert "the surest of 1 false positives" in page.lower()
+    assert "0.0, 300.0, 0.0" in page
 
 
 def test_two_detectors_are_compared(toy: Path) -> None:
@@ -80,3 +87,50 @@ def test_marks_of_a_case_that_the_truth_does_not_have_are_refused_and_nothing_is
     with pytest.raises(CtlymphError, match="3"):
         run(toy / "marks.csv", toy / "truth.csv", "-o", toy / "out")
     assert not (toy / "out").exists()
+
+
+def write_ct(path: Path) -> None:
+    """Write fat that reaches from -40 to 118 mm along each axis, with a ball of 12 mm at 100, 0, 0."""
+    index = np.indices((80, 80, 80)) * 2.0 - 40
+    ball = np.sqrt(index[0] ** 2 + index[1] ** 2 + (index[2] - 100) ** 2) < 6
+    geometry = Geometry((80, 80, 80), np.array([-40.0, -40.0, -40.0]), np.array([2.0, 2.0, 2.0]))
+    write_image(Volume(np.where(ball, 50, -100).astype(np.int16), geometry), path)
+
+
+def pictures(page: str) -> int:
+    return page.count("<image ")
+
+
+def test_the_page_shows_pictures_where_the_ct_is_given_and_says_why_elsewhere(toy: Path) -> None:
+    (toy / "cts").mkdir()
+    write_ct(toy / "cts" / "1.nii.gz")
+    run(toy / "worse.csv", toy / "truth.csv", "-o", toy / "out", "--ct", toy / "cts")
+    page = (toy / "out" / "evaluation.html").read_text()
+    assert pictures(page) == 3, "the missed node in the CT, on three planes"
+    assert "it lies outside the CT" in page
+    run(toy / "worse.csv", toy / "truth.csv", "-o", toy / "bare")
+    assert pictures((toy / "bare" / "evaluation.html").read_text()) == 0
+
+
+def test_a_folder_without_any_of_the_cts_is_an_error(toy: Path) -> None:
+    (toy / "cts").mkdir()
+    with pytest.raises(CtlymphError, match="no CT of 1 or another case"):
+        run(toy / "marks.csv", toy / "truth.csv", "-o", toy / "out", "--ct", toy / "cts")
+
+
+def test_one_region_is_judged_alone(tmp_path: Path) -> None:
+    (tmp_path / "truth.csv").write_text(
+        "case,node,x_mm,y_mm,z_mm,short_axis_mm,annotated_region\nM,1,0,0,0,12,mediastinum\nA,1,0,0,0,12,abdomen\n"
+    )
+    (tmp_path / "marks.csv").write_text("case,x_mm,y_mm,z_mm,score\nM,0,0,0,1\nA,90,0,0,1\n")
+    run(tmp_path / "marks.csv", tmp_path / "truth.csv", "-o", tmp_path / "out", "--region", "mediastinum")
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert (found["cases"], found["nodes"]["all"], found["detectors"][0]["nodes_hit"]) == (1, 1, 1)
+    assert found["detectors"][0]["marks"]["false_positive"] == 0
+    with pytest.raises(CtlymphError, match="annotated in no case"):
+        run(tmp_path / "marks.csv", tmp_path / "truth.csv", "-o", tmp_path / "none", "--region", "pelvis")
+
+
+def test_marks_that_name_no_nodes_cannot_be_judged_by_ids(toy: Path) -> None:
+    with pytest.raises(CtlymphError, match="do not name their nodes"):
+        run(toy / "marks.csv", toy / "truth.csv", "-o", toy / "out", "--hit", "ids")

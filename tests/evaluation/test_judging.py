@@ -92,3 +92,7 @@ def test_the_published_candidates_reach_the_published_nodes(shared_data: Path, t
     }
     assert len(verdict.curve.thresholds) == 1
     assert any("all scores are equal" in note for note in verdict.notes)
+    for region, hits, per_ct in (("mediastinum", 286, 35.64), ("abdomen", 595, 40.51)):
+        (verdict,) = evaluate(tmp_path, tmp_path, "ids", all_nodes=True, region=region, bootstraps=20).verdicts
+        assert np.isfinite(verdict.matches.node_score).sum() == hits
+        assert verdict.curve.false_per_volume.round(2).tolist() == [per_ct]

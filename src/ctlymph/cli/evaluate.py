@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
+from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_table
 from ctlymph.errors import CtlymphError
 
 if TYPE_CHECKING:
     from ctlymph.evaluation.judging import Evaluation
+    from ctlymph.evaluation.scans import Scans
     from ctlymph.evaluation.sets import Truth
 
 
@@ -22,6 +23,7 @@ class HitRule(StrEnum):
     near = "15mm"
     radius = "radius"
     overlap = "iou0.1"
+    ids = "ids"
 
 
 class DuplicateRule(StrEnum):
@@ -39,7 +41,8 @@ def evaluate(
         Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
     ],
     hit: Annotated[
-        HitRule, typer.Option(help="A mark reaches a node within 15 mm, half its long axis, or by boxes.")
+        HitRule,
+        typer.Option(help="A mark reaches a node within 15 mm, half its long axis, by boxes, or as it names it."),
     ] = (HitRule.near),
     duplicates: Annotated[
         DuplicateRule, typer.Option(help="What further marks on a node are.")
@@ -47,6 +50,12 @@ def evaluate(
     all_nodes: Annotated[bool, typer.Option("--all-nodes", help="Count nodes below 10 mm short axis, too.")] = False,
     cases_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The cases that were looked at, one name a line.")
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only cases with this region annotated: mediastinum or abdomen.")
+    ] = None,
+    ct: Annotated[
+        Path | None, typer.Option("--ct", metavar="FOLDER", help="The CTs, for pictures of what was missed.")
     ] = None,
     at: Annotated[
         float | None,
@@ -70,12 +79,13 @@ def evaluate(
 
       ctlymph evaluate OUT/nodes.csv DATA -o JUDGED
 
-      ctlymph evaluate ours.csv theirs.csv truth.csv -o JUDGED --hit radius --duplicates fp
+      ctlymph evaluate ours.csv theirs.csv truth.csv -o JUDGED --hit radius --duplicates fp --ct DATA
     """
     from ctlymph.evaluation.intervals import Resampling
-    from ctlymph.evaluation.judging import Protocol, judge
+    from ctlymph.evaluation.judging import Protocol, judge, judge_region
     from ctlymph.evaluation.marks import read_marks
     from ctlymph.evaluation.matching import Rules
+    from ctlymph.evaluation.scans import find_scans, scans_in
     from ctlymph.evaluation.summary import document
     from ctlymph.io.atomic import check_new_folder
 
@@ -84,13 +94,16 @@ def evaluate(
     check_new_folder(output, overwrite=overwrite)
     truth = _truth(files[-1], cases_file, boxes=hit is HitRule.overlap)
     rules = Rules(hit.value, duplicates.value, all_nodes)
-    found = judge([read_marks(path) for path in files[:-1]], truth, Protocol(rules, Resampling(bootstraps, seed)))
-    _write(found, output, overwrite)
+    protocol = Protocol(rules, Resampling(bootstraps, seed))
+    detectors = [read_marks(path) for path in files[:-1]]
+    found = judge_region(detectors, truth, region, protocol) if region else judge(detectors, truth, protocol)
+    scans = find_scans(ct, truth.cases) if ct else scans_in(files[-1], truth.cases)
+    _write(found, scans, output, overwrite)
     if as_json:
         show_json(document(found))
     else:
         _show(found, at)
-        say(f"{output / 'evaluation.json'}. {RESEARCH_USE}")
+        say(f"{output / 'evaluation.html'}. {RESEARCH_USE}")
 
 
 def _truth(path: Path, cases_file: Path | None, *, boxes: bool) -> Truth:
@@ -99,9 +112,10 @@ def _truth(path: Path, cases_file: Path | None, *, boxes: bool) -> Truth:
     return read_truth(path, read_cases(cases_file) if cases_file else (), boxes=boxes)
 
 
-def _write(found: Evaluation, output: Path, overwrite: bool) -> None:
+def _write(found: Evaluation, scans: Scans, output: Path, overwrite: bool) -> None:
     import json
 
+    from ctlymph.evaluation.page import write_page
     from ctlymph.evaluation.plots import write_plot
     from ctlymph.evaluation.summary import document, lines, protocol_line
     from ctlymph.evaluation.written import write_curves, write_matches
@@ -113,6 +127,7 @@ def _write(found: Evaluation, output: Path, overwrite: bool) -> None:
         write_curves(staging / "froc.csv", ((each.detector, each.mode, each.curve) for each in found.verdicts))
         write_matches(staging / "matches.csv", ((each.detector, each.mode, each.matches) for each in found.verdicts))
         write_plot(lines(found), [staging / "froc.png", staging / "froc.svg"], protocol_line(found))
+        write_page(staging / "evaluation.html", found, scans, progress())
 
 
 def _show(found: Evaluation, at: float | None) -> None:

@@ -23,6 +23,10 @@ BAND_RATES = tuple(np.geomspace(0.05, 20, 120).round(4).tolist())
 """False positives per volume at which the band of the curve is taken."""
 
 
+FEW_PATIENTS = 10
+"""With fewer, resampling patients tells little of how patients differ."""
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How to judge.
@@ -83,6 +87,7 @@ def evaluate(
     *,
     duplicates: Duplicates = "ignored",
     all_nodes: bool = False,
+    region: str | None = None,
     bootstraps: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
@@ -97,6 +102,7 @@ def evaluate(
         hit: When a mark reaches a node: ``15mm``, ``radius`` or ``iou0.1`` (see :class:`Rules`).
         duplicates: What further marks on a node are: ``ignored`` or ``fp``.
         all_nodes: Count small nodes (short axis below 10 mm) and those of unknown size, too.
+        region: Judge only the cases in which this was annotated, ``mediastinum`` or ``abdomen``; None: all.
         bootstraps: Resamplings of the patients for the intervals.
         seed: The same seed gives the same intervals.
 
@@ -107,7 +113,18 @@ def evaluate(
     truth = truth if isinstance(truth, Truth) else read_truth(Path(truth), boxes=hit == "iou0.1")
     protocol = Protocol(Rules(hit, duplicates, all_nodes), Resampling(bootstraps, seed))
     read = [each if isinstance(each, Marks) else read_marks(Path(each)) for each in wanted]
-    return judge(read, truth, protocol)
+    return judge_region(read, truth, region, protocol) if region else judge(read, truth, protocol)
+
+
+def judge_region(detectors: Sequence[Marks], truth: Truth, region: str, protocol: Protocol) -> Evaluation:
+    """Judge detectors on the cases in which one region was annotated; their marks of the other cases are left out.
+
+    Raises:
+        CtlymphError: As :func:`evaluate`, or if the region was annotated nowhere.
+    """
+    chosen = truth.of_region(region)
+    others = set(truth.cases) - set(chosen.cases)
+    return judge([each.of_cases(set(each.cases) - others) for each in detectors], chosen, protocol)
 
 
 def judge(detectors: Sequence[Marks], truth: Truth, protocol: Protocol) -> Evaluation:
@@ -148,6 +165,8 @@ def _doubts(matches: Matches) -> list[str]:
             f"{name}: {aside} of {len(matches.truth)} nodes are small or of unknown size and set aside "
             "(--all-nodes counts them)"
         )
+    if (patients := len(set(matches.truth.patients))) < FEW_PATIENTS:
+        found.append(f"{name}: {patients} patients are too few for intervals; they are narrower than they should be")
     if not (~matches.set_aside).any():
         found.append(f"{name}: there is no counted node, so sensitivity is not defined")
     return found

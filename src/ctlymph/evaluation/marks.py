@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ class _CaseMarks:
     scores: ArrayLike
     boxes_mm: NDArray[np.float64] | None = None
     region: str = ""
+    named: tuple[str, ...] | None = None
 
 
 def read_marks(path: str | Path, name: str | None = None) -> Marks:
@@ -101,16 +102,7 @@ def fit(marks: Marks, truth: Truth) -> tuple[Marks, tuple[str, ...]]:
             "cases that were looked at, those without nodes too, or take out the marks of the others"
         )
     numbers = np.array([place[case] for case in marks.cases], dtype=np.int32)
-    fitted = Marks(
-        name=marks.name,
-        cases=truth.cases,
-        case=numbers[marks.case],
-        points_mm=marks.points_mm,
-        scores=marks.scores,
-        injected=marks.injected,
-        boxes_mm=marks.boxes_mm,
-        regions=marks.regions,
-    )
+    fitted = replace(marks, cases=truth.cases, case=numbers[marks.case])
     inside = _annotated(fitted, truth)
     notes = []
     if left_out := int(np.count_nonzero(~inside)):
@@ -256,8 +248,13 @@ def _candidates(folder: Path) -> list[_CaseMarks]:
         raise CtlymphError(f"{folder} holds cases without candidates; give {_FORMATS}")
     found = []
     for case in cases:
-        points = [candidate.point_mm for candidate in case.candidates()]
-        found.append(_CaseMarks(case.name, points, [1.0] * len(points), region=case.region))
+        candidates = case.candidates()
+        points = [candidate.point_mm for candidate in candidates]
+        named = tuple("" if candidate.row is None else str(candidate.row) for candidate in candidates)
+        is_named = all(candidate.row is not None for candidate in candidates if candidate.positive)
+        found.append(
+            _CaseMarks(case.name, points, [1.0] * len(points), region=case.region, named=named if is_named else None)
+        )
     return found
 
 
@@ -285,4 +282,7 @@ def _joined(name: str, parts: Iterable[_CaseMarks]) -> Marks:
         injected=np.zeros(sum(counts), dtype=bool),
         boxes_mm=np.concatenate(boxes) if boxes else None,
         regions=tuple(regions) if any(regions) else None,
+        named=None
+        if any(part.named is None for part in found)
+        else tuple(n for part in found for n in part.named or ()),
     )

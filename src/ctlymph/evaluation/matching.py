@@ -27,7 +27,7 @@ from scipy.sparse.csgraph import connected_components
 from ctlymph.errors import CtlymphError, shown
 from ctlymph.evaluation.sets import Bools, Floats, Ints, Marks, Truth
 
-Hit = Literal["15mm", "radius", "iou0.1"]
+Hit = Literal["15mm", "radius", "iou0.1", "ids"]
 Duplicates = Literal["ignored", "fp"]
 
 NEAR_MM = 15.0  # Roth 2014; Seff 2014
@@ -50,7 +50,8 @@ class Rules:
 
     Attributes:
         hit: When a mark reaches a node. ``15mm``: within 15 mm of its centre. ``radius``: within half its long axis
-            of its centre (LUNA16). ``iou0.1``: the intersection over union of their boxes is at least 0.1.
+            of its centre (LUNA16). ``iou0.1``: the intersection over union of their boxes is at least 0.1. ``ids``: it
+            names the node, as the published candidates of the collection do.
         duplicates: What a further mark on a node that is already hit is: ``ignored`` (LUNA16) or ``fp``, a false
             positive.
         all_nodes: Count nodes of every size, and of unknown size. Else small ones and those of unknown size are
@@ -150,6 +151,10 @@ def _check_rule_can_be_followed(marks: Marks, truth: Truth, rules: Rules) -> Non
             f"{truth.cases[truth.case[node]]}, node {shown(truth.ids[node])}: its long axis is not known, which the "
             "hit rule radius needs; use 15mm"
         )
+    if rules.hit == "ids" and marks.named is None:
+        raise CtlymphError(
+            f"the marks of {shown(marks.name)} do not name their nodes, which the hit rule ids needs; use 15mm"
+        )
     for whose, boxes in ((f"the marks of {shown(marks.name)}", marks.boxes_mm), ("the true nodes", truth.boxes_mm)):
         if rules.hit == "iou0.1" and boxes is None:
             raise CtlymphError(f"{whose} have no boxes, which the hit rule iou0.1 needs; use 15mm")
@@ -226,6 +231,10 @@ def _apart(
         assert marks.boxes_mm is not None
         assert truth.boxes_mm is not None
         return 1 - _overlap(marks.boxes_mm[rows][:, None], truth.boxes_mm[nodes][None]), 1 - LEAST_OVERLAP
+    if hit == "ids":
+        assert marks.named is not None
+        named, names = (np.array([of[n] for n in which]) for of, which in ((marks.named, rows), (truth.ids, nodes)))
+        return np.where(named[:, None] == names[None], 0.0, np.inf), 0.0
     squares = [np.subtract.outer(marks.points_mm[rows, axis], truth.points_mm[nodes, axis]) ** 2 for axis in range(3)]
     far: Floats = np.sqrt(squares[0] + squares[1] + squares[2])
     return far, NEAR_MM if hit == "15mm" else truth.long_axis_mm[nodes] / 2

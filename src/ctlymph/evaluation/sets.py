@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ class Marks:
             the node (the protocol of Roth 2014), so that only the classifier is judged by it.
         boxes_mm: Shape n, 2, 3: low and high corner of each mark's box, LPS mm; None where there are none.
         regions: Region of each mark; None where not known.
+        named: The node that each mark says it is on, by its name within the case; empty for none. None where marks
+            do not say so.
 
     Raises:
         ValueError: If a shape does not fit; it is named.
@@ -44,6 +46,7 @@ class Marks:
     injected: Bools
     boxes_mm: Floats | None = None
     regions: tuple[str, ...] | None = None
+    named: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         of_whom = f"marks of {shown(self.name)}"
@@ -57,14 +60,22 @@ class Marks:
         ):
             if field != "boxes_mm" or self.boxes_mm is not None:
                 _take(self, of_whom, field, kind, shape, count)
-        if self.regions is not None:
-            _check_length(of_whom, "regions", self.regions, count)
+        for label in ("regions", "named"):
+            if getattr(self, label) is not None:
+                _check_length(of_whom, label, getattr(self, label), count)
         _check_cases(of_whom, self.cases, self.case)
         _check_finite(self, of_whom, ("points_mm", "scores"))
         _check_boxes(self, of_whom)
 
     def __len__(self) -> int:
         return len(self.case)
+
+    def of_cases(self, names: Collection[str]) -> Marks:
+        """Give the marks of some cases; the others are no longer among ``cases``."""
+        kept = tuple(case for case in self.cases if case in names)
+        inside = self.chosen(np.isin(self.case, [self.cases.index(case) for case in kept]))
+        place = np.array([kept.index(case) if case in names else -1 for case in self.cases], np.int32)
+        return replace(inside, cases=kept, case=place[inside.case])
 
     def chosen(self, which: NDArray[Any]) -> Marks:
         """Give some of the marks: ``which`` is a mask or indices. Cases stay."""
@@ -78,6 +89,7 @@ class Marks:
             injected=self.injected[rows],
             boxes_mm=None if self.boxes_mm is None else self.boxes_mm[rows],
             regions=None if self.regions is None else tuple(self.regions[row] for row in rows),
+            named=None if self.named is None else tuple(self.named[row] for row in rows),
         )
 
 
@@ -134,6 +146,32 @@ class Truth:
 
     def __len__(self) -> int:
         return len(self.case)
+
+    def of_region(self, region: str) -> Truth:
+        """Give the cases in which a region was annotated, and their nodes.
+
+        Raises:
+            CtlymphError: If there is none.
+        """
+        kept = [number for number, each in enumerate(self.regions) if each == region]
+        if not kept:
+            known = ", ".join(sorted({each or "not known" for each in self.regions}))
+            raise CtlymphError(f"the {region} was annotated in no case (annotated: {known}); leave the region out")
+        rows = np.flatnonzero(np.isin(self.case, kept))
+        place = np.full(len(self.cases), -1, np.int32)
+        place[kept] = np.arange(len(kept))
+        return Truth(
+            cases=tuple(self.cases[number] for number in kept),
+            patients=tuple(self.patients[number] for number in kept),
+            regions=tuple(self.regions[number] for number in kept),
+            case=place[self.case[rows]],
+            points_mm=self.points_mm[rows],
+            short_axis_mm=self.short_axis_mm[rows],
+            long_axis_mm=self.long_axis_mm[rows],
+            stations=tuple(self.stations[row] for row in rows),
+            ids=tuple(self.ids[row] for row in rows),
+            boxes_mm=None if self.boxes_mm is None else self.boxes_mm[rows],
+        )
 
     def _check_axes(self) -> None:
         for axis in ("short_axis_mm", "long_axis_mm"):

@@ -35,7 +35,7 @@ def difference_table(evaluation: Evaluation) -> list[tuple[str, ...]]:
             *((f"sensitivity at {rate:g} FP", _at(figures, rate), _chance(p, rate)) for rate in (1, 3, 10)),
             *((each.upper(), getattr(figures, each), float(p[each])) for each in ("cpm", "ap", "auc")),
         ):
-            rows.append((name, what, _text(interval, signed=True), f"{chance:.3f}"))
+            rows.append((name, what, interval_text(interval, signed=True), f"{chance:.3f}"))
     return rows
 
 
@@ -142,12 +142,13 @@ def _number(value: Any) -> float | None:
 
 def _row(verdict: Verdict) -> tuple[str, ...]:
     figures, matches = verdict.figures, verdict.matches
-    rates = (_text(_at(figures, rate)) for rate in (1, 3, 10))
-    single = (_text(getattr(figures, name)) for name in ("found", "cpm", "ap", "auc"))
+    rates = (interval_text(_at(figures, rate)) for rate in (1, 3, 10))
+    single = (interval_text(getattr(figures, name)) for name in ("found", "cpm", "ap", "auc"))
     return (verdict.detector, verdict.mode, *rates, *single, f"{len(matches.marks) / len(matches.truth.cases):.1f}")
 
 
-def _text(interval: Interval, signed: bool = False) -> str:
+def interval_text(interval: Interval, signed: bool = False) -> str:
+    """Write a figure with its interval; nothing where it is not defined."""
     if np.isnan(interval.value):
         return ""
     value, low, high = (
@@ -161,10 +162,15 @@ def protocol_line(evaluation: Evaluation) -> str:
     rules, truth = evaluation.protocol.rules, evaluation.truth
     counted = int((~evaluation.verdicts[0].matches.set_aside).sum())
     sizes = "all sizes" if rules.all_nodes else f"short axis ≥ {rules.least_short_axis_mm:g} mm"
+    seen = f"{_count(len(truth.cases), 'CT')} of {_count(len(set(truth.patients)), 'patient')}"
     return (
-        f"{counted} nodes ({sizes}) in {len(truth.cases)} CTs of {len(set(truth.patients))} patients; "
+        f"{_count(counted, 'node')} ({sizes}) in {seen}; "
         f"hit {rules.hit}, duplicates {rules.duplicates}; 95 % intervals over patients"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def lines(evaluation: Evaluation) -> list[Line]:

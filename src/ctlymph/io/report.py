@@ -8,8 +8,6 @@ outlines and axes lie over them as vectors, in mm.
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -21,43 +19,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.nodes import Diameter, LymphNode, Point
+from ctlymph.io.pictures import (
+    AXIAL,
+    CORONAL,
+    SAGITTAL,
+    Frame,
+    Plane,
+    caption,
+    frame_about,
+    grey,
+    jpeg,
+    rows_columns,
+    square,
+)
+from ctlymph.nodes import Diameter, LymphNode
 from ctlymph.outline import outlines
-from ctlymph.volume import AIR_HU, Geometry
+from ctlymph.volume import Geometry
 
 if TYPE_CHECKING:
     from ctlymph.io.results import Result
 
-WINDOW_HU = (-160.0, 240.0)
-"""Level 40, width 400: soft tissue."""
-
 _VIEW_MM = 90.0
-_VIEW_PX = 288
 _OVERVIEW_STEP_MM = 1.5
 _MARGIN_MM = 26.0
 _LABEL_MM = 13.0
-
-
-@dataclass(frozen=True)
-class Plane:
-    """A way to cut the volume: across array axis ``axis`` (0 z, 1 y, 2 x), with the letters at the picture's edges."""
-
-    name: str
-    axis: int
-    left: str
-    right: str
-    top: str
-    bottom: str
-
-    @property
-    def down(self) -> int:
-        """1 where the picture's rows run with the index, −1 where they run against it: the head is up."""
-        return 1 if self.axis == 0 else -1
-
-
-AXIAL = Plane("Axial", 0, "R", "L", "A", "P")
-CORONAL = Plane("Coronal", 1, "R", "L", "S", "I")
-SAGITTAL = Plane("Sagittal", 2, "A", "P", "S", "I")
 
 
 @dataclass(frozen=True)
@@ -177,118 +162,45 @@ def _size_class(short_axis_mm: float) -> tuple[str, str]:
     return "normal", "normal size, below 10 mm"
 
 
-@dataclass(frozen=True, eq=False)
-class _Frame:
-    """The square cut out of a slice: where it lies, and how indices become mm in the picture."""
-
-    plane: Plane
-    index: int
-    centre: NDArray[np.float64]
-    spacing_mm: NDArray[np.float64]
-    width_mm: float
-
-    @property
-    def step(self) -> NDArray[np.float64]:
-        """Millimetres in the picture per index, rows and columns."""
-        return self.spacing_mm * [self.plane.down, 1]
-
-    def to_picture(self, row_column: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map fractional indices (…, row and column) to mm (…, x and y) from the upper left corner."""
-        return np.asarray(((row_column - self.centre) * self.step + self.width_mm / 2)[..., ::-1])
-
-    def box(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
-        """Give the part of the slice that the picture needs, with a margin for the interpolation."""
-        reach = self.width_mm / 2 / self.spacing_mm + 3
-        low = np.clip(np.floor(self.centre - reach), 0, shape).astype(int)
-        high = np.clip(np.ceil(self.centre + reach) + 1, 0, shape).astype(int)
-        return slice(low[0], high[0]), slice(low[1], high[1])
-
-
 def _view(scene: _Scene, plane: Plane, node: LymphNode, centre_zyx: NDArray[np.float64], width_mm: float) -> View:
-    size = scene.grid.shape_zyx[plane.axis]
-    index = int(np.clip(np.rint(centre_zyx[plane.axis]), 0, size - 1))
-    frame = _Frame(
-        plane, index, np.delete(centre_zyx, plane.axis), np.delete(scene.grid.spacing_zyx, plane.axis), width_mm
-    )
-    section = np.moveaxis(scene.hu, plane.axis, 0)[index]
+    frame = frame_about(scene.grid, plane, centre_zyx, width_mm)
+    section = np.moveaxis(scene.hu, plane.axis, 0)[frame.index]
     box = frame.box(section.shape)
-    labels = np.moveaxis(scene.labels, plane.axis, 0)[index][box]
+    labels = np.moveaxis(scene.labels, plane.axis, 0)[frame.index][box]
     start = np.array([part.start for part in box])
     others = [label for label in np.unique(labels) if label not in (0, node.node)]
     strokes = _strokes(scene.grid, frame, node) if plane is AXIAL else ()
     return View(
         plane=plane,
-        caption=_caption(scene.grid, frame, node),
+        caption=caption(scene.grid, frame),
         width_mm=width_mm,
-        image=_jpeg(_square(section[box], start, frame), quality=85),
+        image=jpeg(square(section[box], start, frame), quality=85),
         outline=_path(labels == node.node, start, frame),
         neighbours=" ".join(_path(labels == label, start, frame) for label in others),
         strokes=strokes,
     )
 
 
-def _caption(grid: Geometry, frame: _Frame, node: LymphNode) -> str:
-    index_zyx = np.insert(frame.centre, frame.plane.axis, frame.index)
-    axis = 2 - frame.plane.axis
-    letters = ("RL", "AP", "IS")[axis]
-    position = float(grid.index_to_mm(index_zyx[::-1])[axis])
-    return f"{letters[int(position > 0)]} {abs(position):.1f} mm"
-
-
-def _square(part: NDArray[np.int16], start: NDArray[np.int_], frame: _Frame) -> NDArray[np.uint8]:
-    """Resample a part of a slice, which begins at index ``start``, to the picture's square pixels; window it."""
-    from PIL import Image
-
-    # Pillow counts from the outer edge of a pixel, so that the centre of pixel n is at n + 0.5.
-    row_step, column_step = frame.width_mm / _VIEW_PX / frame.step
-    row, column = frame.centre - start + 0.5 - frame.width_mm / 2 / frame.step
-    image = Image.fromarray(np.ascontiguousarray(part, dtype=np.float32))
-    resampled = image.transform(
-        (_VIEW_PX, _VIEW_PX),
-        Image.Transform.AFFINE,
-        (column_step, 0, column, 0, row_step, row),
-        resample=Image.Resampling.BICUBIC,
-        fillcolor=AIR_HU,
-    )
-    return _grey(np.asarray(resampled), *WINDOW_HU)
-
-
-def _grey(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint8]:
-    return np.asarray(np.clip((values - low) * (255 / (high - low)), 0, 255), dtype=np.uint8)
-
-
-def _jpeg(pixels: NDArray[np.uint8], quality: int) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _path(mask: NDArray[np.bool_], start: NDArray[np.int_], frame: _Frame) -> str:
+def _path(mask: NDArray[np.bool_], start: NDArray[np.int_], frame: Frame) -> str:
     """Draw the outlines of a part of a slice as an SVG path in mm."""
     polygons = [frame.to_picture(polygon[::2] + start) for polygon in outlines(mask, frame.spacing_mm)]
     return " ".join("M" + " ".join(f"{x:.2f},{y:.2f}" for x, y in polygon) + "Z" for polygon in polygons)
 
 
-def _strokes(grid: Geometry, frame: _Frame, node: LymphNode) -> tuple[Stroke, ...]:
+def _strokes(grid: Geometry, frame: Frame, node: LymphNode) -> tuple[Stroke, ...]:
     return (
         _stroke("long", node.sizes.long_axis, grid, frame),
         _stroke("short", node.sizes.short_axis, grid, frame),
     )
 
 
-def _stroke(kind: str, line: Diameter, grid: Geometry, frame: _Frame) -> Stroke:
-    ends = frame.to_picture(_rows_columns([line.start_mm, line.end_mm], grid, frame.plane))
+def _stroke(kind: str, line: Diameter, grid: Geometry, frame: Frame) -> Stroke:
+    ends = frame.to_picture(rows_columns([line.start_mm, line.end_mm], grid, frame.plane))
     # The length stands beyond the end that is further to the right, clear of the node.
     near, far = ends[np.argsort(ends[:, 0])]
     text = far + (far - near) / max(np.linalg.norm(far - near), 1e-6) * 5.5
     (x1, y1), (x2, y2) = ends.tolist()
     return Stroke(kind, x1, y1, x2, y2, float(text[0]), float(text[1]), f"{line.length_mm:.1f}")
-
-
-def _rows_columns(points_mm: Sequence[Point], grid: Geometry, plane: Plane) -> NDArray[np.float64]:
-    return np.delete(grid.mm_to_index(points_mm)[..., ::-1], plane.axis, axis=-1)
 
 
 def _overview(scene: _Scene, nodes: Sequence[LymphNode], plane: Plane) -> Overview:
@@ -299,10 +211,10 @@ def _overview(scene: _Scene, nodes: Sequence[LymphNode], plane: Plane) -> Overvi
     row_mm, column_mm = np.delete(scene.grid.spacing_zyx, plane.axis)
     rows, columns = np.delete(scene.grid.shape_zyx, plane.axis)
     height_mm, width_mm = float(rows * row_mm), float(columns * column_mm)
-    indices = _rows_columns([node.point_mm for node in nodes], scene.grid, plane) if nodes else np.zeros((0, 2))
+    indices = rows_columns([node.point_mm for node in nodes], scene.grid, plane) if nodes else np.zeros((0, 2))
     points = np.stack([(indices[:, 1] + 0.5) * column_mm, height_mm - (indices[:, 0] + 0.5) * row_mm], axis=1)
     pins, label_mm = _pins(nodes, points, width_mm, height_mm)
-    image = _jpeg(_stretched(seen, width_mm, height_mm), quality=82)
+    image = jpeg(_stretched(seen, width_mm, height_mm), quality=82)
     return Overview(plane, width_mm, height_mm, _MARGIN_MM, label_mm, image, pins)
 
 
@@ -312,7 +224,7 @@ def _stretched(seen: NDArray[np.float32], width_mm: float, height_mm: float) -> 
 
     low, high = np.percentile(seen, [2, 99.7])
     size = (max(1, round(width_mm / _OVERVIEW_STEP_MM)), max(1, round(height_mm / _OVERVIEW_STEP_MM)))
-    image = Image.fromarray(_grey(seen, float(low), max(float(high), float(low) + 1)))
+    image = Image.fromarray(grey(seen, float(low), max(float(high), float(low) + 1)))
     return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
 
 
