@@ -193,7 +193,7 @@ def mesentery(build: Build, course_mm: NDArray[np.float64]) -> list[Part]:
     t = build.tissues
     branches: dict[str, list[Tubes]] = {"trunk": [], "arcade": [], "end": []}
     veins: dict[str, list[Tubes]] = {"trunk": [], "arcade": [], "end": []}
-    count = int(build.rng.integers(12, 18))
+    count = int(build.rng.integers(14, 20))
     for n, stretch in enumerate(np.array_split(course_mm, count)):
         share = 0.15 + 0.85 * (n + build.rng.uniform(0, 1)) / count
         for rows, tubes, width in ((_MESENTERIC_ARTERY, branches, 1.0), (_MESENTERIC_VEIN, veins, 1.35)):
@@ -218,12 +218,12 @@ def _fan(
 ) -> None:
     """Add one branch from ``root``: to a hub, on to an arcade along the stretch of bowel, and from there its ends."""
     rng = build.rng
-    groups = np.array_split(bowel, max(2, len(bowel) // 6))
+    groups = np.array_split(bowel, max(2, len(bowel) // 5))
     hub = root + 0.5 * (bowel.mean(axis=0) - root) + rng.normal(0, 4, 3)
     arcade = [hub + 0.55 * (group.mean(axis=0) - hub) + rng.normal(0, 2, 3) for group in groups]
-    tubes["trunk"].append(_line(rng, root, hub, (1.9 * width, 1.6 * width)))
+    tubes["trunk"].append(_line(rng, root, hub, (2.1 * width, 1.8 * width)))
     for point, group in zip(arcade, groups, strict=True):
-        tubes["arcade"].append(_line(rng, hub, point, (1.5 * width, 1.1 * width)))
+        tubes["arcade"].append(_line(rng, hub, point, (1.6 * width, 1.2 * width)))
         tubes["end"] += [_line(rng, point, bead, (0.9 * width, 0.6 * width)) for bead in group[::2]]
     for first, second in pairwise(arcade):
         if np.linalg.norm(second - first) < 45:
