@@ -131,7 +131,7 @@ def _liver(build: Build, room: Solid) -> list[Part]:
         build.ellipsoid((18, -30, 105), (78, 70, 68)),
         build.ellipsoid((-56, 30, 98), (40, 52, 62)),
         build.tube([(8, -4, 250, 26), (6, -12, 200, 25), (2, -18, 150, 28)]),
-        build.tube([(-12, -54, 132, 22), (-30, -50, 148, 20), (-46, -46, 160, 18), (-62, -40, 170, 11)]),
+        build.tube([(-12, -54, 132, 22), (-30, -50, 148, 20), (-46, -46, 160, 16), (-60, -40, 168, 8)]),
     )
     liver = Sampled(build.uneven(Common((room, Without(lobes, hollow))), 4.0, 60), 2.5)
     gallbladder = build.ellipsoid((-56, -72, 112), (14, 17, 27), (20, 12, 0))
@@ -183,7 +183,7 @@ def _spleen(build: Build, room: Solid) -> list[Part]:
 def _kidneys(build: Build, room: Solid) -> list[Part]:
     t = build.tissues
     parts = []
-    for side, centre in ((-1, (-63, 8, 108)), (1, (64, 10, 120))):
+    for side, centre in ((-1, (-63, 10, 102)), (1, (64, 10, 120))):
         x, y, z = centre
         kidney = build.ellipsoid(centre, (25, 26, 55), (8, side * 10, side * 28))
         sinus = build.ellipsoid((x - side * 17, y - 11, z), (15, 13, 27), (0, side * 10, side * 28))
@@ -222,8 +222,8 @@ def _kidneys(build: Build, room: Solid) -> list[Part]:
                 "organ",
                 joined(
                     [
-                        build.tube([(side * 30, -10, 178, 2.6), (side * 36, 0, 166, 2.2), (side * 34, 4, 158, 2)]),
-                        build.tube([(side * 30, -10, 178, 2.6), (side * 44, -4, 164, 2.0)]),
+                        build.tube([(side * 30, -10, 180, 2.8), (side * 34, 2, 166, 2.4), (side * 32, 8, 152, 2)]),
+                        build.tube([(side * 30, -10, 178, 2.6), (side * 46, 0, 168, 2.2), (side * 50, 4, 158, 1.8)]),
                     ]
                 ),
                 t.muscle,

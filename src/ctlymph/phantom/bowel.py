@@ -45,9 +45,9 @@ _DUODENUM = [
 ]
 _COLON: dict[str, list[Row]] = {
     "ascending colon": [
-        (-98, -18, -62, 16),
-        (-104, -12, -46, 23),
-        (-106, -6, -10, 23),
+        (-88, -48, -62, 15),
+        (-96, -38, -42, 22),
+        (-106, -14, -10, 23),
         (-108, 0, 40, 21),
         (-106, -8, 82, 20),
         (-96, -34, 100, 18),
@@ -68,11 +68,11 @@ _COLON: dict[str, list[Row]] = {
         (114, 14, 100, 14),
         (112, 8, 50, 14),
         (108, 0, 5, 13),
-        (98, -14, -50, 13),
+        (102, -36, -46, 13),
     ],
     "sigmoid colon": [
-        (98, -14, -50, 13),
-        (86, -34, -68, 13),
+        (102, -36, -46, 13),
+        (82, -56, -66, 13),
         (56, -62, -84, 13),
         (20, -66, -86, 13),
         (-10, -48, -70, 13),
@@ -80,7 +80,7 @@ _COLON: dict[str, list[Row]] = {
         (6, 2, -76, 13),
         (6, 18, -92, 14),
     ],
-    "rectum": [(6, 18, -92, 14), (2, 26, -112, 17), (0, 26, -134, 17), (0, 18, -156, 11), (0, 26, -182, 8)],
+    "rectum": [(6, 18, -92, 14), (2, 19, -112, 15), (0, 19, -134, 15), (0, 14, -156, 11), (0, 26, -182, 8)],
 }
 _WALL_MM = 2.0
 _BEAD_MM3 = np.pi * 8.5**2 * SPACING_MM
@@ -154,9 +154,9 @@ def colon(build: Build, room: Solid) -> list[Part]:
         wall = Sampled(inside, 1.8)
         walls.append(Part(f"{name} wall", "bowel", wall, t.bowel_wall))
         contents += _contents(build, name, wall, filling)
-    x, y, z = rng.normal((-92, -26, -66), (4, 4, 4))
+    x, y, z = rng.normal((-80, -50, -68), (4, 4, 4))
     appendix = build.tube(
-        [(-98, -20, -66, 3.6), (x, y, z - 6, 3.4), *((*p, 3.2) for p in rng.normal((x + 14, y - 8, z - 18), 8, (2, 3)))]
+        [(-88, -48, -64, 3.6), (x, y, z - 6, 3.4), *((*p, 3.2) for p in rng.normal((x + 14, y - 8, z - 18), 8, (2, 3)))]
     )
     return [*walls, Part("appendix", "bowel", appendix, t.bowel_wall - 5), *contents]
 
@@ -233,7 +233,7 @@ def small_bowel(build: Build, room: Room) -> SmallBowel:
     radii = np.concatenate([np.full(run.beads, run.radius_mm) for run in runs]) * build.size
     radii = np.convolve(np.pad(radii, 2, mode="edge"), (0.1, 0.2, 0.4, 0.2, 0.1), mode="valid")
     radii *= rng.normal(1, 0.07, len(radii))
-    ends = build.place((36, -58, 84)), build.place((-86, -24, -24))
+    ends = build.place((36, -58, 84)), build.place((-80, -40, -34))
     chain = packed(room, winding(room, rng, ends, len(radii)), radii)
     walls, contents, first = [], [], 0
     for run in runs:
