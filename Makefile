@@ -23,8 +23,8 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup
-	$(BIN)/ctlymph phantom demo/patient --cases 1 --seed 1
-	$(BIN)/ctlymph detect demo/patient/PHANTOM_0001/ct --output demo/result --overwrite
+	$(BIN)/ctlymph phantom demo/patient --cases 1 --seed 1 --spacing 0.8,0.8,2
+	$(BIN)/ctlymph detect demo/patient/ct_lymph_nodes/MED_LYMPH_001 --output demo/result --overwrite
 
 test: setup
 	$(BIN)/pytest --numprocesses 2

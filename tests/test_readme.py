@@ -25,7 +25,7 @@ def test_the_python_example_runs_and_prints_nodes(
     phantom: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_ct_series(phantom.volume, tmp_path / "demo" / "patient" / "PHANTOM_0001" / "ct")
+    write_ct_series(phantom.volume, tmp_path / "demo" / "patient" / "ct_lymph_nodes" / "MED_LYMPH_001")
     (example,) = blocks("python")
     exec(compile(example, "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,65 +13,109 @@ from ctlymph.cli.processes import in_processes
 from ctlymph.errors import CtlymphError
 
 if TYPE_CHECKING:
-    from ctlymph.phantom.collection import PhantomCase
+    from ctlymph.phantom.collection import PhantomPatient
+
+
+class Standard(StrEnum):
+    """Standard collections."""
+
+    small = "small"
+    full = "full"
+
+
+class Tree(StrEnum):
+    """How DICOM files are laid out."""
+
+    idc = "idc"
+    nbia = "nbia"
 
 
 def phantom(
     output: Annotated[
-        Path, typer.Argument(metavar="OUT", readable=False, help="Folder for the cases; made if absent.")
+        Path, typer.Argument(metavar="OUT", readable=False, help="Folder for the collection; made if absent.")
     ],
-    cases: Annotated[int, typer.Option(min=1, max=9999, metavar="N", help="How many patients.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same patients.")] = 0,
+    cases: Annotated[
+        int | None, typer.Option(min=1, max=1998, metavar="N", help="How many cases, of both regions; default 1.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed makes the same patients; default 0.")] = None,
+    standard: Annotated[
+        Standard | None, typer.Option("--set", help="A standard collection: 12 cases, or 90 and 86; its seed is fixed.")
+    ] = None,
+    timepoints: Annotated[
+        int, typer.Option(min=1, max=9, metavar="T", help="Scans of each patient, each in a collection of its own.")
+    ] = 1,
     spacing: Annotated[
-        str, typer.Option(metavar="X,Y,Z", help="Distance of voxels along x, y and z, mm.")
-    ] = "0.8,0.8,2",
+        str | None, typer.Option(metavar="X,Y,Z", help="Distance of voxels, mm; default as in the real ones.")
+    ] = None,
+    thickness: Annotated[
+        float | None, typer.Option(min=0.3, max=20, metavar="MM", help="Slice thickness; default the slices' distance.")
+    ] = None,
     contrast: Annotated[
-        bool, typer.Option("--contrast/--no-contrast", help="With or without intravenous and oral contrast.")
-    ] = True,
-    jobs: Annotated[int, typer.Option(min=1, help="Cases made at the same time.")] = 1,
+        bool | None, typer.Option("--contrast/--no-contrast", help="Contrast agent; default in nine of ten.")
+    ] = None,
+    layout: Annotated[Tree, typer.Option(help="As idc-index or NBIA Data Retriever lay it out.")] = Tree.idc,
+    zipped: Annotated[bool, typer.Option("--zip", help="Annotations, candidates and masks as zip archives.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Patients made at the same time.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make and replace cases that exist.")] = False,
 ) -> None:
-    """Make synthetic torsos whose lymph nodes are known, as DICOM.
+    """Make synthetic torsos whose lymph nodes are known, laid out as the public collection.
 
-    Each case is a folder OUT/PHANTOM_0001 with the CT series (ct/), the nodes'
-    masks (masks.nii.gz) and their true places and sizes (truth.csv, with the
-    columns of nodes.csv). Cases that are complete are left alone, so that an
-    interrupted run goes on where it stopped.
+    OUT holds the CTs as DICOM, annotations, candidates and masks as files and
+    as DICOM-SEG, and under OUT/truth all nodes with their sizes, also those that
+    are not annotated. What reads the collection reads it. A real CT takes some
+    200 MB; --spacing makes smaller ones. Cases that are complete are left alone,
+    so that an interrupted run goes on where it stopped.
 
     [bold]Examples[/bold]
 
-      ctlymph phantom PHANTOMS --cases 4 --seed 7
+      ctlymph phantom PHANTOMS --set small --jobs 2
 
-      ctlymph phantom THIN --spacing 0.7,0.7,1 --no-contrast --jobs 2
+      ctlymph phantom COARSE --cases 4 --seed 7 --spacing 1.5,1.5,2 --no-contrast
+
+      ctlymph phantom FOLLOWED --cases 2 --timepoints 3
     """
-    from ctlymph.phantom.collection import phantom_cases
-    from ctlymph.phantom.patient import PhantomSpec
+    from ctlymph.phantom.collection import SET_SEED, SETS, Wishes, check_folder, finish, phantom_patients, split
 
-    wanted = phantom_cases(output, cases, PhantomSpec(seed, _spacing(spacing), contrast=contrast))
-    missing = wanted if overwrite else [case for case in wanted if not case.is_complete()]
-    for case in wanted:
-        if case not in missing:
-            say(f"{case.folder}: complete, left as it is")
+    if standard and not (cases is None and seed is None):
+        raise CtlymphError("--set fixes the cases and the seed; leave out --cases and --seed, or --set")
+    wishes = Wishes(
+        seed=SET_SEED if standard else seed or 0,
+        spacing_mm=_spacing(spacing) if spacing is not None else None,
+        thickness_mm=thickness,
+        contrast=contrast,
+        timepoints=timepoints,
+        layout=layout.value,
+    )
+    check_folder(output)
+    wanted = phantom_patients(output, SETS[standard] if standard else split(cases or 1), wishes)
+    missing = wanted if overwrite else [patient for patient in wanted if not patient.is_complete()]
+    if len(missing) < len(wanted):
+        say(f"{output}: {len(wanted) - len(missing)} of {len(wanted)} patients are complete, left as they are")
+    _write_all(output, missing, jobs)
+    finish(output, wishes, zipped=zipped)
+
+
+def _write_all(output: Path, missing: list[PhantomPatient], jobs: int) -> None:
+    output.mkdir(parents=True, exist_ok=True)
     if jobs == 1 or len(missing) < 2:
-        for case in missing:
-            say(_write(case, overwrite, shown=True))
-    else:
-        _write_together(missing, overwrite, jobs)
-
-
-def _write_together(missing: list[PhantomCase], overwrite: bool, jobs: int) -> None:
+        for patient in missing:
+            say(_write(patient, shown=True))
+        return
     with progress().task("making patients", len(missing)) as advance:
-        for made in in_processes(jobs, _write, [(case, overwrite, False) for case in missing]):
+        for made in in_processes(jobs, _write, [(patient, False) for patient in missing]):
             say(made)
             advance(1)
 
 
-def _write(case: PhantomCase, overwrite: bool, shown: bool) -> str:
+def _write(patient: PhantomPatient, shown: bool) -> str:
     from ctlymph.progress import SILENT
 
-    made = case.write(overwrite=overwrite, progress=progress() if shown else SILENT)
-    columns, rows, slices = made.volume.geometry.shape_ijk
-    return f"{case.folder}: {columns} × {rows} × {slices} voxels, {len(made.nodes)} nodes"
+    lines = []
+    for case in patient.write(progress() if shown else SILENT):
+        columns, rows, slices = case.phantom.volume.geometry.shape_ijk
+        name = f"{case.name}, time point {case.timepoint}" if patient.wishes.timepoints > 1 else case.name
+        lines.append(f"{name}: {columns} × {rows} × {slices} voxels, {len(case.annotated)} nodes annotated")
+    return "\n".join(lines)
 
 
 def _spacing(text: str) -> tuple[float, float, float]:

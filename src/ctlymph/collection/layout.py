@@ -19,7 +19,7 @@ from ctlymph.io.dicom_files import Source, ZipMember, files_below, is_named_as_d
 from ctlymph.io.dicom_header import Header, read_header
 
 SYNTHETIC = "SYNTHETIC.txt"
-"""File at the top of a collection that ``ctlymph phantom`` made: its names are those of the public one, its data not."""
+"""File at the top of a collection that ``ctlymph phantom`` made: its names are the public one's, its data not."""
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _SIDE_FILE = re.compile(
