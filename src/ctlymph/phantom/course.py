@@ -122,7 +122,10 @@ def _gap(a: Germ, b: Germ) -> float:
     """Give how far two nodes are apart, mm; negative where they overlap."""
     reach = a.reach_mm + b.reach_mm
     apart = float(np.linalg.norm(a.centre_mm - b.centre_mm))
-    return float(b.solid.at(a.surface_mm).min()) if apart < reach + _NEAR_MM else apart - reach
+    if apart > reach + _NEAR_MM:
+        return apart - reach
+    surface = np.concatenate([lobe.surface(directions(1500)) for lobe in a.lobes])
+    return float(b.solid.at(surface).min())
 
 
 def _largest_but(germs: Sequence[Germ], others: Sequence[int]) -> int | None:

@@ -423,9 +423,15 @@ def _lobes(rng: np.random.Generator, region: str, short_mm: float, *, marked: bo
     second = drawn_shape(rng, figures, short_mm * rng.uniform(0.6, 0.95))
     heading = rng.normal(size=3)
     heading /= np.linalg.norm(heading)
-    # Far enough apart for a waist.
     reach = sum(float(np.abs(lobe.surface(directions(200)) @ heading).max()) for lobe in (first, second))
-    twins = (first, second.at_place(heading * reach * 0.72))
+    second = second.at_place(heading * reach)
+    # Drawn together until they overlap, yet keep a waist.
+    for _ in range(8):
+        lacking = float(first.at(second.surface(directions(600))).min()) + 0.2 * short_mm
+        if lacking <= 0:
+            break
+        second = second.at_place(np.array(second.base.centre_mm) - heading * lacking)
+    twins = (first, second)
     size = short_mm / measured(Union(twins, 3.0)).short_axis_mm
     return tuple(lobe.at_place(np.array(lobe.base.centre_mm) * size, size) for lobe in twins)
 
