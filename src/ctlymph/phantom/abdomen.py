@@ -72,6 +72,8 @@ def _bowels_room(build: Build, within: Solid, closed: list[Solid]) -> Room:
             (side * 64, -76, -140, 14),
         ]
         psoas = [(side * 47, -4, 10, 25), (side * 58, -12, -50, 25), (side * 80, -44, -105, 22)]
+        iliacus = [(side * 108, 4, -8, 14), (side * 100, -8, -60, 20), (side * 92, -40, -106, 18)]
+        sides.append(build.tube(iliacus, (1, 1.9, 1)))
         sides += [
             build.tube(vessels),
             build.tube(psoas),
