@@ -283,7 +283,8 @@ def _from_collection(folder: Path, cases: tuple[str, ...], boxes: bool, progress
     from ctlymph.collection.case import Collection
 
     try:
-        chosen = Collection(folder).cases(names=cases)
+        collection = Collection(folder)
+        chosen = collection.cases(names=cases)
     except CtlymphError as error:
         raise CtlymphError(f"{folder} holds no true nodes ({error}); give {_FORMATS}") from error
     annotated = not boxes and any("annotations" in case.has for case in chosen)
@@ -299,7 +300,8 @@ def _from_collection(folder: Path, cases: tuple[str, ...], boxes: bool, progress
     with progress.task(f"Reading {what}", len(known)) as advance:
         for case in known:
             nodes = _annotated(case) if annotated else _measured(case.masks())
-            found.append(_CaseTruth(case.name, patient_of(case.name) if case.entry else case.name, case.region, nodes))
+            patient = patient_of(case.name) if case.entry or collection.synthetic else case.name
+            found.append(_CaseTruth(case.name, patient, case.region, nodes))
             advance(1)
     return found
 
