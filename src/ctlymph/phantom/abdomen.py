@@ -63,25 +63,24 @@ def _bowels_room(build: Build, within: Solid, closed: list[Solid]) -> Room:
         [(60, -14, 90, 12), (70, -20, 40, 14), (64, -26, 4, 12)],
     ]
     root = [build.tube(np.array(rows) * (1, 1, 1, fat**0.6), (1.2, 1, 1)) for rows in spaces]
-    sides: list[Solid] = []
-    for side in (-1, 1):
-        vessels = [
-            (side * 30, -36, -20, 13),
-            (side * 44, -32, -72, 15),
-            (side * 52, -44, -102, 15),
-            (side * 64, -76, -140, 14),
-        ]
-        psoas = [(side * 47, -4, 10, 25), (side * 58, -12, -50, 25), (side * 80, -44, -105, 22)]
-        iliacus = [(side * 108, 4, -8, 14), (side * 100, -8, -60, 20), (side * 92, -40, -106, 18)]
-        sides.append(build.tube(iliacus, (1, 1.9, 1)))
-        sides += [
-            build.tube(vessels),
-            build.tube(psoas),
-            build.tube([(side * 46, 0, -84, 16), (side * 48, 8, -110, 16)]),
-        ]
     box = build.place((-126, -106, -150)), build.place((126, 20, 168))
     omentum = Grown(within, -3.0 * fat)
-    return Room.between(omentum, [behind, *root, *sides, *(Grown(solid, 1.5 * fat) for solid in closed)], box)
+    return Room.between(
+        omentum, [behind, *root, *_iliac_fossae(build), *(Grown(solid, 1.5 * fat) for solid in closed)], box
+    )
+
+
+def _iliac_fossae(build: Build) -> list[Solid]:
+    """Give the muscles of both iliac fossae, and the vessels before them with their fat."""
+    closed: list[Solid] = []
+    for side in (-1, 1):
+        external = [(30, -36, -20, 13), (44, -32, -72, 15), (52, -44, -102, 15), (64, -76, -140, 14)]
+        internal = [(46, 0, -84, 16), (48, 8, -110, 16)]
+        psoas = [(47, -4, 10, 25), (58, -12, -50, 25), (80, -44, -105, 22)]
+        iliacus = [(108, 4, -8, 14), (100, -8, -60, 20), (92, -40, -106, 18)]
+        closed += [build.tube(np.array(rows) * (side, 1, 1, 1)) for rows in (external, internal, psoas)]
+        closed.append(build.tube(np.array(iliacus) * (side, 1, 1, 1), (1, 1.9, 1)))
+    return closed
 
 
 def _strands(build: Build) -> list[Part]:
