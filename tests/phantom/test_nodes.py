@@ -8,8 +8,10 @@ from ctlymph.phantom.anatomy import Anatomy
 from ctlymph.phantom.node_shapes import Lobulated
 from ctlymph.phantom.nodes import Germ, Ground, TrueNode, grown, plant
 from ctlymph.phantom.parts import Build, Part
+from ctlymph.phantom.scanner import label
 from ctlymph.phantom.shapes import Ellipsoid, HalfSpace
 from ctlymph.phantom.stations import STATIONS, is_in_lung, stations_of
+from ctlymph.volume import Geometry
 
 BALL = Lobulated(Ellipsoid((0.0, 0.0, 0.0), (6.0, 6.0, 6.0)), np.zeros((0, 4)))
 
@@ -137,3 +139,12 @@ def test_contrast_brightens_nodes() -> None:
 
 def test_only_stations_of_the_lobes_lie_in_the_lung() -> None:
     assert {station.name for station in STATIONS if is_in_lung(station.name)} == {"12R", "12L", "14R", "14L"}
+
+
+def test_a_voxel_in_two_solids_is_labelled_as_the_first() -> None:
+    grid = Geometry((20, 20, 20), np.full(3, -9.5), np.ones(3))
+    a, b = (BALL.at_place((x, 0, 0)) for x in (-2.0, 2.0))
+    both = label([a, b], grid)
+    alone = label([a], grid) == 1
+    assert (both[alone] == 1).all()
+    assert (both == 2).sum() == ((label([b], grid) == 1) & ~alone).sum() > 0

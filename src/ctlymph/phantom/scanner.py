@@ -58,7 +58,7 @@ def scan(parts: Sequence[Part], geometry: Geometry, scanner: Scanner, progress: 
 
 
 def label(solids: Sequence[Solid], geometry: Geometry) -> NDArray[np.uint16]:
-    """Give masks: label n where a voxel's centre lies in solid n - 1, 0 elsewhere.
+    """Give masks: label n where a voxel's centre lies in solid n - 1 and in none before it, 0 elsewhere.
 
     Raises:
         ValueError: As :func:`scan`.
@@ -67,8 +67,9 @@ def label(solids: Sequence[Solid], geometry: Geometry) -> NDArray[np.uint16]:
     result = np.zeros(geometry.shape_zyx, dtype=np.uint16)
     for number, solid in enumerate(solids, start=1):
         k, j, i = box = near(solid, x, y, z, 0.0)
-        if result[box].size:
-            result[box][solid.on_grid(x[i], y[j], z[k], 1.0) < 0] = number
+        block = result[box]
+        if block.size:
+            block[(solid.on_grid(x[i], y[j], z[k], 1.0) < 0) & (block == 0)] = number
     return result
 
 
