@@ -11,7 +11,7 @@ from ctlymph.nodes import Point
 from ctlymph.phantom.anatomy import Anatomy
 from ctlymph.phantom.nodes import TrueNode
 from ctlymph.phantom.parts import Part
-from ctlymph.regions import MEDIASTINUM
+from ctlymph.regions import ABDOMEN, MEDIASTINUM
 from ctlymph.volume import Volume
 
 LOOK_ALIKES = ("vessel", "bowel", "organ", "muscle", "airway", "twigs")
@@ -22,6 +22,9 @@ _APART_MM, _CLEAR_MM, _DEEPEST_MM = 8.0, 15.0, 7.0
 _SOFT_HU = (-40, 320)
 _BORDER_MM, _OVERLAP_MM = 225.0, 30.0
 """Height of the diaphragm's dome in the standard patient, and how far either region reaches beyond."""
+
+_HALF_WIDTH_MM = {MEDIASTINUM: 75.0, ABDOMEN: 110.0}
+"""How far from the midline candidates lie in the standard patient: not in the walls."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ def _within(part: Part, rng: np.random.Generator) -> NDArray[np.float64] | None:
 def _is_seen(point: NDArray[np.float64], anatomy: Anatomy, volume: Volume, region: str) -> bool:
     """Tell whether a point lies in the scan, in the region, and in something soft."""
     if not volume.geometry.contains(point):
+        return False
+    if abs(point[0]) / anatomy.scale[0] > _HALF_WIDTH_MM[region]:
         return False
     above = float(point[2]) / anatomy.scale[2] - _BORDER_MM
     if (above < -_OVERLAP_MM) if region == MEDIASTINUM else (above > _OVERLAP_MM):
