@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "measurement": TOOLS,
     "methods": TOOLS | {"candidates"},
     "detection": TOOLS | {"io", "anatomy", "candidates", "measurement", "methods"},
+    "realism": TOOLS | {"io", "anatomy", "candidates"},
     "phantom": TOOLS | {"io", "collection"},
     "collection": TOOLS | {"io", "measurement"},
     "evaluation": TOOLS | {"io", "measurement", "collection"},

@@ -16,6 +16,7 @@ from ctlymph.cli.evaluate import evaluate
 from ctlymph.cli.measure import measure
 from ctlymph.cli.phantom import phantom
 from ctlymph.cli.processes import Stopped, quiet, stoppable
+from ctlymph.cli.realism import realism
 from ctlymph.errors import CtlymphError
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.command()(measure)
 app.command()(evaluate)
 app.command()(convert)
 app.command()(phantom)
+app.command()(realism)
 app.add_typer(collection.app, name="collection")
 
 

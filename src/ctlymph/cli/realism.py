@@ -1,0 +1,80 @@
+"""``ctlymph realism``: how synthetic CTs compare with real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctlymph.cli.console import progress, say, show_json, show_table
+from ctlymph.errors import CtlymphError
+
+if TYPE_CHECKING:
+    from ctlymph.realism import Look
+    from ctlymph.volume import Volume
+
+
+def realism(
+    cts: Annotated[list[Path], typer.Argument(metavar="CT...", help="CTs, or folders of synthetic collections.")],
+    against: Annotated[
+        list[Path] | None, typer.Option("--against", metavar="CT", help="A real CT; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures of every CT as JSON.")] = False,
+) -> None:
+    """Measure what CTs look like, to hold synthetic ones against real ones.
+
+    CT numbers and spread of fat, muscle, liver, aorta and lung, strength and grain of the noise, width of edges, and
+    round spots per litre, which look like nodes. Without --against, each CT has a column of its own.
+
+    [bold]Examples[/bold]
+
+      ctlymph realism PHANTOMS --against real1.nii.gz --against real2.nii.gz
+
+      ctlymph realism CT_FOLDER scan.nii.gz
+    """
+    from dataclasses import asdict
+
+    from ctlymph.realism import MEASURES, compare
+
+    looks, real = _looks(cts), _looks(against or [])
+    if as_json:
+        groups = {"looked_at": looks, "against": real}
+        show_json({name: [_plain(asdict(look)) for look in group] for name, group in groups.items()})
+    elif real:
+        header = ("median (range)", f"{len(real)} real", f"{len(looks)} looked at", "within")
+        show_table("Realism", header, compare(looks, real))
+    else:
+        rows = [(words, *(f"{getattr(look, name):.3g}" for look in looks)) for name, words in MEASURES.items()]
+        show_table("Realism", ("", *(look.case for look in looks)), rows)
+
+
+def _looks(paths: list[Path]) -> list[Look]:
+    from ctlymph.collection.case import Collection
+    from ctlymph.io import read
+    from ctlymph.realism import look_at
+
+    sources: list[Callable[[], Volume]] = []
+    for path in paths:
+        if (path / "SYNTHETIC.txt").is_file():
+            sources += [case.ct for case in Collection(path).cases() if "ct" in case.has]
+        else:
+            sources.append(partial(read, path))
+    found = []
+    with progress().task("Looking at CTs", len(sources)) as advance:
+        for source in sources:
+            try:
+                found.append(look_at(source()))
+            except CtlymphError as error:
+                say(f"left out: {error}")
+            advance(1)
+    if sources and not found:
+        raise CtlymphError("no CT could be measured; give CTs of chest or abdomen")
+    return found
+
+
+def _plain(figures: dict[str, object]) -> dict[str, object]:
+    """Make NaN null, which JSON has."""
+    return {name: None if value != value else value for name, value in figures.items()}
