@@ -64,7 +64,7 @@ def core_hu(ct: Volume, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     ball = ball[np.linalg.norm(ball, axis=1) <= CORE_MM]
     sampled = np.rint(ct.geometry.mm_to_index((points_mm[:, None] + ball).reshape(-1, 3))).astype(int)
     i, j, k = np.clip(sampled, 0, np.array(ct.geometry.shape_ijk) - 1).T
-    return np.asarray(ct.hu[k, j, i].reshape(len(points_mm), -1).mean(axis=1), dtype=np.float64)
+    return np.asarray(ct.hu[k, j, i].reshape(len(points_mm), len(ball)).mean(axis=1), dtype=np.float64)
 
 
 def separation(looks: list[Look]) -> tuple[float, float]:
