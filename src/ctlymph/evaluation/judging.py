@@ -99,7 +99,7 @@ def evaluate(
     Args:
         marks: Marks, or where they lie (see :func:`ctlymph.evaluation.marks.read_marks`).
         truth: The nodes, or where they lie (see :func:`ctlymph.evaluation.truth.read_truth`).
-        hit: When a mark reaches a node: ``15mm``, ``radius`` or ``iou0.1`` (see :class:`Rules`).
+        hit: When a mark reaches a node: ``15mm``, ``radius``, ``iou0.1`` or ``ids`` (see :class:`Rules`).
         duplicates: What further marks on a node are: ``ignored`` or ``fp``.
         all_nodes: Count small nodes (short axis below 10 mm) and those of unknown size, too.
         region: Judge only the cases in which this was annotated, ``mediastinum`` or ``abdomen``; None: all.
@@ -166,7 +166,9 @@ def _doubts(matches: Matches) -> list[str]:
             "(--all-nodes counts them)"
         )
     if (patients := len(set(matches.truth.patients))) < FEW_PATIENTS:
-        found.append(f"{name}: {patients} patients are too few for intervals; they are narrower than they should be")
+        found.append(
+            f"{name}: the CTs are of {patients} patient(s), too few for intervals, which are narrower than is true"
+        )
     if not (~matches.set_aside).any():
         found.append(f"{name}: there is no counted node, so sensitivity is not defined")
     return found

@@ -117,6 +117,10 @@ def _draw(axes: Axes, line: Line, colour: str, style: str) -> None:
     if len(curve.thresholds):
         last = (curve.false_per_volume[-1], curve.sensitivity[-1])
         axes.plot(*last, "o", color=colour, markersize=4)
+    if len(curve.thresholds) and curve.false_per_volume[0] > GREATEST_RATE:
+        first, rate = curve.sensitivity[0], curve.false_per_volume[0]
+        words = f"from {first:.2f} at {rate:.3g} false positives →"
+        axes.text(GREATEST_RATE, first, words, color=colour, ha="right", va="bottom")
 
 
 def _dress(axes: Axes, is_log: bool) -> None:
