@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ctlymph.phantom.abdomen import abdominal_parts
 from ctlymph.phantom.chest import diaphragm, lung_parts, mediastinal_parts
 from ctlymph.phantom.course import visits
+from ctlymph.phantom.fat import FatStructure
 from ctlymph.phantom.nodes import Germ, Ground, TrueNode, grown
 from ctlymph.phantom.parts import Build, Part
 from ctlymph.phantom.shapes import Bounds, Common, Grown, HalfSpace, Sampled, Solid
@@ -30,12 +31,14 @@ class Anatomy:
         nodes: The truth.
         scale: Size of this patient along x, y, z, 1 for the standard one.
         bounds: Box of the body, LPS mm.
+        fat: What the fat holds besides fat.
     """
 
     parts: tuple[Part, ...]
     nodes: tuple[TrueNode, ...]
     scale: tuple[float, float, float]
     bounds: Bounds
+    fat: FatStructure
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Body:
         below: What lies under the diaphragm.
         frame: Parts that are painted before the lungs.
         mediastinum: Heart, vessels, airways and oesophagus.
-        others: Further parts that are painted after the lungs.
+        others: Further parts that are painted before and after the lungs.
+        fat: What the fat holds besides fat.
     """
 
     trunk: Trunk
@@ -55,6 +59,7 @@ class Body:
     frame: tuple[Part, ...]
     mediastinum: tuple[Part, ...]
     others: tuple[tuple[Part, ...], tuple[Part, ...]]
+    fat: FatStructure
 
     @classmethod
     def of(cls, seed: int, *, contrast: bool = True, timepoint: int = 0) -> Body:
@@ -67,7 +72,7 @@ class Body:
         frame, back, skeleton = trunk_parts(trunk), back_parts(trunk), skeleton_parts(trunk)
         mediastinum, abdomen = mediastinal_parts(trunk), abdominal_parts(trunk, below)
         before = (*_diaphragm_parts(trunk, below), *back, *skeleton)
-        return cls(trunk, below, tuple(frame), tuple(mediastinum), (before, tuple(abdomen)))
+        return cls(trunk, below, tuple(frame), tuple(mediastinum), (before, tuple(abdomen)), FatStructure.drawn(seed))
 
     @cached_property
     def ground(self) -> Ground:
@@ -84,7 +89,7 @@ class Body:
         parts = (*self.frame, *lungs, *before, *self.mediastinum, *after)
         x, y, z = (float(s) for s in self.trunk.build.scale)
         inside = tuple(part for node in nodes for part in node.parts)
-        return Anatomy((*parts, *inside), tuple(nodes), (x, y, z), self.trunk.skin.bounds)
+        return Anatomy((*parts, *inside), tuple(nodes), (x, y, z), self.trunk.skin.bounds, self.fat)
 
 
 def torso(seed: int, *, contrast: bool = True, timepoint: int = 0) -> Anatomy:

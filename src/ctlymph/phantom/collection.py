@@ -20,6 +20,7 @@ from ctlymph.phantom.candidates import draw_candidates
 from ctlymph.phantom.layout import DICOM, SIDES, TRUTH, CaseToWrite, Layout, annotated, write_case
 from ctlymph.phantom.parts import Build
 from ctlymph.phantom.patient import PhantomSpec, scan_patient
+from ctlymph.phantom.scanner import KERNELS
 from ctlymph.phantom.timepoints import Link, TimePoint, follow_up
 from ctlymph.progress import SILENT, Progress
 from ctlymph.regions import ABDOMEN, MEDIASTINUM
@@ -228,7 +229,9 @@ def _spec(scan: str, wishes: Wishes) -> PhantomSpec:
     rng = np.random.default_rng([wishes.seed, len(scan), *scan.encode()])
     seed = int(rng.integers(2**32))
     slices_mm = float(rng.choice([1.0, 1.25, 5.0], p=[0.77, 0.2, 0.03]))
-    contrast, noise_hu = bool(rng.random() < 0.9), round(float(rng.uniform(11, 20)), 1)
+    contrast = bool(rng.random() < 0.9)
+    kernel = str(rng.choice(list(KERNELS), p=[0.35, 0.5, 0.15]))
+    noise_hu = round(float(rng.uniform(*KERNELS[kernel].usual_noise_hu)), 1)
     chest = float(rng.uniform(120, 230)), float(rng.uniform(425, 465))
     belly = float(rng.uniform(-180, -70)), float(rng.uniform(235, 300))
     is_whole = "+" in scan or rng.random() < 0.15
@@ -240,6 +243,7 @@ def _spec(scan: str, wishes: Wishes) -> PhantomSpec:
         thickness_mm=wishes.thickness_mm,
         z_range_mm=(round(low, 1), round(high, 1)),
         contrast=contrast if wishes.contrast is None else wishes.contrast,
+        kernel=kernel,
         noise_hu=noise_hu,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ctlymph.phantom.fat import FatStructure
 from ctlymph.phantom.parts import Build, Part
 from ctlymph.phantom.patient import PhantomSpec
 from ctlymph.phantom.scanner import Scanner, scan
@@ -46,8 +47,13 @@ def _scanned(parts: Sequence[Part], skin: Solid, name: str, spec: PhantomSpec, z
     x, y = (int(np.ceil((high[n] - low[n] + 24) / spacing[n])) for n in range(2))
     z = round((z_mm[1] - z_mm[0]) / spacing[2]) + 1
     geometry = Geometry((z, y, x), np.array([low[0] - 12, low[1] - 12, z_mm[0]]), spacing)
-    scanner = Scanner(thickness_mm=spec.thickness_mm, noise_hu=spec.noise_hu, seed=spec.seed)
-    return Volume(scan(parts, geometry, scanner), geometry, f"PHANTOM_{name}", ("This CT is synthetic.",))
+    scanner = Scanner.drawn(spec.seed, spec.kernel, spec.noise_hu, spec.thickness_mm)
+    return Volume(
+        scan(parts, geometry, scanner, FatStructure.drawn(spec.seed)),
+        geometry,
+        f"PHANTOM_{name}",
+        ("This CT is synthetic.",),
+    )
 
 
 def _skin_of_head(build: Build) -> Solid:

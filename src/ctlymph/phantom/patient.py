@@ -26,7 +26,8 @@ class PhantomSpec:
         fov_mm: Side of the square field of view; None for the smallest that shows the body.
         z_range_mm: Lowest and highest slice on the standard patient: 0 is the iliac crest, 347 the carina.
         contrast: With intravenous and oral contrast.
-        noise_hu: Standard deviation of the noise in the middle of the body.
+        kernel: How slices are reconstructed: ``soft``, ``standard`` or ``sharp``.
+        noise_hu: Standard deviation of the noise in a trunk of usual thickness.
     """
 
     seed: int
@@ -36,7 +37,8 @@ class PhantomSpec:
     fov_mm: float | None = None
     z_range_mm: tuple[float, float] = (-30.0, 435.0)
     contrast: bool = True
-    noise_hu: float = 16.0
+    kernel: str = "standard"
+    noise_hu: float = 15.0
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ def scan_patient(anatomy: Anatomy, spec: PhantomSpec, progress: Progress = SILEN
     ``spec.seed`` is here that of the noise, and ``spec.contrast`` is not used.
     """
     geometry = scan_grid(spec, anatomy)
-    scanner = Scanner(thickness_mm=spec.thickness_mm, noise_hu=spec.noise_hu, seed=spec.seed)
-    hu = scan(anatomy.parts, geometry, scanner, progress)
+    scanner = Scanner.drawn(spec.seed, spec.kernel, spec.noise_hu, spec.thickness_mm)
+    hu = scan(anatomy.parts, geometry, scanner, anatomy.fat, progress)
     masks = label([node.solid for node in anatomy.nodes], geometry)
     shown = tuple(node for node in anatomy.nodes if (masks == node.node).any())
     volume = Volume(hu, geometry, case=f"PHANTOM_{spec.seed:04d}", notes=("This CT is synthetic.",))

@@ -1,22 +1,48 @@
-"""From solids to CT numbers: partial volume, point spread, slice profile and noise."""
+"""From solids to CT numbers: partial volume, slice profile, point spread, shading and noise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.phantom.fat import FatStructure
 from ctlymph.phantom.parts import Part
+from ctlymph.phantom.rays import Haze, Rays
 from ctlymph.phantom.shapes import Array, Solid, near
 from ctlymph.progress import SILENT, Progress
 from ctlymph.volume import Geometry
 
 _SLAB = 16
 _COARSEST_RENDERED_MM = 1.6
-_BACKGROUND_HU = -1000.0
+_BACKGROUND_HU, _LOWEST_HU = -1000.0, -1024.0
+_NOISE_FLOOR_PER_MM = 0.03
+_SHARED_NOISE = 0.3
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How slices are reconstructed.
+
+    Attributes:
+        psf_fwhm_mm: Width of the in-plane point spread (Gaussian), mm.
+        noise_cutoff_per_mm: Where the noise's power ends.
+        usual_noise_hu: The noise that is put up with, least and most, HU.
+    """
+
+    psf_fwhm_mm: float
+    noise_cutoff_per_mm: float
+    usual_noise_hu: tuple[float, float]
+
+
+KERNELS = {
+    "soft": Kernel(1.8, 0.33, (8.0, 14.0)),
+    "standard": Kernel(1.5, 0.38, (10.0, 19.0)),
+    "sharp": Kernel(1.2, 0.46, (16.0, 28.0)),
+}
+"""Kernels by name; their widths and levels give the edges and the noise of real CTs of trunks."""
 
 
 @dataclass(frozen=True)
@@ -24,35 +50,54 @@ class Scanner:
     """What the scanner does to the patient.
 
     Attributes:
-        psf_fwhm_mm: Width of the in-plane point spread (Gaussian), mm.
+        kernel: A name in :data:`KERNELS`.
         thickness_mm: Width at half height of the slice profile (Gaussian); None for the slices' distance.
-        noise_hu: Standard deviation of the noise in the middle of the body, HU; 0 for none.
-        noise_cutoff_per_mm: Where the noise's power ends; higher for a sharper kernel.
-        seed: Of the noise.
+        noise_hu: Standard deviation of the noise in a trunk of usual thickness, HU; 0 for none.
+        motion_mm: How far breath and pulse smear what is seen, width at half height, mm; on some slices less.
+        hardening: Shading by hardened beams, 1 for the usual one, 0 for none.
+        padded: Whether all beyond the round field of view is -1024 HU.
+        seed: Of noise and motion.
     """
 
-    psf_fwhm_mm: float = 1.2
+    kernel: str = "standard"
     thickness_mm: float | None = None
-    noise_hu: float = 16.0
-    noise_cutoff_per_mm: float = 0.45
+    noise_hu: float = 15.0
+    motion_mm: float = 0.0
+    hardening: float = 0.0
+    padded: bool = False
     seed: int = 0
 
+    @classmethod
+    def drawn(cls, seed: int, kernel: str, noise_hu: float, thickness_mm: float | None = None) -> Scanner:
+        """Draw what nobody chooses: motion, shading and padding."""
+        rng = np.random.default_rng([seed, 5])
+        motion, hardening, padded = rng.uniform(1.2, 2.2), rng.uniform(0.4, 1.3), rng.random() < 0.6
+        return cls(kernel, thickness_mm, noise_hu, float(motion), float(hardening), bool(padded), seed)
 
-def scan(parts: Sequence[Part], geometry: Geometry, scanner: Scanner, progress: Progress = SILENT) -> NDArray[np.int16]:
-    """Paint ``parts`` in order onto an axial grid and return HU, int16 (z, y, x).
+
+def scan(
+    parts: Sequence[Part],
+    geometry: Geometry,
+    scanner: Scanner,
+    fat: FatStructure | None = None,
+    progress: Progress = SILENT,
+) -> NDArray[np.int16]:
+    """Paint ``parts`` in order onto an axial grid, ``fat`` into their fat, and return HU, int16 (z, y, x).
 
     Raises:
         ValueError: If the grid's axes are not those of the patient (orientation LPS, no tilt).
     """
-    x, y, z = _axes(geometry)
+    x, y, z = axes = _axes(geometry)
+    effects = _Effects(geometry, scanner)
     result = np.empty(geometry.shape_zyx, dtype=np.int16)
     with progress.task("Scanning the phantom", len(z)) as advance:
         for first in range(0, len(z), _SLAB):
             wanted = np.arange(first, min(first + _SLAB, len(z)))
-            slab = _slab(parts, (x, y, z), wanted, scanner)
-            if scanner.noise_hu:
-                slab += _noise(geometry, wanted, scanner)
-            result[wanted] = np.clip(np.rint(slab), -1024, 3071).astype(np.int16)
+            canvas, heights = _canvas(parts, axes, wanted, scanner)
+            if fat:
+                fat.add(canvas, x, y, heights)
+            for slice_hu, n in zip(_sliced(canvas, heights, z[wanted], scanner), wanted, strict=True):
+                result[n] = np.clip(np.rint(effects.on(slice_hu, int(n))), _LOWEST_HU, 3071)
             advance(len(wanted))
     return result
 
@@ -83,31 +128,31 @@ def _axes(geometry: Geometry) -> tuple[Array, Array, Array]:
     return x, y, z
 
 
-def _slab(parts: Sequence[Part], axes: tuple[Array, Array, Array], wanted: NDArray[np.intp], scanner: Scanner) -> Array:
-    """Render some slices, with enough of their neighbours for the slice profile."""
-    from scipy.ndimage import gaussian_filter1d
-
+def _canvas(
+    parts: Sequence[Part], axes: tuple[Array, Array, Array], wanted: NDArray[np.intp], scanner: Scanner
+) -> tuple[Array, Array]:
+    """Paint some slices, with enough of their neighbours for the slice profile, and give the heights of all."""
     x, y, z = axes
     dx, dy = float(x[1] - x[0]), float(y[1] - y[0])
     dz = float(z[1] - z[0]) if len(z) > 1 else 1.0
-    thickness = scanner.thickness_mm or dz
     finer = int(np.ceil(dz / max(_COARSEST_RENDERED_MM, 1.5 * min(dx, dy)) - 1e-6))
-    margin = int(np.ceil(0.8 * thickness / dz * finer))
+    margin = int(np.ceil(0.8 * (scanner.thickness_mm or dz) / dz * finer))
     steps = np.arange(-margin, len(wanted) * finer + margin)
     heights = (z[wanted[0]] + ((steps + 0.5) / finer - 0.5) * dz).astype(np.float32)
     canvas = np.full((len(heights), len(y), len(x)), _BACKGROUND_HU, dtype=np.float32)
     blur_mm = (dx * dy * dz / finer) ** (1 / 3)
     for part in parts:
         _paint(canvas, (x, y, heights), part, blur_mm)
-    profile = np.exp(-4 * np.log(2) * ((heights - z[wanted, None]) / thickness) ** 2)
+    return canvas, heights
+
+
+def _sliced(canvas: Array, heights: Array, z: Array, scanner: Scanner) -> Array:
+    """Average what was painted at ``heights`` over the profiles of the slices at ``z``."""
+    thickness = scanner.thickness_mm or (float(z[1] - z[0]) if len(z) > 1 else float(np.ptp(heights)))
+    profile = np.exp(-4 * np.log(2) * ((heights - z[:, None]) / thickness) ** 2)
     profile /= profile.sum(axis=1, keepdims=True)
-    slices = (profile.astype(np.float32) @ canvas.reshape(len(heights), -1)).reshape(len(wanted), len(y), len(x))
-    # What partial volume has blurred already is not blurred again.
-    for axis, step in ((1, dy), (2, dx)):
-        variance = (scanner.psf_fwhm_mm / 2.355) ** 2 - step**2 / 12
-        if variance > 0:
-            slices = gaussian_filter1d(slices, variance**0.5 / step, axis=axis, mode="nearest", truncate=3.0)
-    return np.asarray(slices)
+    slices = profile.astype(np.float32) @ canvas.reshape(len(heights), -1)
+    return np.asarray(slices.reshape(len(z), *canvas.shape[1:]))
 
 
 def _paint(canvas: Array, axes: tuple[Array, Array, Array], part: Part, blur_mm: float) -> None:
@@ -125,29 +170,69 @@ def _paint(canvas: Array, axes: tuple[Array, Array, Array], part: Part, blur_mm:
     block += filled
 
 
-def _noise(geometry: Geometry, wanted: NDArray[np.intp], scanner: Scanner) -> Array:
-    """Draw noise with the spectrum of filtered back-projection: low at low frequencies, none beyond the kernel's."""
-    from scipy import fft
+class _Effects:
+    """What happens to a slice in the plane: blur, shading, noise, padding."""
 
+    def __init__(self, geometry: Geometry, scanner: Scanner) -> None:
+        self._scanner, self._kernel = scanner, KERNELS[scanner.kernel]
+        self._z = geometry.origin_mm[2] + geometry.spacing_mm[2] * np.arange(geometry.shape_zyx[0])
+        self._spacing_yx = geometry.spacing_zyx[1:]
+        self._rays = Rays(geometry)
+        self._gains = _noise_gains(geometry, self._kernel.noise_cutoff_per_mm)
+        ny, nx = self._shape = geometry.shape_zyx[1:]
+        u, v = np.linspace(-1, 1, nx)[None], np.linspace(-1, 1, ny)[:, None]
+        self._beyond = (u**2 + v**2 > 1) if scanner.padded else np.zeros((ny, nx), dtype=np.bool_)
+
+    def on(self, slice_hu: Array, n: int) -> Array:
+        """Give slice ``n`` as the scanner shows it."""
+        seen = self._blurred(slice_hu, float(self._z[n]))
+        if self._scanner.noise_hu or self._scanner.hardening:
+            haze = self._rays.through(slice_hu)
+            seen += np.float32(self._scanner.hardening) * haze.shade_hu
+            if self._scanner.noise_hu:
+                seen += np.float32(self._scanner.noise_hu) * self._noise(haze, n)
+        seen[self._beyond] = _LOWEST_HU
+        return seen
+
+    def _blurred(self, slice_hu: Array, z_mm: float) -> Array:
+        from scipy.ndimage import gaussian_filter1d
+
+        motion = self._scanner.motion_mm * (0.75 + 0.25 * np.sin(z_mm / 40 + self._scanner.seed % 628 / 100))
+        for axis, step in enumerate(self._spacing_yx):
+            # What partial volume has blurred already is not blurred again.
+            variance = (self._kernel.psf_fwhm_mm**2 + motion**2) / 2.355**2 - step**2 / 12
+            if variance > 0:
+                sigma = variance**0.5 / step
+                slice_hu = gaussian_filter1d(slice_hu, sigma, axis=axis, mode="nearest", truncate=3.0)
+        return slice_hu
+
+    def _noise(self, haze: Haze, n: int) -> Array:
+        """Draw noise; the more a direction's rays have met, the more the noise varies along this direction."""
+        from scipy import fft
+
+        # Neighbouring slices share a little of their noise, as in helical scans.
+        mixed = (self._white(n) + np.float32(_SHARED_NOISE) * self._white(n + 1)) / np.float32(
+            np.hypot(1, _SHARED_NOISE)
+        )
+        spectrum = fft.rfft2(mixed)
+        all_ways, across = (fft.irfft2(spectrum * gain, s=self._shape) for gain in self._gains)
+        return np.asarray(haze.along * (all_ways - across) + haze.across * across)
+
+    def _white(self, n: int) -> Array:
+        return np.random.default_rng([self._scanner.seed, 3, n]).standard_normal(self._shape, dtype=np.float32)
+
+
+def _noise_gains(geometry: Geometry, cutoff_per_mm: float) -> tuple[Array, Array]:
+    """Give the spectrum of filtered back-projection, low at low frequencies and none beyond the kernel's.
+
+    The first has a variance of 1; the second is its part that varies along x.
+    """
     ny, nx = geometry.shape_zyx[1:]
     dx, dy, _ = geometry.spacing_mm
-    frequency = np.hypot(np.fft.fftfreq(ny, dy)[:, None], np.fft.rfftfreq(nx, dx)[None])
-    gain = np.sqrt(frequency + 0.03) * np.exp(-((frequency / scanner.noise_cutoff_per_mm) ** 2))
+    along, across = np.fft.fftfreq(ny, dy)[:, None], np.fft.rfftfreq(nx, dx)[None]
+    frequency = np.hypot(along, across)
+    gain = np.sqrt(frequency + _NOISE_FLOOR_PER_MM) * np.exp(-((frequency / cutoff_per_mm) ** 2))
     both_halves = np.where((np.arange(nx // 2 + 1) == 0) | (2 * np.arange(nx // 2 + 1) == nx), 1, 2)
     gain /= np.sqrt((gain**2 * both_halves).sum() / (nx * ny))
-
-    def white(k: int) -> Array:
-        return np.random.default_rng([scanner.seed, 3, k]).standard_normal((ny, nx), dtype=np.float32)
-
-    # Neighbouring slices share a little of their noise, as in helical scans.
-    sources = [white(k) for k in (*wanted, wanted[-1] + 1)]
-    mixed = np.stack([(a + 0.4 * b) / np.hypot(1, 0.4) for a, b in pairwise(sources)])
-    texture = fft.irfft2(fft.rfft2(mixed.astype(np.float32)) * gain.astype(np.float32), s=(ny, nx))
-    return np.asarray(texture * _noise_level(geometry) * scanner.noise_hu, dtype=np.float32)
-
-
-def _noise_level(geometry: Geometry) -> Array:
-    """Give the noise's share of its greatest level: 1 in the middle, 0.55 at the edge of the field of view."""
-    ny, nx = geometry.shape_zyx[1:]
-    u, v = np.linspace(-1, 1, nx)[None], np.linspace(-1, 1, ny)[:, None]
-    return (0.5 + 0.5 * np.exp(-(u**2 + v**2) * 1.6)).astype(np.float32)
+    share = across**2 / np.maximum(frequency, 1e-9) ** 2
+    return gain.astype(np.float32), (gain * share).astype(np.float32)
