@@ -54,7 +54,7 @@ def abdominal_parts(trunk: Trunk, below: Solid) -> list[Part]:
 def _bowels_room(build: Build, within: Solid, closed: list[Solid]) -> Room:
     """Find the room of small bowel: not behind the peritoneum, and not where the mesentery's fat is."""
     rows = [(z, y) for z, y in ((150, 6), (120, 0), (60, -8), (0, -6), (-40, 0), (-66, 20), (-100, 44), (-190, 40))]
-    behind = build.tube([(0, y, z, 46) for z, y in rows], (1.45, 1, 1))
+    behind = build.tube([(0, y - 6, z, 40) for z, y in rows], (1.35, 1, 1))
     fat = float(np.clip(build.visceral_fat, 0.5, 1.8))
     spaces = [
         [(4, -56, 120, 14), (2, -64, 84, 13), (0, -66, 50, 13), (-22, -66, 16, 11), (-60, -54, -6, 10)],

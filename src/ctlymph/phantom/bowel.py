@@ -83,7 +83,7 @@ _COLON: dict[str, list[Row]] = {
     "rectum": [(6, 18, -92, 14), (2, 19, -112, 15), (0, 19, -134, 15), (0, 14, -156, 11), (0, 26, -182, 8)],
 }
 _WALL_MM = 2.0
-_BEAD_MM3 = np.pi * 8.5**2 * SPACING_MM
+_MOST_BEADS = 640
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def _mottling(build: Build, name: str, lumen: Solid, clumps: Sequence[tuple[floa
 def small_bowel(build: Build, room: Room) -> SmallBowel:
     """Wind small bowel through the room between the other organs: jejunum upper left, ileum lower right."""
     rng = build.rng
-    runs = _runs(build, int(np.clip(room.volume_mm3 * rng.uniform(0.7, 0.95) / _BEAD_MM3, 120, 560)))
+    runs = _runs(build, room.volume_mm3 * rng.uniform(0.75, 1.0))
     radii = np.concatenate([np.full(run.beads, run.radius_mm) for run in runs]) * build.size
     radii = np.convolve(np.pad(radii, 2, mode="edge"), (0.1, 0.2, 0.4, 0.2, 0.1), mode="valid")
     radii *= rng.normal(1, 0.07, len(radii))
@@ -257,19 +257,21 @@ class _Run:
     share: float
 
 
-def _runs(build: Build, beads: int) -> list[_Run]:
+def _runs(build: Build, volume_mm3: float) -> list[_Run]:
+    """Draw runs until they fill a room of some volume."""
     rng = build.rng
     opaque = rng.uniform(0.1, 0.6) if build.tissues.oral_contrast > 100 else 0.0
     plain = np.array([rng.uniform(0.2, 0.5), rng.uniform(0.4, 0.8), 0.08])
     chances = np.array([opaque, *(plain / plain.sum() * (1 - opaque))])
-    widths = {"contrast": (9.0, 12.0), "fluid": (8.0, 12.0), "collapsed": (4.2, 7.0), "gas": (8.0, 11.0)}
+    widths = {"contrast": (9.0, 13.0), "fluid": (8.0, 13.0), "collapsed": (5.0, 7.5), "gas": (8.0, 12.0)}
     runs: list[_Run] = []
-    left = beads
-    while left > 0:
-        count = min(int(rng.integers(5, 22)), left)
+    left = volume_mm3
+    while left > 0 and sum(run.beads for run in runs) < _MOST_BEADS:
+        count = int(rng.integers(5, 22))
         filling = str(rng.choice(list(widths), p=chances))
-        runs.append(_Run(count, filling, float(rng.uniform(*widths[filling])), 1 - left / beads))
-        left -= count
+        radius = float(rng.uniform(*widths[filling]))
+        runs.append(_Run(count, filling, radius, 1 - left / volume_mm3))
+        left -= count * SPACING_MM * np.pi * (radius * build.size) ** 2
     return runs
 
 
@@ -278,10 +280,11 @@ def _run_parts(build: Build, run: _Run, rows: NDArray[np.float64]) -> tuple[Part
     is_jejunum = run.share < 0.45
     solid = tube(rows, bend_mm=5.0)
     wall_hu = t.bowel_wall + float(rng.normal(12 if is_jejunum else -4, 6))
-    wall = Part("small bowel", "bowel", build.uneven(solid, 1.0, 13), wall_hu)
+    by_mm, length_mm = (2.2, 11.0) if run.filling == "collapsed" else (1.3, 16.0)
+    wall = Part("small bowel", "bowel", build.uneven(solid, by_mm, length_mm), wall_hu)
     # Folds of the jejunum reach far into its lumen and give it a feathery look.
     folds, length = (2.6, 5.0) if is_jejunum else (1.2, 8.0)
-    thick = 3.4 if run.filling == "collapsed" else 2.8
+    thick = 3.4 if run.filling == "collapsed" else 2.0
     lumen = Sampled(build.uneven(Grown(solid, -thick), folds, length), 1.3, margin_mm=2.0, reach_mm=5.0)
     hu = {"contrast": t.oral_contrast * rng.uniform(0.6, 1.1), "collapsed": (wall_hu + t.bowel_fluid) / 2}
     parts = [Part("small bowel content", "bowel", lumen, float(hu.get(run.filling, t.bowel_fluid + rng.normal(4, 6))))]

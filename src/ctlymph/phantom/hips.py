@@ -141,8 +141,9 @@ def _hip_bone(build: Build, side: int) -> Solid:
                 side,
             ),
             (1, 1, 1.4),
+            bend_mm=20.0,
         )
-        for s in np.linspace(0, 1, 21)
+        for s in np.linspace(0, 1, 45)
     ]
     x, y, z = build.place((side * (_HIP[0] + 14), _HIP[1] - 6, _HIP[2] - 6))
     mouth = HalfSpace((x, y, z), (side * 0.85, -0.3, -0.35))

@@ -13,6 +13,7 @@ from ctlymph.phantom.shapes import Bounds, Solid, Union
 
 SPACING_MM = 9.0
 """Between neighbouring beads of a chain."""
+_PRESSED_MM = 2.2
 _STEPS = 140
 _STEP_MM = 4.0
 
@@ -118,7 +119,8 @@ def _out_of_each_other(chain: Points, radii_mm: NDArray[np.float64]) -> None:
 
     pairs = KDTree(chain).query_pairs(2 * float(radii_mm.max()), output_type="ndarray")
     first, second = pairs.T
-    reach = radii_mm[first] + radii_mm[second]
+    # Loops that are pressed together are flat where they touch.
+    reach = radii_mm[first] + radii_mm[second] - _PRESSED_MM
     gap = chain[second] - chain[first]
     length = np.linalg.norm(gap, axis=1) + 1e-6
     # Neighbours along the chain are near by right.

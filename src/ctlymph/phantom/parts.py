@@ -191,7 +191,9 @@ class Build:
         age = int(np.clip(rng.normal(60, 14), 20, 90))
         height = rng.normal(0.975 if sex == "F" else 1.015, 0.025)
         girth = rng.normal(0.97 if sex == "F" else 1.015, 0.035)
-        scale = np.clip([girth * rng.normal(1, 0.015), girth, height], 0.9, 1.1)
+        # A trunk is wider than deep, by a half in the lean and by less in those with a belly.
+        deep = rng.normal(1.06, 0.03)
+        scale = np.clip([girth * 0.98 / deep**0.5, girth * deep, height], 0.88, 1.16)
         phases: tuple[Phase, ...] = ("portal venous", "arterial", "delayed")
         drawn: Phase = phases[int(rng.choice(3, p=[0.74, 0.14, 0.12]))]
         phase = drawn if contrast else "unenhanced"
@@ -205,6 +207,7 @@ class Build:
         }
         findings = frozenset(name for name, chance in chances.items() if rng.random() < chance)
         tissues = Tissues.drawn(rng, phase)
+        tissues = replace(tissues, marrow=float(np.clip(rng.normal(275 - 2.0 * age, 22), 70, 240)))
         if "fatty liver" in findings:
             tissues = replace(tissues, liver=tissues.liver - float(rng.uniform(12, 35)))
         return cls(

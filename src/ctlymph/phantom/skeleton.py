@@ -171,11 +171,13 @@ def _rib(trunk: Trunk, number: int, end_z: float, sternum_z: float, end_deg: flo
         angle = np.radians(np.linspace(27 if number > 1 else 45, end_deg, 14))
         share = np.linspace(0, 1, 14)
         # Ribs fall slowly at the back, fast along the side.
-        height = (head_z + (end_z - head_z) * (0.55 * share + 0.45 * share**1.6)) * build.scale[2]
+        height = (head_z + 1.25 * (end_z - head_z) * (0.55 * share + 0.45 * share**1.6)) * build.scale[2]
         shaft = trunk.cavity.contour(side * angle, height, outward_mm=5.0)
         points = np.concatenate([neck, shaft])
         thick = np.full((len(points), 1), 3.6 if 1 < number < 11 else 3.2)
-        parts += bone(build, f"rib {number}", [tube(np.concatenate([points, thick], axis=1), (1, 1, 1.75))], 1.1)
+        shape = tube(np.concatenate([points, thick], axis=1), (1, 1, 1.75))
+        parts.append(Part(f"rib {number}", "bone", shape, t.cortex - 60))
+        parts.append(Part(f"rib {number} marrow", "bone", Grown(shape, -1.2), 0.5 * t.marrow + 10))
         under = np.concatenate([neck[1:], shaft[:11]]) - (0, 0, 7.5 * build.scale[2])
         vessels = tube(np.column_stack([under, np.full(12, 1.1)]), (1, 1, 1.5))
         parts.append(Part("intercostal vessels", "twigs", vessels, (t.artery + t.vein) / 2 - 25))

@@ -208,11 +208,11 @@ def trunk_parts(trunk: Trunk) -> list[Part]:
     t = trunk.build.tissues
     build = trunk.build
     back_y = float(trunk.skin.rows[:, 4].max())
-    skin = Sampled(
-        Union((trunk.skin, *(arm(build, side, 46 + 4 * build.fat) for side in (-1, 1)), *_breasts(trunk)), 24.0), 4.0
-    )
-    muscles = Union((trunk.wall, *(arm(build, side, 43.0) for side in (-1, 1))), 16.0)
-    wall = Sampled(Without(build.uneven(muscles, 1.5, 70), (_furrow(trunk),)), 3.0)
+    outline = Union((trunk.skin, *(arm(build, side, 46 + 4 * build.fat) for side in (-1, 1)), *_breasts(trunk)), 24.0)
+    skin = Sampled(Without(build.uneven(outline, 3.0, 150), (_furrow(trunk, trunk.skin, (14.0, 7.0)),)), 4.0)
+    muscles = Union((_loins(trunk), *(arm(build, side, 43.0) for side in (-1, 1))), 16.0)
+    grooves = (_furrow(trunk, trunk.wall, (12.0, 3.0)), *_beside_the_recti(trunk))
+    wall = Sampled(Without(build.uneven(build.uneven(muscles, 2.5, 75), 1.6, 28), grooves), 2.5)
     cavity = Sampled(trunk.cavity, 3.0)
     # Ribs and intercostal muscles end 10 mm outside the pleura; a plane of fat parts them from the outer muscles.
     cage_z = float(build.scale[2] * 150)
@@ -296,12 +296,38 @@ def _fat_between_muscles(trunk: Trunk, wall: Solid, cavity: Solid) -> list[Part]
     ]
 
 
-def _furrow(trunk: Trunk) -> Solid:
-    """Give the groove over the spinous processes, cut out of the muscles."""
+def _furrow(trunk: Trunk, cover: Column, size_mm: tuple[float, float]) -> Solid:
+    """Give the groove over the spinous processes: its radius, and how far outside ``cover`` its middle lies."""
+    radius, outside = size_mm
     z = np.linspace(LOWEST_MM, 330, 12)
     points = trunk.build.place(trunk.spine(z))
-    y = trunk.wall.section(points[:, 2])[3] + 4
-    return tube(np.stack([points[:, 0], y, points[:, 2], np.full_like(y, 9.0)], axis=1))
+    y = cover.section(points[:, 2])[3] + outside
+    return tube(np.stack([points[:, 0], y, points[:, 2], np.full_like(y, radius)], axis=1))
+
+
+def _loins(trunk: Trunk) -> Solid:
+    """Give the muscle wall, which at the back of the loins is as narrow as the muscles beside the spine."""
+    z, width = np.array(
+        [(-210, 300), (-70, 220), (-40, 130), (0, 78), (60, 66), (120, 68), (160, 100), (200, 180), (470, 300)]
+    ).T
+    heights = z * trunk.build.scale[2]
+    _, _, front, back, _ = trunk.wall.section(heights)
+    rows = np.stack([heights, 0 * z, width * trunk.build.size, front, back + 1, np.full(len(z), 2.6)], axis=1)
+    return Common((trunk.wall, Union((Grown(trunk.cavity, 18.0), Column(rows)), 12.0)))
+
+
+def _beside_the_recti(trunk: Trunk) -> list[Solid]:
+    """Give the grooves that make the recti lens-shaped: one in the midline, one at each outer edge."""
+    z = np.linspace(-90, 200, 9)
+    heights = z * trunk.build.scale[2]
+    wide = np.interp(z, (-90, -40, 60, 200), (34, 50, 66, 74)) * trunk.build.scale[0]
+    grooves: list[Solid] = []
+    for x, radius in ((0 * wide, 6.0), (-wide, 9.0), (wide, 9.0)):
+        _, half, *_ = trunk.wall.section(heights)
+        angle = np.pi - np.sign(x) * np.arcsin(np.clip(np.abs(x) / half, 0, 0.95))
+        points = trunk.wall.contour(angle, heights, outward_mm=radius - 4.5)
+        grooves.append(tube(np.column_stack([points, np.full(len(z), radius)])))
+    return grooves
 
 
 def back_parts(trunk: Trunk) -> list[Part]:
@@ -315,9 +341,9 @@ def back_parts(trunk: Trunk) -> list[Part]:
             [
                 (
                     z,
-                    side * (33 if z < 120 else 29),
-                    53 - 4 * (z < 120) + 4 * (z > 250),
-                    (21 if z < 120 else 15) - 6 * (z < -30),
+                    side * (32 if z < 120 else 28),
+                    55 + 2 * (z > 250),
+                    (22 if z < 120 else 16) - 6 * (z < -30),
                 )
                 for z in range(-60, 430, 35)
             ],
