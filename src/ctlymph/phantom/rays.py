@@ -20,6 +20,8 @@ _USUAL_MM = 260.0
 """Water that rays meet in a usual trunk."""
 _MODULATION = 0.35
 """How much of the difference between thick and thin slices is left by tube current modulation; 1 for all."""
+_SPREAD_MM = 54.0
+"""Width over which what rays have met is averaged; with so few views, single rays would draw lines."""
 _HARDENING = 2.4e-4
 _DARKEST_HU = 40.0
 
@@ -60,10 +62,13 @@ class Rays:
 
     def through(self, slice_hu: Array) -> Haze:
         """Follow the rays through one slice (y, x), HU."""
+        from scipy.ndimage import uniform_filter1d
+
         rows, columns = self._down
         water = np.asarray(np.clip(1 + rows @ slice_hu @ columns.T / 1000, 0, 2.5), dtype=np.float32)
         bone = rows @ np.clip((slice_hu - 150) / 1000, 0, 2) @ columns.T
-        spread = np.exp(np.float32(_NOISE_PER_MM) * (self._sums(water) - np.float32(_USUAL_MM)))
+        met = uniform_filter1d(self._sums(water), round(_SPREAD_MM / _CELL_MM), axis=1)
+        spread = np.exp(np.float32(_NOISE_PER_MM) * (met - np.float32(_USUAL_MM)))
         seen = self._at_cells(spread)
         across, along = (2 * np.tensordot(share, seen, axes=1) / _VIEWS for share in self._shares)
         body = water > 0.5
