@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctlymph.phantom.abdominal_vessels import abdominal_vessels, mesentery
 from ctlymph.phantom.bowel import colon, small_bowel, stomach_and_duodenum
@@ -37,7 +38,7 @@ def abdominal_parts(trunk: Trunk, below: Solid) -> list[Part]:
     hollow = [*stomach_and_duodenum(build, beside_colon), *_spleen(build, beside_kidneys), *large_bowel]
     pancreas = _pancreas(build)
     closed = [part.solid for part in (*organs, pancreas, *pelvis, *hollow) if part.kind in ("fat", "organ", "bowel")]
-    small = small_bowel(build, _bowels_room(build, Common((Grown(trunk.cavity, -4.0), Grown(below, -4.0))), closed))
+    small = small_bowel(build, _bowels_room(build, Common((Grown(trunk.cavity, -2.0), Grown(below, -4.0))), closed))
     return [
         *organs,
         *_strands(build),
@@ -64,7 +65,7 @@ def _bowels_room(build: Build, within: Solid, closed: list[Solid]) -> Room:
     ]
     root = [build.tube(np.array(rows) * (1, 1, 1, fat**0.6), (1.2, 1, 1)) for rows in spaces]
     box = build.place((-126, -106, -150)), build.place((126, 20, 168))
-    omentum = Grown(within, -3.0 * fat)
+    omentum = Grown(within, -2.0 * fat)
     return Room.between(
         omentum, [behind, *root, *_iliac_fossae(build), *(Grown(solid, 1.5 * fat) for solid in closed)], box
     )
@@ -130,7 +131,7 @@ def _liver(build: Build, room: Solid) -> list[Part]:
     # The visceral surface looks down, left and back.
     hollow = (
         build.ellipsoid((18, -30, 105), (78, 70, 68)),
-        build.ellipsoid((-56, 30, 98), (40, 52, 62)),
+        build.ellipsoid((-50, 32, 92), (32, 46, 56)),
         build.tube([(8, -4, 250, 26), (6, -12, 200, 25), (2, -18, 150, 28)]),
         build.tube([(-12, -54, 132, 22), (-30, -50, 148, 20), (-46, -46, 160, 16), (-60, -40, 168, 8)]),
     )
@@ -152,23 +153,37 @@ def _liver(build: Build, room: Solid) -> list[Part]:
 def _hepatic_veins(build: Build) -> Tubes:
     top = (-28, -36, 232)
     ends = [(-110, 0, 190), (-95, -58, 205), (-60, -80, 190), (12, -72, 212), (-80, 25, 200)]
-    return joined(
-        [
-            build.tube([(*top, 5), (*(np.array(top) * 0.45 + np.array(end) * 0.55 + (0, 0, 6)), 3.5), (*end, 1.6)])
-            for end in ends
-        ]
-    )
+    limbs = [
+        np.array([(*top, 5), (*(np.array(top) * 0.45 + np.array(end) * 0.55 + (0, 0, 6)), 3.5), (*end, 1.6)])
+        for end in ends
+    ]
+    return joined([tube for limb in limbs for tube in _branched(build, limb)])
 
 
 def _portal_branches(build: Build) -> Tubes:
     root = np.array((-60, -38, 170))
     ends = [(-112, -10, 148), (-100, -62, 160), (-104, 18, 180), (-90, -40, 210), (-78, 22, 140), (-110, -30, 120)]
-    tubes = [build.tube([(*root, 5.5), (*(root * 0.5 + np.array(end) * 0.5), 3.6), (*end, 1.8)]) for end in ends]
-    return joined([*tubes, build.tube([(*root, 5), (-40, -64, 186, 4), (-6, -76, 200, 3), (16, -78, 208, 2)])])
+    limbs = [np.array([(*root, 5.5), (*(root * 0.5 + np.array(end) * 0.5), 3.6), (*end, 1.8)]) for end in ends]
+    limbs.append(np.array([(*root, 5), (-40, -64, 186, 4), (-6, -76, 200, 3), (16, -78, 208, 2)]))
+    return joined([tube for limb in limbs for tube in _branched(build, limb)])
+
+
+def _branched(build: Build, limb: NDArray[np.float64]) -> list[Tubes]:
+    """Give a vessel of the liver through standard points with radii, and twigs that leave it on all sides."""
+    rng = build.rng
+    tubes = [build.tube(limb)]
+    for share in rng.uniform(0.25, 1.0, 7):
+        at = share * (len(limb) - 1)
+        x, y, z, radius = (float(np.interp(at, np.arange(len(limb)), column)) for column in limb.T)
+        aside = rng.normal(0, 1, 3) + (limb[-1, :3] - limb[0, :3]) / 90
+        end = np.array((x, y, z)) + aside / np.linalg.norm(aside) * rng.uniform(18, 42)
+        middle = (np.array((x, y, z)) + end) / 2 + rng.normal(0, 3, 3)
+        tubes.append(build.tube([(x, y, z, 0.65 * radius), (*middle, 0.5 * radius), (*end, 0.8)]))
+    return tubes
 
 
 def _spleen(build: Build, room: Solid) -> list[Part]:
-    large = build.rng.uniform(0.9, 1.25)
+    large = build.rng.uniform(0.95, 1.3)
     pulp = build.ellipsoid((103, 24, 180), np.array((36, 50, 60)) * large, (16, -8, -22))
     hollow = build.ellipsoid((62, -12, 184), (38, 46, 56))
     return [
@@ -192,7 +207,9 @@ def _kidneys(build: Build, room: Solid) -> list[Part]:
         parts += [
             Part("perirenal fat", "fat", Grown(kidney, 6.0), t.fat),
             Part("kidney", "organ", whole, t.kidney),
+            *_pyramids(build, whole, np.array(centre) - (side * 10, 5, 0)),
             Part("renal sinus", "organ", Sampled(build.uneven(sinus, 4.0, 18), 1.6), t.fat + 15),
+            Part("vessels of the renal sinus", "twigs", _sinus_vessels(build, np.array(centre), side), t.vein),
             Part(
                 "renal pelvis",
                 "organ",
@@ -231,3 +248,26 @@ def _kidneys(build: Build, room: Solid) -> list[Part]:
             ),
         ]
     return parts
+
+
+def _pyramids(build: Build, kidney: Solid, middle: NDArray[np.float64]) -> list[Part]:
+    """Give the medulla, which takes up contrast later than the cortex: pyramids set about the sinus."""
+    t, rng = build.tissues, build.rng
+    late = {"arterial": 0.55, "portal venous": float(rng.uniform(0.0, 0.3))}.get(build.phase, 0.0)
+    if late < 0.1:
+        return []
+    pyramids = []
+    for z in (-30, -16, 0, 16, 30):
+        for turn in rng.normal((-1.9, -0.6, 0.6, 1.9), 0.2):
+            out = np.array((np.sin(turn) * (-1 if middle[0] < 0 else 1) * 0.8, np.cos(turn), 0.03 * z))
+            start, end = middle + (0, 0, z) + out * 8, middle + (0, 0, 1.2 * z) + out * 22
+            pyramids.append(build.tube([(*start, 2.5), (*end, 6.0)]))
+    inner = Common((Grown(kidney, -6.0), joined(pyramids)))
+    return [Part("renal medulla", "organ", Sampled(inner, 1.6), t.kidney - late * (t.kidney - 32))]
+
+
+def _sinus_vessels(build: Build, middle: NDArray[np.float64], side: int) -> Tubes:
+    """Give the veins that run from the calyces to the hilum."""
+    hilum = middle - (side * 24, 13, 0)
+    ends = middle - (side * 6, 4, 0) + build.rng.normal(0, (4, 5, 15), (7, 3))
+    return joined([build.tube([(*hilum, 2.4), (*((hilum + end) / 2), 1.8), (*end, 1.0)]) for end in ends])

@@ -83,7 +83,23 @@ _COLON: dict[str, list[Row]] = {
     "rectum": [(6, 18, -92, 14), (2, 19, -112, 15), (0, 19, -134, 15), (0, 14, -156, 11), (0, 26, -182, 8)],
 }
 _WALL_MM = 2.0
-_MOST_BEADS = 640
+_MOST_BEADS = 700
+_HEARTS = np.array(
+    [
+        (84, -52, 116),
+        (56, -78, 82),
+        (88, -46, 48),
+        (44, -70, 8),
+        (2, -92, 36),
+        (-50, -66, 26),
+        (-36, -60, -22),
+        (12, -60, -48),
+        (40, -54, -74),
+        (-34, -42, -84),
+    ],
+    dtype=float,
+)
+# Standard points about which loops gather, from jejunum to ileum.
 
 
 @dataclass(frozen=True)
@@ -208,7 +224,7 @@ def _contents(build: Build, name: str, wall: Solid, filling: str) -> list[Part]:
     base = float(rng.uniform(0.5, 1) * t.oral_contrast) if tagged else float(rng.uniform(20, 50))
     parts = [Part(f"{name} content", "bowel", lumen, base)]
     if filling == "stool":
-        clumps = [(14.0, 0.2, base * 0.6 - 25), (7.0, 0.9, -130.0), (5.0, 1.35, -600.0), (9.0, 1.7, -800.0)]
+        clumps = [(17.0, 0.2, base * 0.6 - 25), (11.0, 0.9, -90.0), (6.0, 1.5, -350.0), (10.0, 1.8, -800.0)]
         parts += _mottling(build, "stool", lumen, clumps)
         level -= 10
     if filling == "gas":
@@ -229,10 +245,13 @@ def _mottling(build: Build, name: str, lumen: Solid, clumps: Sequence[tuple[floa
 def small_bowel(build: Build, room: Room) -> SmallBowel:
     """Wind small bowel through the room between the other organs: jejunum upper left, ileum lower right."""
     rng = build.rng
-    runs = _runs(build, room.volume_mm3 * rng.uniform(0.75, 1.0))
+    volume = min(rng.uniform(1.0e6, 1.7e6), room.volume_mm3)
+    # Loops lie together, about the mesentery; what is left of the room is omentum and the fat of others.
+    room = room.about(build.place(_HEARTS + rng.normal(0, 12, (len(_HEARTS), 3))), volume / 0.9)
+    runs = _runs(build, volume)
     radii = np.concatenate([np.full(run.beads, run.radius_mm) for run in runs]) * build.size
     radii = np.convolve(np.pad(radii, 2, mode="edge"), (0.1, 0.2, 0.4, 0.2, 0.1), mode="valid")
-    radii *= rng.normal(1, 0.07, len(radii))
+    radii *= 1 + 0.1 * np.convolve(rng.normal(0, 1, len(radii) + 6), np.full(7, 7**-0.5), mode="valid")
     ends = build.place((36, -58, 84)), build.place((-80, -40, -34))
     chain = packed(room, winding(room, rng, ends, len(radii)), radii)
     walls, contents, first = [], [], 0
@@ -280,8 +299,7 @@ def _run_parts(build: Build, run: _Run, rows: NDArray[np.float64]) -> tuple[Part
     is_jejunum = run.share < 0.45
     solid = tube(rows, bend_mm=5.0)
     wall_hu = t.bowel_wall + float(rng.normal(12 if is_jejunum else -4, 6))
-    by_mm, length_mm = (2.2, 11.0) if run.filling == "collapsed" else (1.3, 16.0)
-    wall = Part("small bowel", "bowel", build.uneven(solid, by_mm, length_mm), wall_hu)
+    wall = Part("small bowel", "bowel", build.uneven(solid, 1.6, 26), wall_hu)
     # Folds of the jejunum reach far into its lumen and give it a feathery look.
     folds, length = (2.6, 5.0) if is_jejunum else (1.2, 8.0)
     thick = 3.4 if run.filling == "collapsed" else 2.0

@@ -147,12 +147,18 @@ def mediastinal_parts(trunk: Trunk) -> list[Part]:
     ]
 
 
-def _tubes(build: Build, table: Mapping[str, Sequence[Row]], kind: Kind, hu: float) -> list[Part]:
+def _tubes(
+    build: Build,
+    table: Mapping[str, Sequence[Row]],
+    kind: Kind,
+    hu: float,
+    stretch: tuple[float, float, float] = (1, 1, 1),
+) -> list[Part]:
     """Lay the tubes of a table, each a little wider or narrower than the standard one."""
     parts = []
     for name, rows in table.items():
         wide = float(np.clip(build.rng.normal(1, 0.07), 0.85, 1.2)) * (1 + 0.003 * (build.age - 60) * ("aort" in name))
-        parts.append(Part(name, kind, build.tube([(x, y, z, r * wide) for x, y, z, r in rows]), hu))
+        parts.append(Part(name, kind, build.tube([(x, y, z, r * wide) for x, y, z, r in rows], stretch), hu))
     return parts
 
 
@@ -166,7 +172,14 @@ def _veins(build: Build) -> list[Part]:
             return t.upper_vein
         return t.lower_vein if "iliac" in name or "infrarenal" in name else t.vein
 
-    parts = [part for name, rows in _VEINS.items() for part in _tubes(build, {name: rows}, "vessel", hu(name))]
+    def stretch(name: str) -> tuple[float, float, float]:
+        return (flat**-0.5, flat**0.5, 1.0) if "vena cava" in name else (1.0, 1.0, 1.0)
+
+    # Veins give way to what lies beside them, the vena cava most.
+    flat = float(build.rng.uniform(0.5, 0.95))
+    parts = [
+        part for name, rows in _VEINS.items() for part in _tubes(build, {name: rows}, "vessel", hu(name), stretch(name))
+    ]
     if t.upper_vein > t.vein + 60:
         stream = build.tube([(-35, -37, 376, 4), (-39, -33, 350, 4.5), (-37, -35, 322, 5), (-34, -38, 302, 5)])
         parts.append(Part("unmixed blood", "twigs", stream, (t.upper_vein + 2 * t.vein) / 3))
@@ -212,7 +225,8 @@ def _oesophagus(build: Build) -> list[Part]:
     state = rng.choice(["collapsed", "gas", "fluid", "thick"], p=[0.4, 0.35, 0.1, 0.15])
     swell = {"collapsed": 0.9, "gas": 1.0, "fluid": 1.25, "thick": 1.35}[state]
     rows = [(x, y, z, r * (swell if z < 340 else 1.0)) for x, y, z, r in _OESOPHAGUS]
-    parts = [Part("oesophagus", "bowel", build.tube(rows, (1.15, 0.85, 1)), t.bowel_wall - 5)]
+    wall = Sampled(build.uneven(build.uneven(build.tube(rows, (1.15, 0.85, 1)), 2.4, 34), 1.2, 13), 1.6)
+    parts = [Part("oesophagus", "bowel", wall, t.bowel_wall - 5)]
     if state in ("gas", "fluid"):
         level, width = float(rng.uniform(262, 318)), float(rng.uniform(1.6, 4.2))
         lumen = [(*_oesophagus_at(level + up), width * size) for up, size in ((34, 0.5), (0, 1.0), (-26, 0.4))]
@@ -234,7 +248,7 @@ def _thymus(build: Build) -> list[Part]:
     """Give what age has left of the thymus: streaks in a triangle of fat, or tissue in the young."""
     rng, t = build.rng, build.tissues
     lobes = Union((build.ellipsoid((-9, -64, 344), (7, 5, 24)), build.ellipsoid((10, -65, 340), (9, 5.5, 27))), 6.0)
-    rest = Sampled(build.uneven(lobes, 2.0, 18), 2.0)
+    rest = Sampled(build.uneven(build.uneven(lobes, 2.0, 18), 1.6, 8), 1.6)
     tissue = float(np.clip((50 - build.age) / 25, 0, 1))
     ends = build.place(rng.uniform((-17, -70, 316), (19, -60, 368), (16, 3)))
     streaks = Tubes(ends, ends + rng.normal(0, (5, 2, 7), (16, 3)), rng.uniform(0.6, 1.6, (16, 2)))
@@ -249,7 +263,7 @@ def _thyroid(build: Build) -> list[Part]:
     swell = 1.5 if "goitre" in build.findings else 1.0
     lobes = [build.ellipsoid((side * 17, -24, 452 - 6 * (swell - 1)), np.array((8, 9, 22)) * swell) for side in (-1, 1)]
     isthmus = build.tube([(-14, -32, 446, 3), (0, -35, 446, 2.5), (14, -32, 446, 3)])
-    parts = [Part("thyroid", "organ", Union((*lobes, isthmus)), t.thyroid)]
+    parts = [Part("thyroid", "organ", Sampled(build.uneven(Union((*lobes, isthmus)), 2.0, 15), 1.6), t.thyroid)]
     for _ in range(int(rng.integers(1, 5)) if swell > 1 else 0):
         side, size = int(rng.choice([-1, 1])), float(rng.uniform(3, 8))
         nodule = build.ellipsoid((side * 18, -24, rng.uniform(430, 462)), (size, size, size * 1.2))

@@ -90,10 +90,19 @@ def _coronaries(build: Build, heart: Solid) -> list[Part]:
 def _recesses(build: Build) -> list[Part]:
     """Give those pericardial recesses that hold fluid in this patient."""
     return [
-        Part(name, "organ", build.ellipsoid(*place), float(build.rng.normal(14, 4)))
+        Part(name, "organ", _pouch(build, *place), float(build.rng.normal(16, 6)))
         for name, place in _RECESSES.items()
-        if build.rng.random() < 0.5
+        if build.rng.random() < 0.65
     ]
+
+
+def _pouch(
+    build: Build,
+    middle: tuple[float, float, float],
+    radii: tuple[float, float, float],
+    turn_deg: tuple[float, float, float],
+) -> Solid:
+    return build.uneven(build.ellipsoid(middle, np.array(radii) * build.rng.uniform(0.8, 1.5), turn_deg), 1.2, 10)
 
 
 def _thick(path: NDArray[np.float64], radius: float) -> Tubes:

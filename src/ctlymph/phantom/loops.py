@@ -14,6 +14,7 @@ from ctlymph.phantom.shapes import Bounds, Solid, Union
 SPACING_MM = 9.0
 """Between neighbouring beads of a chain."""
 _PRESSED_MM = 2.2
+_SHARPEST_MM = 14.0
 _STEPS = 140
 _STEP_MM = 4.0
 
@@ -55,6 +56,17 @@ class Room:
         heading = np.stack(slope, axis=1)
         return depth, heading / (np.linalg.norm(heading, axis=1, keepdims=True) + 1e-6)
 
+    def about(self, points_mm: Points, volume_mm3: float) -> Room:
+        """Give what of it lies nearest to some points (n, 3), as much as ``volume_mm3``."""
+        from scipy.spatial import KDTree
+
+        free = np.argwhere(self.is_free)
+        away, _ = KDTree(points_mm).query(free * _STEP_MM + self.corner_mm)
+        kept = free[np.argsort(away, kind="stable")[: int(volume_mm3 / _STEP_MM**3)]]
+        is_free = np.zeros_like(self.is_free)
+        is_free[tuple(kept.T)] = True
+        return Room(self.corner_mm, is_free)
+
     @cached_property
     def _fields(self) -> list[NDArray[np.float64]]:
         from scipy.ndimage import distance_transform_edt, gaussian_filter
@@ -76,7 +88,7 @@ class Room:
 
 def winding(room: Room, rng: np.random.Generator, ends: tuple[Points, Points], count: int) -> Points:
     """Lead a chain of ``count`` beads from one end through all of the room, by and by, to the other; LPS mm (n, 3)."""
-    anchors = room.spread(rng, count // 6, 6.0)
+    anchors = room.spread(rng, count // 8, 6.0)
     start, end = ends
     heading = (end - start) / np.linalg.norm(end - start)
     left, path = list(range(len(anchors))), [start]
@@ -96,9 +108,12 @@ def packed(room: Room, chain_mm: Points, radii_mm: NDArray[np.float64]) -> Point
     chain = chain_mm.copy()
     for step in range(_STEPS):
         late = step / _STEPS
-        for _ in range(2):
+        for far, share in ((1, 0.15), (3, 0.26)):
+            straight = (chain[: -2 * far] + chain[2 * far :]) / 2
+            chain[far:-far] += share * (1 - 0.6 * late) * (straight - chain[far:-far])
+        for _ in range(3):
             _evenly_apart(chain)
-        chain[2:-2] += (0.30 - 0.18 * late) * ((chain[:-4] + chain[4:]) / 2 - chain[2:-2])
+            _unbent(chain)
         _out_of_each_other(chain, radii_mm)
         depth, inward = room.depths(chain)
         chain += inward * np.clip(radii_mm + 1.0 - depth, 0, 5.0)[:, None] * 0.7
@@ -114,6 +129,17 @@ def _evenly_apart(chain: Points) -> None:
     chain[1:] -= pull
 
 
+def _unbent(chain: Points) -> None:
+    """Open bends whose radius is less than ``_SHARPEST_MM``, where the loop would be a ball."""
+    for apart in (2, 3, 4):
+        least = 2 * _SHARPEST_MM * np.sin(apart * SPACING_MM / (2 * _SHARPEST_MM))
+        step = chain[apart:] - chain[:-apart]
+        length = np.linalg.norm(step, axis=1, keepdims=True) + 1e-6
+        push = step * (np.maximum(least / length - 1, 0) * 0.15)
+        chain[:-apart] -= push
+        chain[apart:] += push
+
+
 def _out_of_each_other(chain: Points, radii_mm: NDArray[np.float64]) -> None:
     from scipy.spatial import KDTree
 
@@ -124,7 +150,7 @@ def _out_of_each_other(chain: Points, radii_mm: NDArray[np.float64]) -> None:
     gap = chain[second] - chain[first]
     length = np.linalg.norm(gap, axis=1) + 1e-6
     # Neighbours along the chain are near by right.
-    overlap = np.where(np.abs(first - second) * SPACING_MM > 1.3 * reach, np.maximum(reach - length, 0), 0)
+    overlap = np.where(np.abs(first - second) * SPACING_MM > 1.5 * reach, np.maximum(reach - length, 0), 0)
     push = gap / length[:, None] * (overlap * 0.35)[:, None]
     np.subtract.at(chain, first, push)
     np.add.at(chain, second, push)

@@ -113,10 +113,11 @@ def _grown(build: Build, lungs: Solid, root: tuple[Point, Point, Point], radius:
         if generation > 1 and float(lungs.at((end + heading * 4)[None])[0]) > -1:
             continue
         twigs.append(_Twig(point, end, thick, generation))
-        for child in range(2):
-            thin = thick * rng.uniform(0.66, 0.84)
-            turn = heading + rng.normal(0, 0.45, 3)
-            if thin > 0.5:
+        # One twig goes on, the other turns off and is thinner.
+        for child, (share, away) in enumerate(((rng.uniform(0.8, 0.94), 0.3), (rng.uniform(0.5, 0.8), 0.65))):
+            thin = thick * share
+            turn = heading + rng.normal(0, away, 3)
+            if thin > 0.62:
                 growing.append((end, turn / np.linalg.norm(turn), thin, generation + 1, 2 * path + child))
     return twigs
 

@@ -211,7 +211,7 @@ def trunk_parts(trunk: Trunk) -> list[Part]:
     outline = Union((trunk.skin, *(arm(build, side, 46 + 4 * build.fat) for side in (-1, 1)), *_breasts(trunk)), 24.0)
     skin = Sampled(Without(build.uneven(outline, 3.0, 150), (_furrow(trunk, trunk.skin, (14.0, 7.0)),)), 4.0)
     muscles = Union((_loins(trunk), *(arm(build, side, 43.0) for side in (-1, 1))), 16.0)
-    grooves = (_furrow(trunk, trunk.wall, (12.0, 3.0)), *_beside_the_recti(trunk))
+    grooves = (_furrow(trunk, trunk.wall, (12.0, 3.0)), *_front_grooves(trunk))
     wall = Sampled(Without(build.uneven(build.uneven(muscles, 2.5, 75), 1.6, 28), grooves), 2.5)
     cavity = Sampled(trunk.cavity, 3.0)
     # Ribs and intercostal muscles end 10 mm outside the pleura; a plane of fat parts them from the outer muscles.
@@ -316,12 +316,16 @@ def _loins(trunk: Trunk) -> Solid:
     return Common((trunk.wall, Union((Grown(trunk.cavity, 18.0), Column(rows)), 12.0)))
 
 
-def _beside_the_recti(trunk: Trunk) -> list[Solid]:
-    """Give the grooves that make the recti lens-shaped: one in the midline, one at each outer edge."""
+def _front_grooves(trunk: Trunk) -> list[Solid]:
+    """Give the grooves before the breastbone, and those in the midline and at the outer edges of the recti."""
     z = np.linspace(-90, 200, 9)
     heights = z * trunk.build.scale[2]
     wide = np.interp(z, (-90, -40, 60, 200), (34, 50, 66, 74)) * trunk.build.scale[0]
     grooves: list[Solid] = []
+    chest = np.linspace(232, 370, 5) * trunk.build.scale[2]
+    bare = trunk.wall.contour(np.full(5, np.pi), chest, outward_mm=5.0)
+    # Little but skin covers the breastbone.
+    grooves.append(tube(np.column_stack([bare, np.full(5, 9.0)]), (2.4, 1, 1)))
     for x, radius in ((0 * wide, 6.0), (-wide, 9.0), (wide, 9.0)):
         _, half, *_ = trunk.wall.section(heights)
         angle = np.pi - np.sign(x) * np.arcsin(np.clip(np.abs(x) / half, 0, 0.95))
