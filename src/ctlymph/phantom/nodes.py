@@ -313,7 +313,7 @@ def _obstacle(part: Part) -> Part | None:
 
 def plant(ground: Ground, rng: np.random.Generator) -> tuple[Germ, ...]:
     """Draw a patient's nodes: enlarged ones as annotated in real cases, then small normal ones that are not."""
-    tissue = float(rng.normal(0, 5))
+    tissue = float(rng.normal(0, 6))
     germs: list[Germ] = []
     for region in REGIONS:
         figures = FIGURES[region]
@@ -324,7 +324,7 @@ def plant(ground: Ground, rng: np.random.Generator) -> tuple[Germ, ...]:
         short = float(np.clip(rng.lognormal(np.log(5.2), 0.28), 3.0, 9.0))
         germ = _planted(ground, rng, _Wish.drawn(ground, rng, short, MEDIASTINUM, marked=False), germs)
         germs += [germ] if germ else []
-    return tuple(replace(germ, hu=float(np.clip(germ.hu + tissue, 28, 90))) for germ in germs)
+    return tuple(replace(germ, hu=float(np.clip(germ.hu + tissue, 28, 100))) for germ in germs)
 
 
 def enlarged_node(ground: Ground, rng: np.random.Generator, taken: Sequence[Germ]) -> Germ | None:
@@ -439,7 +439,7 @@ def _lobes(rng: np.random.Generator, region: str, short_mm: float, *, marked: bo
 def _hu(rng: np.random.Generator, ground: Ground) -> float:
     """Draw a node's CT number: enhanced a little more than muscle, or near it without contrast."""
     # Partial volume at its edge brings a node's mean some 12 HU down, to the 55 HU measured in a real one.
-    mean, spread = (68.0, 7.0) if ground.enhanced else (38.0, 3.5)
+    mean, spread = (66.0, 11.0) if ground.enhanced else (38.0, 5.0)
     return float(rng.normal(mean, spread))
 
 
