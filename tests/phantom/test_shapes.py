@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ctlymph.phantom.shapes import Column, Ellipsoid, Grown, Sampled, Solid, Tubes, Union, Without, tube
+from ctlymph.phantom.shapes import Column, Common, Ellipsoid, Grown, Sampled, Solid, Tubes, Union, Without, tube
 
 AXES = tuple(np.arange(-30, 30.1, step, dtype=np.float32) for step in (1.0, 1.5, 2.0))
 length = st.floats(2.0, 12.0)
@@ -112,3 +112,9 @@ def test_a_sampled_solid_is_far_from_points_beyond_its_lattice() -> None:
     axis = np.array([0.0, 20.0], dtype=np.float32)
     assert sampled.at([(20.0, 0, 0)])[0] == pytest.approx(14, abs=0.5)
     assert sampled.on_grid(axis, axis, axis, 4.0)[0, 0, 1] == pytest.approx(14, abs=0.5)
+
+
+def test_what_has_nothing_in_common_has_a_box_without_volume() -> None:
+    low, high = Common((Ellipsoid((0, 0, 0), (5, 5, 5)), Ellipsoid((20, 0, 0), (5, 5, 5)))).bounds
+    assert (high >= low).all()
+    assert np.prod(high - low) == 0

@@ -275,9 +275,10 @@ class Common(Solid):
 
     @cached_property
     def bounds(self) -> Bounds:
-        """A box, LPS mm, that holds the solid."""
+        """A box, LPS mm, that holds the solid; where there is nothing in common, one without volume."""
         lows, highs = zip(*(solid.bounds for solid in self.solids), strict=True)
-        return np.max(lows, axis=0), np.min(highs, axis=0)
+        low = np.max(lows, axis=0)
+        return low, np.maximum(low, np.min(highs, axis=0))
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
         """Signed distance, mm."""
