@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ MEASURES = {
 """What is measured, by the name of its field."""
 
 _LIVER_RADIUS_MM, _MUSCLE_RADIUS_MM, _AORTA_RADIUS_MM = 17.0, 8.0, 6.0
-_NOISE_SCALE_MM = 3.0
+NOISE_SCALE_MM = 3.0
 _PROFILE_MM = 8.0
 
 
@@ -78,19 +79,46 @@ def look_at(volume: Volume) -> Look:
     volume = volume.reorient("LPS")
     landmarks = find_landmarks(volume)
     tissues = _Tissues(landmarks)
-    muscle, liver, aorta = tissues.muscle(), tissues.liver(), tissues.aorta()
-    even = _box(volume, liver if liver is not None else muscle, _LIVER_RADIUS_MM if liver is not None else 6.0)
     return Look(
         volume.case,
         *_moments(volume, landmarks, tissues.fat()),
-        *_ball_moments(volume, muscle, _MUSCLE_RADIUS_MM),
-        *_ball_moments(volume, liver, _LIVER_RADIUS_MM),
-        *_ball_moments(volume, aorta, _AORTA_RADIUS_MM),
+        *_ball_moments(volume, tissues.muscle(), _MUSCLE_RADIUS_MM),
+        *_ball_moments(volume, tissues.liver(), _LIVER_RADIUS_MM),
+        *aorta_hu(volume, landmarks),
         *_moments(volume, landmarks, tissues.lung()),
-        *_noise(even, volume.geometry),
-        _edge_mm(volume, landmarks),
+        *grain(volume, landmarks),
+        edge_mm(volume, landmarks),
         _spots_per_litre(volume, landmarks),
     )
+
+
+class Grain(NamedTuple):
+    """The noise of a CT; NaN where nothing even was found.
+
+    Attributes:
+        sd_hu: Standard deviation of what is finer than 3 mm.
+        lag1: Correlation of neighbouring pixels, finer than 3 mm.
+        width_mm: Width at half height of its correlation.
+        slices: Correlation of neighbouring slices.
+    """
+
+    sd_hu: float
+    lag1: float
+    width_mm: float
+    slices: float
+
+
+def grain(volume: Volume, landmarks: Landmarks) -> Grain:
+    """Measure the noise of a CT (axes LPS) in the most even part of the liver, or else of the muscles of the back."""
+    tissues = _Tissues(landmarks)
+    liver = tissues.liver()
+    place, radius = (liver, _LIVER_RADIUS_MM) if liver is not None else (tissues.muscle(), 6.0)
+    return _noise(_box(volume, place, radius), volume.geometry)
+
+
+def aorta_hu(volume: Volume, landmarks: Landmarks) -> tuple[float, float]:
+    """Give mean and standard deviation of the CT numbers in the aorta; NaN where it was not found."""
+    return _ball_moments(volume, _Tissues(landmarks).aorta(), _AORTA_RADIUS_MM)
 
 
 def compare(looks: Sequence[Look], real: Sequence[Look]) -> list[tuple[str, ...]]:
@@ -221,13 +249,12 @@ def _box(volume: Volume, centre_mm: Floats | None, radius_mm: float) -> Floats |
     return part.astype(np.float64)
 
 
-def _noise(box: Floats | None, geometry: Geometry) -> tuple[float, float, float, float]:
-    """Give SD, correlation of neighbouring pixels, width of correlation (mm) and correlation of slices of the noise."""
+def _noise(box: Floats | None, geometry: Geometry) -> Grain:
     from scipy.ndimage import gaussian_filter
 
     if box is None or min(box.shape[1:]) < 6:
-        return np.nan, np.nan, np.nan, np.nan
-    sigma = (0, *(_NOISE_SCALE_MM / geometry.spacing_zyx[1:]))
+        return Grain(np.nan, np.nan, np.nan, np.nan)
+    sigma = (0, *(NOISE_SCALE_MM / geometry.spacing_zyx[1:]))
     fine = box - gaussian_filter(box, sigma, mode="nearest")
     fine -= fine.mean(axis=(1, 2), keepdims=True)
     across = [_correlation(fine[:, :, :-n], fine[:, :, n:]) for n in range(1, fine.shape[2] // 2)]
@@ -236,14 +263,14 @@ def _noise(box: Floats | None, geometry: Geometry) -> tuple[float, float, float,
     n = int(under[0]) if len(under) else len(curve) - 1
     half = n - (0.5 - curve[n]) / max(curve[n - 1] - curve[n], 1e-6)
     slices = _correlation(fine[:-1], fine[1:]) if len(fine) > 1 else np.nan
-    return float(fine.std()), float(across[0]), float(2 * half * geometry.spacing_zyx[2]), slices
+    return Grain(float(fine.std()), float(across[0]), float(2 * half * geometry.spacing_zyx[2]), slices)
 
 
 def _correlation(first: Floats, second: Floats) -> float:
     return float((first * second).mean() / max(np.sqrt((first**2).mean() * (second**2).mean()), 1e-9))
 
 
-def _edge_mm(volume: Volume, landmarks: Landmarks) -> float:
+def edge_mm(volume: Volume, landmarks: Landmarks) -> float:
     """Give the width, from 10 to 90 %, of the median profile from fat into soft tissue, in the slices' plane.
 
     Profiles that do not begin in fat and end in soft tissue, such as those of thin sheets, are left out.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -231,9 +232,68 @@ class _LargestPiece(Solid):
         return np.asarray(result)
 
 
+class Fat(ABC):
+    """Where nodes can go."""
+
+    @property
+    @abstractmethod
+    def enhanced(self) -> bool:
+        """Whether the patient has had contrast."""
+
+    @property
+    @abstractmethod
+    def occupied(self) -> Solid:
+        """What nodes may not enter."""
+
+    @abstractmethod
+    def stations(self, region: str | None = None) -> tuple[Station, ...]:
+        """Give the stations at which nodes of a region are enlarged, or all."""
+
+    @abstractmethod
+    def middle(self, station: Station, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Give a place, LPS mm, about which nodes of a station lie."""
+
+    @abstractmethod
+    def station_at(self, point_mm: NDArray[np.float64], stations: Sequence[Station]) -> Station | None:
+        """Give the one of some stations that a point belongs to; None where it belongs to none."""
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Where nodes may be enlarged."""
+        return tuple(region for region in REGIONS if self.stations(region))
+
+    def gaps(self, points_mm: NDArray[np.float64], taken: Iterable[Germ]) -> NDArray[np.float64]:
+        """Give how far points (n, 3) stay from everything, mm; negative within."""
+        gap = self.occupied.at(points_mm).astype(np.float64)
+        low, high = points_mm.min(axis=0) - 3, points_mm.max(axis=0) + 3
+        for germ in taken:
+            start, end = germ.solid.bounds
+            if (start < high).all() and (end > low).all():
+                gap = np.minimum(gap, germ.solid.at(points_mm))
+        return gap
+
+    def seated(self, germ: Germ, taken: Sequence[Germ], *, abutting: bool) -> tuple[Germ, float]:
+        """Push a germ out of what it overlaps, or onto what is nearest; give it and the share still overlapped."""
+        points, centre, moved = germ.surface_mm, germ.centre_mm, np.zeros(3)
+        gap = self.gaps(points, taken)
+        if abutting and 0 < gap.min() < _REACH_MM - 1:
+            moved += _shortened(points[gap.argmin()] - centre, float(gap.min()))
+            gap = self.gaps(points + moved, taken)
+        inward = centre - points
+        inward /= np.linalg.norm(inward, axis=1, keepdims=True) + 1e-6
+        for _ in range(10):
+            depth = np.maximum(0.3 - gap, 0)
+            if depth.max() < 0.5:
+                break
+            push = (inward * depth[:, None]).mean(axis=0) * 2.5
+            moved += _shortened(push, min(float(np.linalg.norm(push)), 4.0))
+            gap = self.gaps(points + moved, taken)
+        return germ.moved(moved), float((gap < -0.3).mean())
+
+
 @dataclass(frozen=True)
-class Ground:
-    """Where nodes can go: the fat that the parts of the anatomy leave.
+class Ground(Fat):
+    """The fat that the parts of the anatomy leave.
 
     Attributes:
         build: The patient.
@@ -258,15 +318,13 @@ class Ground:
         solid = tuple(obstacle for part in self.parts if (obstacle := _obstacle(part)))
         return Sampled(_Occupied(solid, self.box), 2.0, margin_mm=0.0, reach_mm=_REACH_MM)
 
-    def gaps(self, points_mm: NDArray[np.float64], taken: Iterable[Germ]) -> NDArray[np.float64]:
-        """Give how far points (n, 3) stay from everything, mm; negative within."""
-        gap = self.occupied.at(points_mm).astype(np.float64)
-        low, high = points_mm.min(axis=0) - 3, points_mm.max(axis=0) + 3
-        for germ in taken:
-            start, end = germ.solid.bounds
-            if (start < high).all() and (end > low).all():
-                gap = np.minimum(gap, germ.solid.at(points_mm))
-        return gap
+    def stations(self, region: str | None = None) -> tuple[Station, ...]:
+        """Give the stations at which nodes of a region are enlarged, or all."""
+        return stations_of(region) if region else STATIONS
+
+    def middle(self, station: Station, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Give a place, LPS mm, about which nodes of a station lie."""
+        return self.build.place(station.middle)
 
     def station_at(self, point_mm: NDArray[np.float64], stations: Sequence[Station]) -> Station | None:
         """Give the station that a point belongs to; None far from all, or beyond the diaphragm."""
@@ -275,24 +333,6 @@ class Ground:
         station = stations[nearest]
         at_home = (self.below.at(point_mm[None])[0] < -2) == (station.region == ABDOMEN)
         return station if at_home and np.linalg.norm(apart[nearest]) < _FARTHEST else None
-
-    def seated(self, germ: Germ, taken: Sequence[Germ], *, abutting: bool) -> tuple[Germ, float]:
-        """Push a germ out of what it overlaps, or onto what is nearest; give it and the share still overlapped."""
-        points, centre, moved = germ.surface_mm, germ.centre_mm, np.zeros(3)
-        gap = self.gaps(points, taken)
-        if abutting and 0 < gap.min() < _REACH_MM - 1:
-            moved += _shortened(points[gap.argmin()] - centre, float(gap.min()))
-            gap = self.gaps(points + moved, taken)
-        inward = centre - points
-        inward /= np.linalg.norm(inward, axis=1, keepdims=True) + 1e-6
-        for _ in range(10):
-            depth = np.maximum(0.3 - gap, 0)
-            if depth.max() < 0.5:
-                break
-            push = (inward * depth[:, None]).mean(axis=0) * 2.5
-            moved += _shortened(push, min(float(np.linalg.norm(push)), 4.0))
-            gap = self.gaps(points + moved, taken)
-        return germ.moved(moved), float((gap < -0.3).mean())
 
 
 def _shortened(vector: NDArray[np.float64], length: float) -> NDArray[np.float64]:
@@ -311,11 +351,11 @@ def _obstacle(part: Part) -> Part | None:
     return replace(part, solid=pieces) if thick.any() else None
 
 
-def plant(ground: Ground, rng: np.random.Generator) -> tuple[Germ, ...]:
+def plant(ground: Fat, rng: np.random.Generator) -> tuple[Germ, ...]:
     """Draw a patient's nodes: enlarged ones as annotated in real cases, then small normal ones that are not."""
     tissue = float(rng.normal(0, 6))
     germs: list[Germ] = []
-    for region in REGIONS:
+    for region in ground.regions:
         figures = FIGURES[region]
         for short in figures.short_axes_mm(rng, figures.count(rng)):
             germ = _planted(ground, rng, _Wish.drawn(ground, rng, float(short), region, marked=True), germs)
@@ -327,9 +367,9 @@ def plant(ground: Ground, rng: np.random.Generator) -> tuple[Germ, ...]:
     return tuple(replace(germ, hu=float(np.clip(germ.hu + tissue, 28, 100))) for germ in germs)
 
 
-def enlarged_node(ground: Ground, rng: np.random.Generator, taken: Sequence[Germ]) -> Germ | None:
+def enlarged_node(ground: Fat, rng: np.random.Generator, taken: Sequence[Germ]) -> Germ | None:
     """Draw one more enlarged node of either region; None if there is no room."""
-    region = REGIONS[int(rng.integers(len(REGIONS)))]
+    region = ground.regions[int(rng.integers(len(ground.regions)))]
     return _planted(ground, rng, _Wish.drawn(ground, rng, float(rng.uniform(10, 16)), region, marked=True), taken)
 
 
@@ -350,16 +390,16 @@ class _Wish:
     chances: NDArray[np.float64]
 
     @classmethod
-    def drawn(cls, ground: Ground, rng: np.random.Generator, short_mm: float, region: str, *, marked: bool) -> _Wish:
+    def drawn(cls, ground: Fat, rng: np.random.Generator, short_mm: float, region: str, *, marked: bool) -> _Wish:
         """Draw shape and tissue of an enlarged node of a region, or a small normal one of any."""
-        stations = stations_of(region) if marked else STATIONS
+        stations = ground.stations(region if marked else None)
         lobes = _lobes(rng, region, short_mm, marked=marked)
         germ = Germ(lobes, stations[0], _hu(rng, ground), marked, _filling(rng, short_mm, marked=marked))
         weights = np.array([station.enlarged if marked else station.normal for station in stations])
         return cls(germ, short_mm, stations, weights / weights.sum())
 
 
-def _planted(ground: Ground, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ]) -> Germ | None:
+def _planted(ground: Fat, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ]) -> Germ | None:
     """Try some stations until one holds the node, then with a smaller node; None if nothing fits."""
     for size in (1.0, 0.85, 0.7):
         for _ in range(6):
@@ -369,7 +409,7 @@ def _planted(ground: Ground, rng: np.random.Generator, wish: _Wish, taken: Seque
     return None
 
 
-def _settled(ground: Ground, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ], size: float) -> Germ | None:
+def _settled(ground: Fat, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ], size: float) -> Germ | None:
     """Try places in one neighbourhood; the node that is dented least, grown to its size again; None if too small."""
     somewhere = _neighbourhood(ground, rng, wish, taken)
     best: tuple[float, Germ | None] = (_MOST_OVERLAP, None)
@@ -391,7 +431,7 @@ def _settled(ground: Ground, rng: np.random.Generator, wish: _Wish, taken: Seque
     return germ if _SIZE_LEFT <= left <= 1 / _SIZE_LEFT else None
 
 
-def _size_left(ground: Ground, germ: Germ, taken: Sequence[Germ]) -> float:
+def _size_left(ground: Fat, germ: Germ, taken: Sequence[Germ]) -> float:
     """Give the short axis that neighbours leave a node, mm; 0 where they leave too little, or a ribbon."""
     solid = _dented(ground, germ, [other.solid for other in taken])
     step = germ.reach_mm / 12
@@ -401,7 +441,7 @@ def _size_left(ground: Ground, germ: Germ, taken: Sequence[Germ]) -> float:
 
 
 def _neighbourhood(
-    ground: Ground, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ]
+    ground: Fat, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ]
 ) -> Callable[[], NDArray[np.float64]]:
     """Choose another such node or a station; give what draws places about it, LPS mm."""
     beside = [one for one in taken if one.station in wish.stations and one.marked == wish.germ.marked]
@@ -410,7 +450,7 @@ def _neighbourhood(
         touching = other.reach_mm * 0.8 + wish.short_mm / 2
         return lambda: np.asarray(other.centre_mm + _unit(rng) * (touching + rng.exponential(6.0)))
     station = wish.stations[int(rng.choice(len(wish.stations), p=wish.chances))]
-    middle = ground.build.place(station.middle)
+    middle = ground.middle(station, rng)
     return lambda: np.asarray(middle + rng.normal(0, 1, 3) * station.spread)
 
 
@@ -436,7 +476,7 @@ def _lobes(rng: np.random.Generator, region: str, short_mm: float, *, marked: bo
     return tuple(lobe.at_place(np.array(lobe.base.centre_mm) * size, size) for lobe in twins)
 
 
-def _hu(rng: np.random.Generator, ground: Ground) -> float:
+def _hu(rng: np.random.Generator, ground: Fat) -> float:
     """Draw a node's CT number: enhanced a little more than muscle, or near it without contrast."""
     # Partial volume at its edge brings a node's mean some 12 HU down, to the 55 HU measured in a real one.
     mean, spread = (66.0, 11.0) if ground.enhanced else (38.0, 5.0)
@@ -461,7 +501,7 @@ def _unit(rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(heading / np.linalg.norm(heading))
 
 
-def grown(ground: Ground, germs: Sequence[Germ]) -> tuple[TrueNode, ...]:
+def grown(ground: Fat, germs: Sequence[Germ]) -> tuple[TrueNode, ...]:
     """Make the nodes of a patient, each dented by what was there before it; their numbers are the germs' order."""
     nodes: list[TrueNode] = []
     for germ in germs:
@@ -472,7 +512,7 @@ def grown(ground: Ground, germs: Sequence[Germ]) -> tuple[TrueNode, ...]:
     return tuple(nodes)
 
 
-def _dented(ground: Ground, germ: Germ, others: Sequence[Solid]) -> Solid:
+def _dented(ground: Fat, germ: Germ, others: Sequence[Solid]) -> Solid:
     """Cut from a node what others hold already."""
     shape = germ.solid
     low, high = shape.bounds

@@ -450,6 +450,17 @@ class Sampled(Solid):
         x, y, z = self._axes
         self._values = np.ascontiguousarray(np.broadcast_to(solid.on_grid(x, y, z, reach_mm), (len(z), len(y), len(x))))
 
+    @classmethod
+    def of(cls, values: Array, first_mm: ArrayLike, step_mm: float) -> Sampled:
+        """Take distances (z, y, x), mm, on a lattice whose first point is ``first_mm``, x, y, z."""
+        made = cls.__new__(cls)
+        first = np.asarray(first_mm, dtype=np.float64)
+        counts = values.shape[::-1]
+        made._axes = [(a + step_mm * np.arange(n)).astype(np.float32) for a, n in zip(first, counts, strict=True)]
+        made._bounds = first, first + step_mm * (np.array(counts) - 1)
+        made._step_mm, made._values = step_mm, np.ascontiguousarray(values, dtype=np.float32)
+        return made
+
     @property
     def bounds(self) -> Bounds:
         """A box, LPS mm, that holds the solid."""
