@@ -93,13 +93,27 @@ def scan(
     with progress.task("Scanning the phantom", len(z)) as advance:
         for first in range(0, len(z), _SLAB):
             wanted = np.arange(first, min(first + _SLAB, len(z)))
-            canvas, heights = _canvas(parts, axes, wanted, scanner)
+            canvas, heights = _canvas(parts, axes, wanted, scanner.thickness_mm, _BACKGROUND_HU)
             if fat:
                 fat.add(canvas, x, y, heights)
-            for slice_hu, n in zip(_sliced(canvas, heights, z[wanted], scanner), wanted, strict=True):
+            for slice_hu, n in zip(_sliced(canvas, heights, z[wanted], scanner.thickness_mm), wanted, strict=True):
                 result[n] = np.clip(np.rint(effects.on(slice_hu, int(n))), _LOWEST_HU, 3071)
             advance(len(wanted))
     return result
+
+
+def blurred_parts(
+    parts: Sequence[Part], geometry: Geometry, psf_fwhm_mm: float, background_hu: float
+) -> NDArray[np.float32]:
+    """Paint ``parts`` in order onto a small axial grid, as sharp as a scanner shows them; HU, (z, y, x).
+
+    Raises:
+        ValueError: As :func:`scan`.
+    """
+    axes = _axes(geometry)
+    canvas, heights = _canvas(parts, axes, np.arange(len(axes[2])), None, background_hu)
+    slices = _sliced(canvas, heights, axes[2], None)
+    return np.stack([_blurred(each, geometry.spacing_zyx[1:], psf_fwhm_mm) for each in slices])
 
 
 def label(solids: Sequence[Solid], geometry: Geometry) -> NDArray[np.uint16]:
@@ -129,26 +143,30 @@ def _axes(geometry: Geometry) -> tuple[Array, Array, Array]:
 
 
 def _canvas(
-    parts: Sequence[Part], axes: tuple[Array, Array, Array], wanted: NDArray[np.intp], scanner: Scanner
+    parts: Sequence[Part],
+    axes: tuple[Array, Array, Array],
+    wanted: NDArray[np.intp],
+    thickness_mm: float | None,
+    background_hu: float,
 ) -> tuple[Array, Array]:
     """Paint some slices, with enough of their neighbours for the slice profile, and give the heights of all."""
     x, y, z = axes
     dx, dy = float(x[1] - x[0]), float(y[1] - y[0])
     dz = float(z[1] - z[0]) if len(z) > 1 else 1.0
     finer = int(np.ceil(dz / max(_COARSEST_RENDERED_MM, 1.5 * min(dx, dy)) - 1e-6))
-    margin = int(np.ceil(0.8 * (scanner.thickness_mm or dz) / dz * finer))
+    margin = int(np.ceil(0.8 * (thickness_mm or dz) / dz * finer))
     steps = np.arange(-margin, len(wanted) * finer + margin)
     heights = (z[wanted[0]] + ((steps + 0.5) / finer - 0.5) * dz).astype(np.float32)
-    canvas = np.full((len(heights), len(y), len(x)), _BACKGROUND_HU, dtype=np.float32)
+    canvas = np.full((len(heights), len(y), len(x)), background_hu, dtype=np.float32)
     blur_mm = (dx * dy * dz / finer) ** (1 / 3)
     for part in parts:
         _paint(canvas, (x, y, heights), part, blur_mm)
     return canvas, heights
 
 
-def _sliced(canvas: Array, heights: Array, z: Array, scanner: Scanner) -> Array:
+def _sliced(canvas: Array, heights: Array, z: Array, thickness_mm: float | None) -> Array:
     """Average what was painted at ``heights`` over the profiles of the slices at ``z``."""
-    thickness = scanner.thickness_mm or (float(z[1] - z[0]) if len(z) > 1 else float(np.ptp(heights)))
+    thickness = thickness_mm or (float(z[1] - z[0]) if len(z) > 1 else float(np.ptp(heights)))
     profile = np.exp(-4 * np.log(2) * ((heights - z[:, None]) / thickness) ** 2)
     profile /= profile.sum(axis=1, keepdims=True)
     slices = profile.astype(np.float32) @ canvas.reshape(len(heights), -1)
@@ -178,14 +196,15 @@ class _Effects:
         self._z = geometry.origin_mm[2] + geometry.spacing_mm[2] * np.arange(geometry.shape_zyx[0])
         self._spacing_yx = geometry.spacing_zyx[1:]
         self._rays = Rays(geometry)
-        self._gains = _noise_gains(geometry, self._kernel.noise_cutoff_per_mm)
+        self._gains = noise_gains(geometry, self._kernel.noise_cutoff_per_mm)
         ny, nx = self._shape = geometry.shape_zyx[1:]
         u, v = np.linspace(-1, 1, nx)[None], np.linspace(-1, 1, ny)[:, None]
         self._beyond = (u**2 + v**2 > 1) if scanner.padded else np.zeros((ny, nx), dtype=np.bool_)
 
     def on(self, slice_hu: Array, n: int) -> Array:
         """Give slice ``n`` as the scanner shows it."""
-        seen = self._blurred(slice_hu, float(self._z[n]))
+        motion = self._scanner.motion_mm * (0.75 + 0.25 * np.sin(self._z[n] / 40 + self._scanner.seed % 628 / 100))
+        seen = _blurred(slice_hu, self._spacing_yx, float(np.hypot(self._kernel.psf_fwhm_mm, motion)))
         if self._scanner.noise_hu or self._scanner.hardening:
             haze = self._rays.through(slice_hu)
             seen += np.float32(self._scanner.hardening) * haze.shade_hu
@@ -194,35 +213,42 @@ class _Effects:
         seen[self._beyond] = _LOWEST_HU
         return seen
 
-    def _blurred(self, slice_hu: Array, z_mm: float) -> Array:
-        from scipy.ndimage import gaussian_filter1d
-
-        motion = self._scanner.motion_mm * (0.75 + 0.25 * np.sin(z_mm / 40 + self._scanner.seed % 628 / 100))
-        for axis, step in enumerate(self._spacing_yx):
-            # What partial volume has blurred already is not blurred again.
-            variance = (self._kernel.psf_fwhm_mm**2 + motion**2) / 2.355**2 - step**2 / 12
-            if variance > 0:
-                sigma = variance**0.5 / step
-                slice_hu = gaussian_filter1d(slice_hu, sigma, axis=axis, mode="nearest", truncate=3.0)
-        return slice_hu
-
     def _noise(self, haze: Haze, n: int) -> Array:
         """Draw noise; the more a direction's rays have met, the more the noise varies along this direction."""
-        from scipy import fft
-
-        # Neighbouring slices share a little of their noise, as in helical scans.
-        mixed = (self._white(n) + np.float32(_SHARED_NOISE) * self._white(n + 1)) / np.float32(
-            np.hypot(1, _SHARED_NOISE)
-        )
-        spectrum = fft.rfft2(mixed)
-        all_ways, across = (fft.irfft2(spectrum * gain, s=self._shape) for gain in self._gains)
+        pair = np.stack([self._white(n), self._white(n + 1)])
+        all_ways, across = (coloured(pair, gain, _SHARED_NOISE)[0] for gain in self._gains)
         return np.asarray(haze.along * (all_ways - across) + haze.across * across)
 
     def _white(self, n: int) -> Array:
         return np.random.default_rng([self._scanner.seed, 3, n]).standard_normal(self._shape, dtype=np.float32)
 
 
-def _noise_gains(geometry: Geometry, cutoff_per_mm: float) -> tuple[Array, Array]:
+def _blurred(slice_hu: Array, spacing_yx: NDArray[np.float64], fwhm_mm: float) -> Array:
+    """Blur a painted slice to a point spread of this width; what partial volume has blurred is not blurred again."""
+    from scipy.ndimage import gaussian_filter1d
+
+    for axis, step in enumerate(spacing_yx):
+        variance = (fwhm_mm / 2.355) ** 2 - step**2 / 12
+        if variance > 0:
+            slice_hu = gaussian_filter1d(slice_hu, variance**0.5 / step, axis=axis, mode="nearest", truncate=3.0)
+    return slice_hu
+
+
+def coloured(white: Array, gain: Array, shared: float) -> Array:
+    """Make noise of white noise (z + 1, y, x): a spectrum in the plane, and something in common with the next slice.
+
+    Args:
+        white: Independent, with a variance of 1.
+        gain: As :func:`noise_gains` gives it.
+        shared: Weight of the next slice's noise; neighbours' correlation is ``shared / (1 + shared²)``.
+    """
+    from scipy import fft
+
+    mixed = (white[:-1] + np.float32(shared) * white[1:]) / np.float32(np.hypot(1, shared))
+    return np.asarray(fft.irfft2(fft.rfft2(mixed) * gain, s=white.shape[1:]))
+
+
+def noise_gains(geometry: Geometry, cutoff_per_mm: float) -> tuple[Array, Array]:
     """Give the spectrum of filtered back-projection, low at low frequencies and none beyond the kernel's.
 
     The first has a variance of 1; the second is its part that varies along x.
