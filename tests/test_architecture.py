@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "methods": TOOLS | {"candidates"},
     "detection": TOOLS | {"io", "anatomy", "candidates", "measurement", "methods"},
     "realism": TOOLS | {"io", "anatomy", "candidates"},
-    "phantom": TOOLS | {"io", "collection"},
+    "phantom": TOOLS | {"io", "collection", "anatomy", "candidates", "realism"},
     "collection": TOOLS | {"io", "measurement"},
     "evaluation": TOOLS | {"io", "measurement", "collection"},
 }
