@@ -132,8 +132,8 @@ def _liver(build: Build, room: Solid) -> list[Part]:
     hollow = (
         build.ellipsoid((18, -30, 105), (78, 70, 68)),
         build.ellipsoid((-50, 32, 92), (32, 46, 56)),
-        build.tube([(8, -4, 250, 26), (6, -12, 200, 25), (2, -18, 150, 28)]),
-        build.tube([(-12, -54, 132, 22), (-30, -50, 148, 20), (-46, -46, 160, 16), (-60, -40, 168, 8)]),
+        build.tube([(10, -4, 250, 22), (8, -12, 200, 20), (4, -18, 150, 26)]),
+        build.tube([(-12, -54, 132, 18), (-30, -50, 148, 13), (-46, -46, 160, 9), (-60, -40, 168, 6)], (1.2, 0.9, 1)),
     )
     liver = Sampled(build.uneven(Common((room, Without(lobes, hollow))), 4.0, 60), 2.5)
     gallbladder = build.ellipsoid((-56, -72, 112), (14, 17, 27), (20, 12, 0))
@@ -143,8 +143,10 @@ def _liver(build: Build, room: Solid) -> list[Part]:
         ("portal branches", _portal_branches(build), t.portal_vein),
     ):
         parts.append(Part(name, "twigs", Common((Sampled(tree, 1.6, margin_mm=3), Grown(liver, -3.0))), hu))
+    cava = build.tube([(-28, -38, 150, 10.5), (-28, -37, 205, 11), (-28, -37, 242, 11)], (1.15, 0.85, 1))
     return [
         *parts,
+        Part("vena cava behind the liver", "vessel", cava, t.vein),
         Part("gallbladder wall", "organ", Grown(gallbladder, 1.5), t.bowel_wall),
         Part("gallbladder", "organ", gallbladder, t.bile),
     ]
@@ -205,7 +207,7 @@ def _kidneys(build: Build, room: Solid) -> list[Part]:
         sinus = build.ellipsoid((x - side * 17, y - 11, z), (15, 13, 27), (0, side * 10, side * 28))
         whole = Sampled(Common((room, build.uneven(kidney, 2.0, 35))), 2.0)
         parts += [
-            Part("perirenal fat", "fat", Grown(kidney, 6.0), t.fat),
+            Part("perirenal fat", "fat", _perirenal(build, centre, side), t.fat),
             Part("kidney", "organ", whole, t.kidney),
             *_pyramids(build, whole, np.array(centre) - (side * 10, 5, 0)),
             Part("renal sinus", "organ", Sampled(build.uneven(sinus, 4.0, 18), 1.6), t.fat + 15),
@@ -250,6 +252,14 @@ def _kidneys(build: Build, room: Solid) -> list[Part]:
     return parts
 
 
+def _perirenal(build: Build, centre: tuple[float, float, float], side: int) -> Solid:
+    """Give the fat about a kidney: most of it behind, and in those who are fat."""
+    x, y, z = centre
+    thick = 2.0 + 4.0 * build.visceral_fat
+    radii = (25 + thick, 26 + thick, 55 + 0.6 * thick)
+    return build.uneven(build.ellipsoid((x, y + 0.6 * thick, z), radii, (8, side * 10, side * 28)), 2.0, 45)
+
+
 def _pyramids(build: Build, kidney: Solid, middle: NDArray[np.float64]) -> list[Part]:
     """Give the medulla, which takes up contrast later than the cortex: pyramids set about the sinus."""
     t, rng = build.tissues, build.rng
@@ -268,6 +278,10 @@ def _pyramids(build: Build, kidney: Solid, middle: NDArray[np.float64]) -> list[
 
 def _sinus_vessels(build: Build, middle: NDArray[np.float64], side: int) -> Tubes:
     """Give the veins that run from the calyces to the hilum."""
-    hilum = middle - (side * 24, 13, 0)
-    ends = middle - (side * 6, 4, 0) + build.rng.normal(0, (4, 5, 15), (7, 3))
-    return joined([build.tube([(*hilum, 2.4), (*((hilum + end) / 2), 1.8), (*end, 1.0)]) for end in ends])
+    rng = build.rng
+    tubes = []
+    for z in np.linspace(-20, 20, 6) + rng.normal(0, 3, 6):
+        end = middle - (side * 5, 3, 0) + rng.normal(0, (3, 4, 3)) + (0, 0, z)
+        start = middle - (side * 22, 12, 0) + (0, 0, 0.35 * z)
+        tubes.append(build.tube([(*start, 1.8), (*((start + end) / 2 + rng.normal(0, 2, 3)), 1.5), (*end, 0.9)]))
+    return joined(tubes)

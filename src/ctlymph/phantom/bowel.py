@@ -92,7 +92,8 @@ _HEARTS = np.array(
         (44, -70, 8),
         (2, -92, 36),
         (-50, -66, 26),
-        (-36, -60, -22),
+        (-30, -60, -22),
+        (-66, -52, -16),
         (12, -60, -48),
         (40, -54, -74),
         (-34, -42, -84),
@@ -224,7 +225,7 @@ def _contents(build: Build, name: str, wall: Solid, filling: str) -> list[Part]:
     base = float(rng.uniform(0.5, 1) * t.oral_contrast) if tagged else float(rng.uniform(20, 50))
     parts = [Part(f"{name} content", "bowel", lumen, base)]
     if filling == "stool":
-        clumps = [(17.0, 0.2, base * 0.6 - 25), (11.0, 0.9, -90.0), (6.0, 1.5, -350.0), (10.0, 1.8, -800.0)]
+        clumps = [(12.0, 0.2, base * 0.6 - 25), (6.0, 0.7, -120.0), (4.5, 1.0, -350.0), (9.0, 1.6, -800.0)]
         parts += _mottling(build, "stool", lumen, clumps)
         level -= 10
     if filling == "gas":

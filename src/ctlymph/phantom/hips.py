@@ -109,6 +109,8 @@ def _sacrum(trunk: Trunk) -> Solid:
     for z, width, depth, height in _SACRUM:
         _, y, _ = trunk.spine(z)
         bodies.append(build.ellipsoid((0, y, z), (width * 1.15, depth * 1.1, height * 1.15), (30, 0, 0)))
+        if z < -120:
+            continue
         bodies.append(build.ellipsoid((0, y + depth + 19, z - 6), (width * 0.7, 7, 13), (25, 0, 0)))
         for side in (-1, 1):
             ala = build.ellipsoid(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ctlymph.anatomy.landmarks import Landmarks, find_landmarks
 from ctlymph.anatomy.search import find_regions
 from ctlymph.errors import CtlymphError
+from ctlymph.morphology import Mask, box_around, distance_mm
 from ctlymph.phantom.nodes import Fat, TrueNode, grown, plant
 from ctlymph.phantom.patient import Phantom
 from ctlymph.phantom.scanner import blurred_parts, coloured, label, noise_gains
@@ -19,7 +20,7 @@ from ctlymph.phantom.shapes import Array, Sampled
 from ctlymph.phantom.stations import Station
 from ctlymph.progress import SILENT, Progress
 from ctlymph.realism import NOISE_SCALE_MM, aorta_hu, edge_mm, grain
-from ctlymph.regions import Region
+from ctlymph.regions import ABDOMEN, Region
 from ctlymph.volume import AIR_HU, Geometry, Masks, Volume, resample_array
 
 _GRID_MM = 1.5
@@ -31,6 +32,8 @@ _ENHANCED_HU = 100.0
 _USUAL_EDGE_MM = 3.0
 """Median of real scans; for those in which no clean edge is found."""
 _CUTOFFS_PER_MM = np.linspace(0.12, 1.5, 140)
+_WALL_MM = 18.0
+"""Fat this near to the abdominal wall holds hardly any nodes."""
 _ROOM_MM = 6.0
 """Depth of fat, from its border, at which a node is first tried."""
 
@@ -91,26 +94,29 @@ class SeenFat(Fat):
 
     @cached_property
     def _grid(self) -> Geometry:
-        return self.found[0].geometry.with_spacing(_GRID_MM)
+        coarse = self.found[0].geometry
+        sides = box_around(np.logical_or.reduce([region.mask for region in self.found]), 3)
+        return coarse.crop([s.start for s in sides], [s.stop - s.start for s in sides]).with_spacing(_GRID_MM)
 
     @cached_property
-    def _insides(self) -> dict[str, NDArray[np.bool_]]:
-        return {
-            region.name: resample_array(region.mask, region.geometry, self._grid, 0, "nearest").astype(np.bool_)
-            for region in self.found
-        }
+    def _insides(self) -> dict[str, Mask]:
+        return {region.name: self._finer(region.mask, region.geometry) for region in self.found}
+
+    def _finer(self, mask: Mask, geometry: Geometry) -> Mask:
+        return np.asarray(resample_array(mask, geometry, self._grid, 0, "nearest").astype(np.bool_))
 
     @cached_property
     def _gap_mm(self) -> Array:
         """How far each voxel of the grid lies within fat of a region, mm; negative beside it."""
-        from scipy.ndimage import distance_transform_edt, gaussian_filter
+        from scipy.ndimage import gaussian_filter
 
         hu = resample_array(self.volume.hu, self.volume.geometry, self._grid, AIR_HU).astype(np.float32)
         smooth = gaussian_filter(np.clip(hu, -300, 200), _SMOOTH_MM / _GRID_MM)
         fat = (smooth > _FAT_HU[0]) & (smooth < _FAT_HU[1])
         fat &= np.logical_or.reduce(list(self._insides.values()))
-        gap = np.where(fat, distance_transform_edt(fat) - 0.5, 0.5 - distance_transform_edt(~fat))
-        return np.asarray(gaussian_filter(gap.astype(np.float32), 0.6) * np.float32(_GRID_MM))
+        gap = distance_mm(~fat, self._grid) - distance_mm(fat, self._grid)
+        gap -= np.sign(gap) * np.float32(_GRID_MM / 2)
+        return np.asarray(gaussian_filter(gap, 0.6))
 
     @cached_property
     def occupied(self) -> Sampled:
@@ -125,8 +131,16 @@ class SeenFat(Fat):
     @cached_property
     def _roomy(self) -> dict[str, NDArray[np.intp]]:
         """Voxels (n, 3), z, y, x, where nodes of each region are tried: in fat, and not far from what they abut."""
+        from scipy.ndimage import distance_transform_edt
+
         near = (self._gap_mm > 0) & (self._gap_mm < _ROOM_MM)
-        return {name: np.argwhere(near & inside) for name, inside in self._insides.items()}
+        places = {}
+        for region in self.found:
+            inside = region.mask
+            if region.name == ABDOMEN:
+                inside = distance_transform_edt(inside, (1e3, *region.geometry.spacing_zyx[1:])) > _WALL_MM
+            places[region.name] = np.argwhere(near & self._finer(inside, region.geometry))
+        return places
 
     def middle(self, station: Station, rng: np.random.Generator) -> NDArray[np.float64]:
         """Give some place in a region's fat, LPS mm."""

@@ -25,6 +25,8 @@ from ctlymph.phantom.shapes import (
 
 Point = NDArray[np.float64]
 
+_THINNEST_MM = 0.66
+
 # Where the bronchi of the segments leave those of the lobes, and where they head.
 _SEGMENTS: dict[int, list[tuple[tuple[float, float, float], tuple[float, float, float]]]] = {
     -1: [
@@ -109,15 +111,21 @@ def _grown(build: Build, lungs: Solid, root: tuple[Point, Point, Point], radius:
     while growing:
         point, heading, thick, generation, path = growing.pop()
         rng = np.random.default_rng([key, path])
-        end = point + heading * (6.5 + 5.2 * thick) * rng.uniform(0.7, 1.3)
-        if generation > 1 and float(lungs.at((end + heading * 4)[None])[0]) > -1:
+        length = (4.5 + 3.6 * thick) * rng.uniform(0.7, 1.3)
+        # A twig that would leave the lung turns, or ends.
+        ways = np.concatenate([heading[None], heading + rng.normal(0, 0.7, (4, 3))])
+        ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+        inside = np.flatnonzero(lungs.at(point + ways * (length + 4)) < -1) if generation > 1 else np.zeros(1, np.intp)
+        if not len(inside):
             continue
+        heading = ways[inside[0]]
+        end = point + heading * length
         twigs.append(_Twig(point, end, thick, generation))
         # One twig goes on, the other turns off and is thinner.
-        for child, (share, away) in enumerate(((rng.uniform(0.8, 0.94), 0.3), (rng.uniform(0.5, 0.8), 0.65))):
+        for child, (share, away) in enumerate(((rng.uniform(0.82, 0.95), 0.22), (rng.uniform(0.5, 0.82), 0.6))):
             thin = thick * share
             turn = heading + rng.normal(0, away, 3)
-            if thin > 0.62:
+            if thin > _THINNEST_MM:
                 growing.append((end, turn / np.linalg.norm(turn), thin, generation + 1, 2 * path + child))
     return twigs
 

@@ -209,9 +209,10 @@ def trunk_parts(trunk: Trunk) -> list[Part]:
     build = trunk.build
     back_y = float(trunk.skin.rows[:, 4].max())
     outline = Union((trunk.skin, *(arm(build, side, 46 + 4 * build.fat) for side in (-1, 1)), *_breasts(trunk)), 24.0)
-    skin = Sampled(Without(build.uneven(outline, 3.0, 150), (_furrow(trunk, trunk.skin, (14.0, 7.0)),)), 4.0)
+    cleft = _cleft(trunk, trunk.skin, 20.0)
+    skin = Sampled(Without(build.uneven(outline, 3.0, 150), (_furrow(trunk, trunk.skin, (14.0, 7.0)), cleft)), 4.0)
     muscles = Union((_loins(trunk), *(arm(build, side, 43.0) for side in (-1, 1))), 16.0)
-    grooves = (_furrow(trunk, trunk.wall, (12.0, 3.0)), *_front_grooves(trunk))
+    grooves = (_furrow(trunk, trunk.wall, (12.0, 3.0)), _cleft(trunk, trunk.wall, 32.0), *_front_grooves(trunk))
     wall = Sampled(Without(build.uneven(build.uneven(muscles, 2.5, 75), 1.6, 28), grooves), 2.5)
     cavity = Sampled(trunk.cavity, 3.0)
     # Ribs and intercostal muscles end 10 mm outside the pleura; a plane of fat parts them from the outer muscles.
@@ -305,14 +306,23 @@ def _furrow(trunk: Trunk, cover: Column, size_mm: tuple[float, float]) -> Solid:
     return tube(np.stack([points[:, 0], y, points[:, 2], np.full_like(y, radius)], axis=1))
 
 
+def _cleft(trunk: Trunk, cover: Column, radius: float) -> Solid:
+    """Give the groove between the buttocks, deeper the lower."""
+    z = np.array([-212.0, -160, -120, -95])
+    points = trunk.build.place(trunk.spine(z))
+    size = radius * np.array([1.0, 0.9, 0.6, 0.3])
+    y = cover.section(points[:, 2])[3] + np.array([0.35, 0.45, 0.6, 1.0]) * size
+    return tube(np.stack([points[:, 0], y, points[:, 2], size], axis=1), (0.9, 1.0, 1.0))
+
+
 def _loins(trunk: Trunk) -> Solid:
     """Give the muscle wall, which at the back of the loins is as narrow as the muscles beside the spine."""
-    z, width = np.array(
-        [(-210, 300), (-70, 220), (-40, 130), (0, 78), (60, 66), (120, 68), (160, 100), (200, 180), (470, 300)]
-    ).T
+    # z, half width, and how far behind the wall this column reaches.
+    shape = [(-210, 300, 20), (-70, 220, 20), (-40, 130, 4), (0, 78, 1), (60, 66, 1), (120, 68, 1)]
+    z, width, behind = np.array([*shape, (160, 100, 4), (200, 180, 20), (470, 300, 20)], dtype=float).T
     heights = z * trunk.build.scale[2]
     _, _, front, back, _ = trunk.wall.section(heights)
-    rows = np.stack([heights, 0 * z, width * trunk.build.size, front, back + 1, np.full(len(z), 2.6)], axis=1)
+    rows = np.stack([heights, 0 * z, width * trunk.build.size, front, back + behind, np.full(len(z), 2.6)], axis=1)
     return Common((trunk.wall, Union((Grown(trunk.cavity, 18.0), Column(rows)), 12.0)))
 
 
@@ -336,22 +346,27 @@ def _front_grooves(trunk: Trunk) -> list[Solid]:
 
 def back_parts(trunk: Trunk) -> list[Part]:
     """Give erector spinae, quadratus lumborum, iliacus and psoas, each in its sheath of fat."""
-    t = trunk.build.tissues
+    t, rng = trunk.build.tissues, trunk.build.rng
     parts = []
     block = trunk.along_spine([(z, 0, 44 if z > 140 else 40, 27 if z > 140 else 24) for z in range(-60, 471, 40)])
     parts.append(Part("muscles around the spine", "muscle", Sampled(block, 3.0), t.muscle))
     for side in (-1, 1):
+        strong = float(rng.uniform(0.9, 1.08))
+        multifidus = trunk.along_spine(
+            [(z, side * 13, 47 + 6 * (z > 120), strong * (13 if z < 120 else 8)) for z in range(-45, 300, 35)],
+            stretch=(0.95, 1.35, 1.0),
+        )
         erector = trunk.along_spine(
             [
                 (
                     z,
-                    side * (32 if z < 120 else 28),
-                    55 + 2 * (z > 250),
-                    (22 if z < 120 else 16) - 6 * (z < -30),
+                    side * (38 if z < 120 else 28),
+                    54 + 3 * (z > 250),
+                    strong * ((20 if z < 120 else 15) - 6 * (z < -30)),
                 )
                 for z in range(-60, 430, 35)
             ],
-            stretch=(1.3, 1.0, 1.0),
+            stretch=(1.25, 1.0, 1.0),
         )
         quadratus = trunk.along_spine(
             [(-40, side * 72, 48, 8), (40, side * 62, 43, 9), (140, side * 46, 36, 6)], (2.2, 1.0, 1.0)
@@ -373,13 +388,16 @@ def back_parts(trunk: Trunk) -> list[Part]:
         )
         muscles = {
             "erector spinae": erector,
+            "multifidus": multifidus,
             "quadratus lumborum": quadratus,
             "iliacus": iliacus,
             "psoas": psoas,
         }
         for name, muscle in muscles.items():
-            sheathed = Sampled(trunk.build.uneven(muscle, 1.5, 40), 2.5)
-            parts.append(Part(f"fat around {name}", "fat", Grown(sheathed, 1.2), t.fat + 15))
+            sheathed = Sampled(trunk.build.uneven(trunk.build.uneven(muscle, 2.0, 45), 1.0, 14), 2.5)
+            # Here and there muscles lie on each other without fat between.
+            sheath = trunk.build.uneven(Grown(sheathed, 0.6), 1.1, 35)
+            parts.append(Part(f"fat around {name}", "fat", sheath, t.fat + 25))
             parts.append(Part(name, "muscle", sheathed, t.muscle))
     return parts
 
