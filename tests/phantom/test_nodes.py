@@ -19,6 +19,7 @@ BALL = Lobulated(Ellipsoid((0.0, 0.0, 0.0), (6.0, 6.0, 6.0)), np.zeros((0, 4)))
 def inner_points(node: TrueNode, step: float = 0.7) -> NDArray[np.float64]:
     """Points of a node, 1 mm and more from its surface."""
     low, high = node.solid.bounds
+    step = min(step, float((high - low).min()) / 9)
     axes = [np.arange(a, b, step) for a, b in zip(low, high, strict=True)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     return np.asarray(points[node.solid.at(points) < -1.0])

@@ -14,7 +14,9 @@ from ctlymph.phantom.shapes import Common, Grown, Sampled, Solid, Tubes, Union, 
 from ctlymph.phantom.trunk import Trunk
 
 _PANCREAS = [
-    (-32, -48, 104, 12),
+    (-16, -46, 80, 4),
+    (-26, -46, 92, 9),
+    (-34, -47, 106, 12),
     (-26, -52, 120, 13),
     (-4, -60, 130, 9),
     (24, -52, 140, 9.5),
@@ -113,7 +115,7 @@ def _pancreas(build: Build) -> Part:
     """Give the pancreas, more lobulated and fatty with age."""
     rng, wasted = build.rng, (build.age - 20) / 70
     course = np.array(_PANCREAS) * (1, 1, 1, 1.1 - 0.3 * wasted)
-    course[2:, :3] += rng.normal(0, 3, (len(course) - 2, 3))
+    course[4:, :3] += rng.normal(0, 3, (len(course) - 4, 3))
     lobes = build.uneven(build.uneven(build.tube(course, bend_mm=6.0), 2.5, 22), 1.5 + 2.0 * wasted, 8)
     return Part("pancreas", "organ", Sampled(lobes, 1.6), build.tissues.pancreas - 12 * wasted)
 
@@ -132,6 +134,7 @@ def _liver(build: Build, room: Solid) -> list[Part]:
     hollow = (
         build.ellipsoid((18, -30, 105), (78, 70, 68)),
         build.ellipsoid((-50, 32, 92), (32, 46, 56)),
+        build.ellipsoid((-52, -22, 82), (30, 34, 30)),
         build.tube([(10, -4, 250, 22), (8, -12, 200, 20), (4, -18, 150, 26)]),
         build.tube([(-12, -54, 132, 18), (-30, -50, 148, 13), (-46, -46, 160, 9), (-60, -40, 168, 6)], (1.2, 0.9, 1)),
     )

@@ -100,7 +100,10 @@ _COURSES: dict[Blood, dict[str, list[Row]]] = {
 
 def abdominal_vessels(build: Build) -> list[Part]:
     """Give vessels of all organs but the small bowel's own, as far as the pelvis, and the crura of the diaphragm."""
-    parts = [_vessel(build, name, rows, blood) for blood, named in _COURSES.items() for name, rows in named.items()]
+    shifts = _shifts(build)
+    parts = [
+        _vessel(build, name, rows, blood, shifts) for blood, named in _COURSES.items() for name, rows in named.items()
+    ]
     parts += [*_splenic_hilum(build), *_gonadal_vessels(build), *_beside_the_spine(build)]
     for side in (-1, 1):
         crus = [
@@ -116,12 +119,19 @@ def abdominal_vessels(build: Build) -> list[Part]:
     return parts
 
 
-def _vessel(build: Build, name: str, rows: list[Row], blood: Blood) -> Part:
+def _shifts(build: Build) -> dict[tuple[float, ...], NDArray[np.float64]]:
+    """Draw how far the inner points of courses lie from their usual places; a branch that leaves there comes along."""
+    inner = {row[:3] for named in _COURSES.values() for rows in named.values() for row in rows[1:-1]}
+    return {point: build.rng.normal(0, 2.0, 3) for point in sorted(inner)}
+
+
+def _vessel(
+    build: Build, name: str, rows: list[Row], blood: Blood, shifts: dict[tuple[float, ...], NDArray[np.float64]]
+) -> Part:
     """Lay one vessel: its inner points and its width are the patient's own."""
-    rng = build.rng
     moved = np.array(rows, dtype=float)
-    moved[1:-1, :3] += rng.normal(0, 2.0, (len(rows) - 2, 3))
-    moved[:, 3] *= np.exp(rng.normal(0, 0.12))
+    moved[:, :3] += [shifts.get(row[:3], np.zeros(3)) for row in rows]
+    moved[:, 3] *= np.exp(build.rng.normal(0, 0.12))
     return Part(name, "vessel", build.tube(moved, bend_mm=5.0), getattr(build.tissues, blood))
 
 
@@ -221,13 +231,15 @@ def _fan(
     groups = np.array_split(bowel, max(2, len(bowel) // 5))
     hub = root + 0.5 * (bowel.mean(axis=0) - root) + rng.normal(0, 4, 3)
     arcade = [hub + 0.55 * (group.mean(axis=0) - hub) + rng.normal(0, 2, 3) for group in groups]
-    tubes["trunk"].append(_line(rng, root, hub, (2.1 * width, 1.8 * width)))
+    tubes["trunk"].append(_line(rng, root, hub, (1.9 * width, 1.3 * width)))
     for point, group in zip(arcade, groups, strict=True):
-        tubes["arcade"].append(_line(rng, hub, point, (1.6 * width, 1.2 * width)))
+        # Branches leave one after the other, not all at one place.
+        leaves = hub + rng.uniform(0, 0.5) * (root - hub)
+        tubes["arcade"].append(_line(rng, leaves, point, (1.3 * width, 1.0 * width)))
         tubes["end"] += [_line(rng, point, bead, (0.9 * width, 0.6 * width)) for bead in group[::2]]
     for first, second in pairwise(arcade):
         if np.linalg.norm(second - first) < 45:
-            tubes["arcade"].append(_line(rng, first, second, (width, width)))
+            tubes["arcade"].append(_line(rng, first, second, (0.9 * width, 0.9 * width)))
 
 
 def _line(

@@ -222,7 +222,7 @@ def _contents(build: Build, name: str, wall: Solid, filling: str) -> list[Part]:
         slit = Sampled(build.uneven(Grown(wall, -6.0), 3.0, 9), 1.5)
         return [Part(f"{name} content", "bowel", slit, float(rng.choice([-300.0, t.bowel_fluid])))]
     lumen = Grown(wall, -_WALL_MM)
-    base = float(rng.uniform(0.5, 1) * t.oral_contrast) if tagged else float(rng.uniform(20, 50))
+    base = float(rng.uniform(0.75, 1) * t.oral_contrast) if tagged else float(rng.uniform(20, 50))
     parts = [Part(f"{name} content", "bowel", lumen, base)]
     if filling == "stool":
         clumps = [(12.0, 0.2, base * 0.6 - 25), (6.0, 0.7, -120.0), (4.5, 1.0, -350.0), (9.0, 1.6, -800.0)]
@@ -305,7 +305,7 @@ def _run_parts(build: Build, run: _Run, rows: NDArray[np.float64]) -> tuple[Part
     folds, length = (2.6, 5.0) if is_jejunum else (1.2, 8.0)
     thick = 3.4 if run.filling == "collapsed" else 2.0
     lumen = Sampled(build.uneven(Grown(solid, -thick), folds, length), 1.3, margin_mm=2.0, reach_mm=5.0)
-    hu = {"contrast": t.oral_contrast * rng.uniform(0.6, 1.1), "collapsed": (wall_hu + t.bowel_fluid) / 2}
+    hu = {"contrast": t.oral_contrast * rng.uniform(0.75, 1.1), "collapsed": (wall_hu + t.bowel_fluid) / 2}
     parts = [Part("small bowel content", "bowel", lumen, float(hu.get(run.filling, t.bowel_fluid + rng.normal(4, 6))))]
     if run.filling == "gas" or (run.filling != "collapsed" and rng.random() < 0.15):
         level = float(np.median(rows[:, 1]) + rng.uniform(-6, 4))

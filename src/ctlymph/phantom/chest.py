@@ -113,6 +113,8 @@ _LUNG_VEINS: dict[str, list[Row]] = {
     "left superior pulmonary vein": [(28, -20, 304, 6.5), (50, -24, 312, 5), (66, -30, 326, 3.5)],
     "left inferior pulmonary vein": [(26, -6, 288, 6.5), (48, 8, 280, 5.5), (66, 26, 266, 3.5)],
 }
+# Where bronchi and vessels of the hila fork.
+_FORKS = [(-46, -4, 328), (-48, 2, 304), (-56, -12, 300), (-52, 8, 290), (52, -6, 326), (54, 4, 308), (58, 10, 288)]
 _OESOPHAGUS = [
     (6, -7, 470, 7),
     (6, -5, 400, 7),
@@ -137,6 +139,7 @@ def mediastinal_parts(trunk: Trunk) -> list[Part]:
     if "calcified arteries" in build.findings:
         parts += _calcifications(build)
     parts += _oesophagus(build) + _thymus(build) + _thyroid(build)
+    parts += _hilar_tissue(build)
     airways = [build.tube(_TRACHEA)] + [build.tube(rows, bend_mm=6) for rows in _BRONCHI.values()]
     lumen = joined(airways)
     # Walls first, so that no wall crosses a lumen where two airways meet.
@@ -242,6 +245,18 @@ def _oesophagus(build: Build) -> list[Part]:
 def _oesophagus_at(z: float) -> tuple[float, float, float]:
     x, y, heights, _ = np.transpose(_OESOPHAGUS[::-1])
     return float(np.interp(z, heights, x)), float(np.interp(z, heights, y)), z
+
+
+def _hilar_tissue(build: Build) -> list[Part]:
+    """Give the loose tissue in the forks of bronchi and vessels, of which there is more in some."""
+    rng, t = build.rng, build.tissues
+    parts = []
+    for middle in _FORKS:
+        radii = rng.uniform(2.5, 6.0, 3)
+        lump = build.uneven(build.ellipsoid(rng.normal(middle, 2.0), radii, (0, float(rng.uniform(0, 90)), 0)), 1.5, 8)
+        if rng.random() < 0.7:
+            parts.append(Part("tissue of the hilum", "twigs", lump, float(rng.uniform(0, t.muscle))))
+    return parts
 
 
 def _thymus(build: Build) -> list[Part]:

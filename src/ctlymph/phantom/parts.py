@@ -111,7 +111,7 @@ class Tissues:
             for field in fields(cls)
             if field.name not in ("muscle", "oral_contrast")
         }
-        oral = float(rng.choice([18, rng.uniform(120, 330)], p=[0.45, 0.55]))
+        oral = float(rng.choice([18, rng.uniform(200, 380)], p=[0.45, 0.55]))
         values = {name: getattr(plain, name) + float(more) for name, more in rise.items()}
         return cls(**values, muscle=float(rng.normal(60, 3)), oral_contrast=oral)
 

@@ -145,8 +145,8 @@ def _plexus(build: Build, middle: tuple[float, float, float], count: int) -> Sol
     rng = build.rng
     tubes = []
     for _ in range(count):
-        points = rng.normal(middle, (6, 8, 10)) + np.cumsum(rng.normal(0, 5, (4, 3)), axis=0)
-        tubes.append(build.tube(np.column_stack([points, np.full(4, rng.uniform(0.8, 1.9))]), bend_mm=6.0))
+        points = rng.normal(middle, (8, 11, 14)) + np.cumsum(rng.normal(0, 7, (4, 3)), axis=0)
+        tubes.append(build.tube(np.column_stack([points, np.full(4, rng.uniform(0.6, 1.4))]), bend_mm=6.0))
     return joined(tubes)
 
 
