@@ -23,9 +23,10 @@ from ctlymph.io.pointset import read_point_set
 from ctlymph.io.tables import read_nodes_csv
 from ctlymph.phantom.anatomy import torso
 from ctlymph.phantom.candidates import Found
-from ctlymph.phantom.collection import Wishes, phantom_patients, split
+from ctlymph.phantom.collection import split
 from ctlymph.phantom.layout import CaseToWrite, write_candidates
 from ctlymph.phantom.patient import PhantomSpec, scan_patient
+from ctlymph.phantom.patients import Wishes, phantom_patients
 
 NAMES = ["MED_LYMPH_001", "MED_LYMPH_002", "ABD_LYMPH_001"]
 """The second and the third are one scan."""
@@ -34,7 +35,7 @@ NAMES = ["MED_LYMPH_001", "MED_LYMPH_002", "ABD_LYMPH_001"]
 def make(folder: Path, **options: Any) -> None:
     given: dict[str, Any] = {
         **{"cases": 3, "seed": 3, "standard": None, "timepoints": 1, "spacing": "5,5,8", "thickness": None},
-        **{"contrast": True, "layout": Tree.idc, "zipped": False, "jobs": 1, "overwrite": False},
+        **{"contrast": True, "background": None, "layout": Tree.idc, "zipped": False, "jobs": 1, "overwrite": False},
     }
     phantom(folder, **(given | options))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,8 @@ from ctlymph.cli.processes import in_processes
 from ctlymph.errors import CtlymphError
 
 if TYPE_CHECKING:
-    from ctlymph.phantom.collection import PhantomPatient
+    from ctlymph.phantom.backgrounds import Background
+    from ctlymph.phantom.patients import Patient
 
 
 class Standard(StrEnum):
@@ -53,12 +55,20 @@ def phantom(
     contrast: Annotated[
         bool | None, typer.Option("--contrast/--no-contrast", help="Contrast agent; default in nine of ten.")
     ] = None,
+    background: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CT", readable=False, help="Put nodes into this CT instead; may be repeated."),
+    ] = None,
     layout: Annotated[Tree, typer.Option(help="As idc-index or NBIA Data Retriever lay it out.")] = Tree.idc,
     zipped: Annotated[bool, typer.Option("--zip", help="Annotations, candidates and masks as zip archives.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Patients made at the same time.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make and replace cases that exist.")] = False,
 ) -> None:
-    """Make synthetic torsos whose lymph nodes are known, laid out as the public collection.
+    """Make patients whose lymph nodes are known, laid out as the public collection.
+
+    The patients are synthetic torsos, or with --background CTs of your own, into
+    whose fat synthetic nodes are put; nodes that those CTs have themselves are
+    not annotated.
 
     OUT holds the CTs as DICOM, annotations, candidates and masks as files and
     as DICOM-SEG, and under OUT/truth all nodes with their sizes, also those that
@@ -73,11 +83,20 @@ def phantom(
       ctlymph phantom COARSE --cases 4 --seed 7 --spacing 1.5,1.5,2 --no-contrast
 
       ctlymph phantom FOLLOWED --cases 2 --timepoints 3
+
+      ctlymph phantom INSERTED --background chest.nii.gz --background CT_FOLDER
     """
-    from ctlymph.phantom.collection import SET_SEED, SETS, Wishes, check_folder, finish, phantom_patients, split
+    from ctlymph.phantom.backgrounds import inserted_patients
+    from ctlymph.phantom.collection import SET_SEED, SETS, check_folder, finish, split
+    from ctlymph.phantom.patients import Wishes, phantom_patients
 
     if standard and not (cases is None and seed is None):
         raise CtlymphError("--set fixes the cases and the seed; leave out --cases and --seed, or --set")
+    of_torsos = {"--cases": cases, "--set": standard, "--spacing": spacing, "--thickness": thickness}
+    given = [name for name, value in (of_torsos | {"--contrast": contrast}).items() if value is not None]
+    given += ["--timepoints"] if timepoints > 1 else []
+    if background and given:
+        raise CtlymphError(f"{given[0]} is for synthetic torsos; a CT given by --background is as it is: leave one out")
     wishes = Wishes(
         seed=SET_SEED if standard else seed or 0,
         spacing_mm=_spacing(spacing) if spacing is not None else None,
@@ -87,7 +106,11 @@ def phantom(
         layout=layout.value,
     )
     check_folder(output)
-    wanted = phantom_patients(output, SETS[standard] if standard else split(cases or 1), wishes)
+    wanted: Sequence[Patient]
+    if background:
+        wanted = inserted_patients(output, _looked_at(background, jobs), wishes)
+    else:
+        wanted = phantom_patients(output, SETS[standard] if standard else split(cases or 1), wishes)
     missing = wanted if overwrite else [patient for patient in wanted if not patient.is_complete()]
     if len(missing) < len(wanted):
         say(f"{output}: {len(wanted) - len(missing)} of {len(wanted)} patients are complete, left as they are")
@@ -95,7 +118,18 @@ def phantom(
     finish(output, wishes, zipped=zipped)
 
 
-def _write_all(output: Path, missing: list[PhantomPatient], jobs: int) -> None:
+def _looked_at(paths: list[Path], jobs: int) -> list[Background]:
+    from ctlymph.phantom.backgrounds import look_at_background
+
+    with progress().task("Looking at CTs", len(paths)) as advance:
+        found = []
+        for each in in_processes(jobs, look_at_background, [(path,) for path in paths]):
+            found.append(each)
+            advance(1)
+    return sorted(found, key=lambda each: paths.index(each.path))
+
+
+def _write_all(output: Path, missing: Sequence[Patient], jobs: int) -> None:
     output.mkdir(parents=True, exist_ok=True)
     if jobs == 1 or len(missing) < 2:
         for patient in missing:
@@ -107,7 +141,7 @@ def _write_all(output: Path, missing: list[PhantomPatient], jobs: int) -> None:
             advance(1)
 
 
-def _write(patient: PhantomPatient, shown: bool) -> str:
+def _write(patient: Patient, shown: bool) -> str:
     from ctlymph.progress import SILENT
 
     lines = []

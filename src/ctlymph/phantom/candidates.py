@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.candidates.blobs import BlobSettings, find_blobs
 from ctlymph.nodes import Point
 from ctlymph.phantom.anatomy import Anatomy
 from ctlymph.phantom.nodes import TrueNode
 from ctlymph.phantom.parts import Part
-from ctlymph.regions import ABDOMEN, MEDIASTINUM
+from ctlymph.regions import ABDOMEN, MEDIASTINUM, Region
 from ctlymph.volume import Volume
 
 LOOK_ALIKES = ("vessel", "bowel", "organ", "muscle", "airway", "twigs")
@@ -54,6 +55,29 @@ def draw_candidates(
         nodes: The annotated nodes.
         rng: Where chance comes from.
     """
+    positives = _positives(nodes, region, rng)
+    count = _count_of_negatives(region, rng)
+    return Found(positives, tuple(_negatives(anatomy, volume, region, nodes, count, rng)))
+
+
+def candidates_in_ct(volume: Volume, region: Region, nodes: list[TrueNode], rng: np.random.Generator) -> Found:
+    """Draw the candidates of a real CT with inserted nodes: off these, on what :func:`find_blobs` takes for nodes.
+
+    Args:
+        volume: The CT with the nodes.
+        region: That in which they were annotated.
+        nodes: The annotated nodes.
+        rng: Where chance comes from.
+    """
+    marks = find_blobs(volume, region, BlobSettings(at_most=300))
+    centres = np.array([node.centre_mm for node in nodes]).reshape(-1, 3)
+    clear = [mark for mark in marks if (np.linalg.norm(centres - mark.point_mm, axis=1) > _CLEAR_MM).all()]
+    chosen = rng.permutation(len(clear))[: _count_of_negatives(region.name, rng)]
+    return Found(_positives(nodes, region.name, rng), tuple(clear[n].point_mm for n in sorted(chosen.tolist())))
+
+
+def _positives(nodes: list[TrueNode], region: str, rng: np.random.Generator) -> tuple[tuple[Point, int], ...]:
+    """Draw points on nodes, a little off their middles, and the index of the node."""
     chest = region == MEDIASTINUM
     positives: list[tuple[Point, int]] = []
     for number, node in enumerate(nodes):
@@ -62,8 +86,11 @@ def draw_candidates(
         for _ in range(int(rng.choice([1, 2, 3], p=[0.35, 0.4, 0.25] if chest else [0.5, 0.32, 0.18]))):
             away = rng.normal(0, min(4.0, node.short_axis_mm / 6), 3)
             positives.append((_point(np.array(node.centre_mm) + away), number))
-    count = int(np.clip(rng.normal(*((35.6, 6.0) if chest else (40.5, 6.0))), 10, 60))
-    return Found(tuple(positives), tuple(_negatives(anatomy, volume, region, nodes, count, rng)))
+    return tuple(positives)
+
+
+def _count_of_negatives(region: str, rng: np.random.Generator) -> int:
+    return int(np.clip(rng.normal(*((35.6, 6.0) if region == MEDIASTINUM else (40.5, 6.0))), 10, 60))
 
 
 def _negatives(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,14 @@ _ROOM_MM = 6.0
 """Depth of fat, from its border, at which a node is first tried."""
 
 
-def insert(volume: Volume, seed: int, progress: Progress = SILENT) -> Phantom:
+class Inserted(NamedTuple):
+    """A CT with nodes in it, its truth, and the regions that it shows."""
+
+    phantom: Phantom
+    regions: tuple[Region, ...]
+
+
+def insert(volume: Volume, seed: int, progress: Progress = SILENT) -> Inserted:
     """Put synthetic nodes into the fat of the search regions that a CT shows.
 
     Numbers, sizes, shapes and CT numbers are drawn as for synthetic patients; nodes abut on vessels, organs and each
@@ -50,7 +58,7 @@ def insert(volume: Volume, seed: int, progress: Progress = SILENT) -> Phantom:
         progress: Where to show the steps.
 
     Returns:
-        The CT with nodes and its truth. Nothing of the source's header goes with it.
+        The CT with nodes, its truth, and where nodes were looked for room. Nothing of the source's header goes with it.
 
     Raises:
         CtlymphError: If the CT is tilted, or shows neither mediastinum nor abdomen.
@@ -61,16 +69,17 @@ def insert(volume: Volume, seed: int, progress: Progress = SILENT) -> Phantom:
     geometry = replace(volume.geometry, direction=np.eye(3))
     with progress.task("Putting nodes into the CT", 3) as advance:
         landmarks = find_landmarks(volume)
-        fat = SeenFat(volume, tuple(find_regions(landmarks)), aorta_hu(volume, landmarks)[0])
+        regions = tuple(find_regions(landmarks))
+        fat = SeenFat(volume, regions, aorta_hu(volume, landmarks)[0])
         advance(1)
         nodes = grown(fat, plant(fat, np.random.default_rng([seed, 2])))
         masks = label([node.solid for node in nodes], geometry)
         advance(1)
-        hu = _painted(Volume(volume.hu, geometry), nodes, ScanLook.of(volume, landmarks), seed)
+        hu = painted(Volume(volume.hu, geometry), nodes, ScanLook.of(volume, landmarks), seed)
         advance(1)
     shown = tuple(node for node in nodes if (masks == node.node).any())
     notes = ("Synthetic lymph nodes were put into this CT; those that it had before are not annotated.",)
-    return Phantom(Volume(hu, geometry, volume.case, notes), Masks(masks, geometry), shown)
+    return Inserted(Phantom(Volume(hu, geometry, volume.case, notes), Masks(masks, geometry), shown), regions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,8 +219,8 @@ def _fine_part(geometry: Geometry, cutoff_per_mm: float) -> tuple[float, float]:
     return float(np.sqrt(total / 64**2)), float((power * np.cos(2 * np.pi * across * dx)).sum() / total)
 
 
-def _painted(volume: Volume, nodes: Sequence[TrueNode], look: ScanLook, seed: int) -> NDArray[np.int16]:
-    """Give the CT's voxels with the nodes in it."""
+def painted(volume: Volume, nodes: Sequence[TrueNode], look: ScanLook, seed: int) -> NDArray[np.int16]:
+    """Give the CT's voxels (z, y, x; axes LPS) with the nodes in it, as sharp and noisy as it is."""
     hu = volume.hu.copy()
     for node in nodes:
         box, grid = _around(node, volume.geometry)

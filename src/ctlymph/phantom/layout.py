@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from ctlymph.collection.catalogue import TITLE, catalogue
+from ctlymph.io.atomic import new_file
 from ctlymph.io.dicom_ct import CTHeader, image_uid, write_ct_series
 from ctlymph.io.dicom_seg_writing import SegHeader, Segment, Segmented, write_segmentation
 from ctlymph.io.images import write_masks
@@ -37,6 +38,16 @@ DICOM = {"idc": "ct_lymph_nodes", "nbia": "manifest-synthetic"}
 """Folder of the DICOM series in each layout."""
 
 TRUTH = "truth"
+_COMPUTED = (
+    "SYNTHETIC torso with known lymph nodes",
+    "Computed from a geometric model; no patient was scanned",
+    "SYNTHETIC: no patient was scanned. For research use, not for diagnosis.",
+)
+_INSERTED = (
+    "SYNTHETIC lymph nodes in a CT",
+    "Computed lymph nodes were put into the CT of a patient",
+    "SYNTHETIC NODES: the patient does not have them. For research use, not for diagnosis.",
+)
 _BASELINE, _INTERVAL_DAYS = date(2014, 9, 14), 90  # the public collection knows only this day
 
 
@@ -49,10 +60,11 @@ class CaseToWrite:
         region: Where its nodes are annotated.
         phantom: The patient as scanned.
         candidates: Their positives refer to :attr:`annotated`.
-        sex: ``F`` or ``M``.
-        age: In years.
+        sex: ``F`` or ``M``; empty where not known.
+        age: In years; None where not known.
         seed: UIDs follow from it and the name.
         timepoint: Number of the scan, 0 for the baseline.
+        inserted: Whether its nodes were put into the CT of a real patient.
     """
 
     name: str
@@ -60,9 +72,10 @@ class CaseToWrite:
     phantom: Phantom
     candidates: Found
     sex: str
-    age: int
+    age: int | None
     seed: int
     timepoint: int = 0
+    inserted: bool = False
 
     @property
     def annotated(self) -> list[TrueNode]:
@@ -82,17 +95,21 @@ class CaseToWrite:
     def header(self) -> CTHeader:
         """What its DICOM files say of it."""
         what = "mediastinal" if self.region == MEDIASTINUM else "abdominal"
+        if self.inserted:
+            study, derivation, comment = _INSERTED
+        else:
+            study, derivation, comment = _COMPUTED
         return CTHeader(
             patient_id=self.name,
             patient_name=f"SYNTHETIC^{self.name}",
             sex=self.sex,
-            age=f"{self.age:03d}Y",
+            age="" if self.age is None else f"{self.age:03d}Y",
             study_date=f"{self.day:%Y%m%d}",
             study_id="1",
-            study_description="SYNTHETIC torso with known lymph nodes",
+            study_description=study,
             series_description=f"SYNTHETIC {what}_lymph_nodes",
-            derivation="Computed from a geometric model; no patient was scanned",
-            comment="SYNTHETIC: no patient was scanned. For research use, not for diagnosis.",
+            derivation=derivation,
+            comment=comment,
             study_uid=self.uid("study"),
             series_uid=self.uid("ct"),
             frame_uid=self.uid("frame"),
@@ -282,3 +299,11 @@ def truth_rows(phantom: Phantom, case: str) -> list[NodeRow]:
             )
         )
     return rows
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table, whole or not at all; one that exists is replaced."""
+    with new_file(path, overwrite=True) as staging, staging.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)

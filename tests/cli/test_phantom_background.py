@@ -1,0 +1,111 @@
+"""Nodes in someone's CT: laid out as the public collection, resumable, and open about what they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from shutil import which
+from subprocess import run
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+
+from ctlymph.cli.phantom import Tree, phantom
+from ctlymph.collection.case import Collection
+from ctlymph.errors import CtlymphError
+from ctlymph.io import read
+from ctlymph.io.images import write_image
+from ctlymph.phantom.patient import PhantomSpec, make_patient
+
+
+def make(folder: Path, *backgrounds: Path, **options: Any) -> None:
+    given: dict[str, Any] = {
+        **{"cases": None, "seed": 6, "standard": None, "timepoints": 1, "spacing": None, "thickness": None},
+        **{"contrast": None, "background": list(backgrounds), "layout": Tree.idc, "zipped": False},
+        **{"jobs": 1, "overwrite": False},
+    }
+    phantom(folder, **(given | options))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "jane_doe.nii.gz"
+    write_image(make_patient(PhantomSpec(seed=3, spacing_mm=(1.4, 1.4, 2.5), z_range_mm=(40, 330))).volume, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Path:
+    folder = tmp_path_factory.mktemp("inserted") / "out"
+    make(folder, source)
+    return folder
+
+
+def test_a_ct_of_both_regions_gets_the_names_of_one_scan(made: Path) -> None:
+    collection = Collection(made)
+    assert collection.synthetic
+    assert [case.name for case in collection.cases()] == ["MED_LYMPH_002", "ABD_LYMPH_001"]
+    assert all(case.has == {"ct", "seg", "annotations", "candidates", "masks"} for case in collection.cases())
+
+
+def test_annotations_masks_and_candidates_agree_with_the_ct(made: Path, source: Path) -> None:
+    before = read(source)
+    for case in Collection(made).cases():
+        ct, masks, nodes = case.ct(), case.masks(), case.nodes()
+        assert ct.geometry.matches(before.geometry, tolerance_mm=0.02)
+        assert (ct.hu[masks.labels == 0] == before.hu[masks.labels == 0]).mean() > 0.97
+        assert set(np.unique(masks.labels)) == set(range(len(nodes) + 1))
+        points = np.array([node.point_mm for node in nodes])
+        for node in nodes:
+            near = tuple(slice(max(0, n - 1), n + 2) for n in reversed(node.index_ijk))
+            assert masks.labels[near].any()
+        candidates = case.candidates()
+        assert sum(not candidate.positive for candidate in candidates) >= 10
+        for candidate in candidates:
+            apart = np.linalg.norm(points - candidate.point_mm, axis=1)
+            assert (apart.min() < 15) if candidate.positive else (apart.min() > 13)  # points lie in voxels
+
+
+def test_files_say_that_the_nodes_are_synthetic_and_name_no_patient(made: Path) -> None:
+    assert "not: a detector" in (made / "SYNTHETIC.txt").read_text(encoding="utf-8")
+    header = pydicom.dcmread(next(made.glob("ct_lymph_nodes/*/*/CT_*/*.dcm")))
+    assert "SYNTHETIC" in header.ImageComments
+    assert str(header.PatientName).startswith("SYNTHETIC^")
+    assert not any("jane" in str(element.value).lower() for element in header if element.keyword != "PixelData")
+
+
+def test_a_second_run_leaves_what_is_done_and_another_seed_is_refused(
+    made: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker = next(made.glob("MED_ABD_LYMPH_MASKS/*/*.nii.gz"))
+    before = marker.stat().st_mtime_ns
+    make(made, source)
+    assert marker.stat().st_mtime_ns == before
+    assert "1 of 1 patients are complete" in capsys.readouterr().err
+    with pytest.raises(CtlymphError, match="other options"):
+        make(made, source, seed=7)
+
+
+def test_the_recipe_holds_the_ct_by_its_voxels(made: Path) -> None:
+    recipe = json.loads((made / "truth" / "MED_LYMPH_002_phantom.json").read_text(encoding="utf-8"))
+    assert len(recipe["background_sha256"]) == 64
+    assert recipe["seed"] == 6
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"cases": 2}, {"spacing": "1,1,1"}, {"thickness": 2.0}, {"contrast": True}, {"timepoints": 2}],
+    ids=lambda given: next(iter(given)),
+)
+def test_options_of_synthetic_torsos_are_refused(tmp_path: Path, source: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(CtlymphError, match="synthetic torsos"):
+        make(tmp_path / "out", source, **options)
+
+
+@pytest.mark.skipif(which("dciodvfy") is None, reason="dciodvfy (Debian package dicom3tools) is not installed")
+def test_dciodvfy_finds_no_error(made: Path) -> None:
+    for folder in made.glob("ct_lymph_nodes/*/*/*"):
+        said = run(["dciodvfy", next(folder.glob("*.dcm"))], capture_output=True, text=True, check=False).stderr
+        assert "Error" not in said
