@@ -14,7 +14,7 @@ from ctlymph.phantom.shapes import Common, Grown, Sampled, Solid, Tubes, Union, 
 from ctlymph.phantom.trunk import Trunk
 
 _PANCREAS = [
-    (-16, -46, 80, 4),
+    (-16, -46, 80, 2.5),
     (-26, -46, 92, 9),
     (-34, -47, 106, 12),
     (-26, -52, 120, 13),
@@ -134,7 +134,7 @@ def _liver(build: Build, room: Solid) -> list[Part]:
     hollow = (
         build.ellipsoid((18, -30, 105), (78, 70, 68)),
         build.ellipsoid((-50, 32, 92), (32, 46, 56)),
-        build.ellipsoid((-52, -22, 82), (30, 34, 30)),
+        build.ellipsoid((-52, -34, 82), (32, 46, 32)),
         build.tube([(10, -4, 250, 22), (8, -12, 200, 20), (4, -18, 150, 26)]),
         build.tube([(-12, -54, 132, 18), (-30, -50, 148, 13), (-46, -46, 160, 9), (-60, -40, 168, 6)], (1.2, 0.9, 1)),
     )

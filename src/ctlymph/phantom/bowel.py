@@ -248,7 +248,7 @@ def small_bowel(build: Build, room: Room) -> SmallBowel:
     rng = build.rng
     volume = min(rng.uniform(1.0e6, 1.7e6), room.volume_mm3)
     # Loops lie together, about the mesentery; what is left of the room is omentum and the fat of others.
-    room = room.about(build.place(_HEARTS + rng.normal(0, 12, (len(_HEARTS), 3))), volume / 0.9)
+    room = room.about(build.place(_HEARTS + rng.normal(0, 12, (len(_HEARTS), 3))), volume)
     runs = _runs(build, volume)
     radii = np.concatenate([np.full(run.beads, run.radius_mm) for run in runs]) * build.size
     radii = np.convolve(np.pad(radii, 2, mode="edge"), (0.1, 0.2, 0.4, 0.2, 0.1), mode="valid")

@@ -190,7 +190,7 @@ def _veins(build: Build) -> list[Part]:
 
 
 def _azygos(trunk: Trunk) -> list[Part]:
-    t, larger = trunk.build.tissues, float(trunk.build.rng.uniform(0.8, 1.4))
+    t, larger = trunk.build.tissues, float(trunk.build.rng.uniform(0.8, 1.6))
     courses: dict[str, list[Row]] = {
         "azygos": [(165, -6, -19.5, 2.8), (240, -8, -19, 3.6), (300, -8, -18.5, 4), (340, -11, -17, 4.2)],
         "hemiazygos": [(165, 12, -16, 2.2), (250, 7, -19.5, 2.8), (262, -4, -19.5, 2.4)],
@@ -225,7 +225,7 @@ def _calcifications(build: Build) -> list[Part]:
 def _oesophagus(build: Build) -> list[Part]:
     """Give the oesophagus: collapsed, with gas, with fluid or thick; and now and then a hiatal hernia."""
     rng, t = build.rng, build.tissues
-    state = rng.choice(["collapsed", "gas", "fluid", "thick"], p=[0.4, 0.35, 0.1, 0.15])
+    state = rng.choice(["collapsed", "gas", "fluid", "thick"], p=[0.35, 0.3, 0.15, 0.2])
     swell = {"collapsed": 0.9, "gas": 1.0, "fluid": 1.25, "thick": 1.35}[state]
     rows = [(x, y, z, r * (swell if z < 340 else 1.0)) for x, y, z, r in _OESOPHAGUS]
     wall = Sampled(build.uneven(build.uneven(build.tube(rows, (1.15, 0.85, 1)), 2.4, 34), 1.2, 13), 1.6)
@@ -235,7 +235,7 @@ def _oesophagus(build: Build) -> list[Part]:
         lumen = [(*_oesophagus_at(level + up), width * size) for up, size in ((34, 0.5), (0, 1.0), (-26, 0.4))]
         hu = -700 if state == "gas" else t.bowel_fluid
         parts.append(Part("lumen of the oesophagus", "bowel", build.tube(lumen), hu))
-    if rng.random() < 0.12:
+    if rng.random() < 0.22:
         hernia = build.ellipsoid((18, -14, 232), (16, 14, 17))
         parts.append(Part("hiatal hernia", "bowel", build.uneven(hernia, 2.0, 18), t.bowel_wall))
         parts.append(Part("content of the hernia", "bowel", Grown(hernia, -5.0), float(rng.choice([-80, 20, -700]))))
@@ -279,7 +279,7 @@ def _thyroid(build: Build) -> list[Part]:
     lobes = [build.ellipsoid((side * 17, -24, 452 - 6 * (swell - 1)), np.array((8, 9, 22)) * swell) for side in (-1, 1)]
     isthmus = build.tube([(-14, -32, 446, 3), (0, -35, 446, 2.5), (14, -32, 446, 3)])
     parts = [Part("thyroid", "organ", Sampled(build.uneven(Union((*lobes, isthmus)), 2.0, 15), 1.6), t.thyroid)]
-    for _ in range(int(rng.integers(1, 5)) if swell > 1 else 0):
+    for _ in range(int(rng.integers(1, 5)) if swell > 1 else int(rng.random() < 0.3)):
         side, size = int(rng.choice([-1, 1])), float(rng.uniform(3, 8))
         nodule = build.ellipsoid((side * 18, -24, rng.uniform(430, 462)), (size, size, size * 1.2))
         parts.append(Part("nodule of the thyroid", "organ", nodule, float(rng.uniform(10, t.thyroid))))

@@ -92,7 +92,7 @@ def _recesses(build: Build) -> list[Part]:
     return [
         Part(name, "organ", _pouch(build, *place), float(build.rng.normal(16, 6)))
         for name, place in _RECESSES.items()
-        if build.rng.random() < 0.65
+        if build.rng.random() < 0.8
     ]
 
 

@@ -13,7 +13,7 @@ from ctlymph.phantom.shapes import Bounds, Solid, Union
 
 SPACING_MM = 9.0
 """Between neighbouring beads of a chain."""
-_PRESSED_MM = 3.0
+_PRESSED_MM = 3.6
 _SHARPEST_MM = 14.0
 _STEPS = 140
 _STEP_MM = 4.0
