@@ -54,6 +54,22 @@ def test_a_chain_settles_in_its_room_with_no_loop_in_another(ball: Room) -> None
     assert (apart[first, second] > 11).mean() > 0.995
 
 
+def test_a_room_about_a_point_is_the_nearest_of_it(ball: Room) -> None:
+    near = ball.about(np.array([(40.0, 0, 0)]), 30e3)
+    assert near.volume_mm3 == pytest.approx(30e3, rel=0.01)
+    assert not (near.is_free & ~ball.is_free).any()
+    x, _, _ = (np.argwhere(near.is_free) * 4.0 + near.corner_mm).T
+    assert x.min() > 15
+
+
+def test_a_settled_chain_has_few_sharp_bends(ball: Room) -> None:
+    ends = np.array((45.0, 0, 0)), np.array((-45.0, 0, 0))
+    radii = np.full(120, 7.0)
+    chain = packed(ball, winding(ball, np.random.default_rng(2), ends, len(radii)), radii)
+    # Four beads on lie 36 mm away where a loop is straight, 27 mm on a bend of 14 mm.
+    assert (np.linalg.norm(chain[4:] - chain[:-4], axis=1) > 18).mean() > 0.9
+
+
 def test_clumps_fill_as_much_as_their_level_says() -> None:
     build = Build.drawn(np.random.default_rng(1), contrast=True)
     points = np.random.default_rng(2).uniform(-200, 200, (40_000, 3))
