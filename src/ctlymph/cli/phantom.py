@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -121,12 +121,16 @@ def phantom(
 def _looked_at(paths: list[Path], jobs: int) -> list[Background]:
     from ctlymph.phantom.backgrounds import look_at_background
 
+    found: list[Background] = []
     with progress().task("Looking at CTs", len(paths)) as advance:
-        found = []
-        for each in in_processes(jobs, look_at_background, [(path,) for path in paths]):
-            found.append(each)
+        if jobs == 1 or len(paths) < 2:
+            looks: Iterable[Background] = map(look_at_background, paths)
+        else:
+            looks = in_processes(jobs, look_at_background, [(path,) for path in paths])
+        for look in looks:
+            found.append(look)
             advance(1)
-    return sorted(found, key=lambda each: paths.index(each.path))
+    return sorted(found, key=lambda look: paths.index(look.path))
 
 
 def _write_all(output: Path, missing: Sequence[Patient], jobs: int) -> None:

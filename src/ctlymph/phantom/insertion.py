@@ -35,6 +35,7 @@ _USUAL_EDGE_MM = 3.0
 _CUTOFFS_PER_MM = np.linspace(0.12, 1.5, 140)
 _WALL_MM = 18.0
 """Fat this near to the abdominal wall holds hardly any nodes."""
+_CLOSED_MM = 50.0
 _ROOM_MM = 6.0
 """Depth of fat, from its border, at which a node is first tried."""
 
@@ -125,7 +126,10 @@ class SeenFat(Fat):
         fat &= np.logical_or.reduce(list(self._insides.values()))
         gap = distance_mm(~fat, self._grid) - distance_mm(fat, self._grid)
         gap -= np.sign(gap) * np.float32(_GRID_MM / 2)
-        return np.asarray(gaussian_filter(gap, 0.6))
+        gap = gaussian_filter(gap, 0.6)
+        for axis in range(3):  # what is beyond the grid, and perhaps beyond the scan, is closed to nodes
+            np.moveaxis(gap, axis, 0)[[0, -1]] = -_CLOSED_MM
+        return np.asarray(gap)
 
     @cached_property
     def occupied(self) -> Sampled:

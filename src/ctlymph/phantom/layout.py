@@ -117,8 +117,9 @@ class CaseToWrite:
 
 
 def annotated(phantom: Phantom, region: str) -> list[TrueNode]:
-    """Give the nodes that radiologists mark in a case of that region; those of the other they leave alone."""
-    return [node for node in phantom.nodes if node.marked and node.region == region]
+    """Give the nodes that radiologists mark in a case of that region: none of the other, none half out of the scan."""
+    scan = phantom.volume.geometry
+    return [node for node in phantom.nodes if node.marked and node.region == region and scan.contains(node.centre_mm)]
 
 
 def write_case(case: CaseToWrite, root: Path, layout: Layout = "idc") -> None:
