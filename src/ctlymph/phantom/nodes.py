@@ -20,7 +20,7 @@ from ctlymph.phantom.stations import STATIONS, Station, stations_of
 from ctlymph.regions import ABDOMEN, MEDIASTINUM, REGIONS
 
 _REACH_MM = 10.0
-_SMALL_NODES = (10, 30)
+_SMALL_NODES = (16, 44)
 _CROWDING = 0.5
 """Share of nodes that lie beside another one; gives the real distances to the nearest node."""
 _MOST_OVERLAP = 0.45
@@ -361,7 +361,7 @@ def plant(ground: Fat, rng: np.random.Generator) -> tuple[Germ, ...]:
             germ = _planted(ground, rng, _Wish.drawn(ground, rng, float(short), region, marked=True), germs)
             germs += [germ] if germ else []
     for _ in range(int(rng.integers(*_SMALL_NODES, endpoint=True))):
-        short = float(np.clip(rng.lognormal(np.log(5.2), 0.28), 3.0, 9.0))
+        short = float(np.clip(rng.lognormal(np.log(5.4), 0.3), 3.0, 9.5))
         germ = _planted(ground, rng, _Wish.drawn(ground, rng, short, MEDIASTINUM, marked=False), germs)
         germs += [germ] if germ else []
     return tuple(replace(germ, hu=float(np.clip(germ.hu + tissue, 28, 100))) for germ in germs)

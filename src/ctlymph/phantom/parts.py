@@ -79,20 +79,20 @@ class Tissues:
         """Typical values some 70 s after intravenous, and with oral, contrast."""
         return cls(
             muscle=62,
-            artery=175,
-            vein=155,
-            portal_vein=175,
+            artery=158,
+            vein=145,
+            portal_vein=165,
             heart_muscle=105,
-            heart_blood=172,
+            heart_blood=155,
             liver=108,
             spleen=122,
             kidney=185,
             pancreas=88,
             bowel_wall=78,
             oral_contrast=240,
-            upper_vein=165,
+            upper_vein=150,
             lower_vein=118,
-            lung_blood=168,
+            lung_blood=152,
             thyroid=165,
         )
 
