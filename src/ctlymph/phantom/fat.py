@@ -34,7 +34,7 @@ class FatStructure:
     def drawn(cls, seed: int) -> FatStructure:
         """Draw how rich in them a patient's fat is."""
         rng = np.random.default_rng([seed, 7])
-        return cls(seed, float(rng.uniform(35, 65)), float(rng.uniform(45, 90)))
+        return cls(seed, float(rng.uniform(40, 75)), float(rng.uniform(45, 90)))
 
     def add(self, hu: Array, x: Array, y: Array, z: Array) -> None:
         """Add them to the fat of slices (z, y, x), HU, at heights ``z``, in place."""

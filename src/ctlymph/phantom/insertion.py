@@ -21,7 +21,7 @@ from ctlymph.phantom.shapes import Array, Sampled
 from ctlymph.phantom.stations import Station
 from ctlymph.progress import SILENT, Progress
 from ctlymph.realism import NOISE_SCALE_MM, aorta_hu, edge_mm, grain
-from ctlymph.regions import ABDOMEN, Region
+from ctlymph.regions import ABDOMEN, MEDIASTINUM, Region
 from ctlymph.volume import AIR_HU, Geometry, Masks, Volume, resample_array
 
 _GRID_MM = 1.5
@@ -35,6 +35,10 @@ _USUAL_EDGE_MM = 3.0
 _CUTOFFS_PER_MM = np.linspace(0.12, 1.5, 140)
 _WALL_MM = 18.0
 """Fat this near to the abdominal wall holds hardly any nodes."""
+_HALF_WIDTH_MM = {MEDIASTINUM: 55.0, ABDOMEN: 85.0}
+"""How far from the midline nodes of a region are tried."""
+_WHOLE_MM = {MEDIASTINUM: 220.0, ABDOMEN: 380.0}
+"""Height of a region; of one that a scan shows in part, so large a part of its nodes is put in."""
 _CLOSED_MM = 50.0
 _ROOM_MM = 6.0
 """Depth of fat, from its border, at which a node is first tried."""
@@ -71,7 +75,7 @@ def insert(volume: Volume, seed: int, progress: Progress = SILENT) -> Inserted:
     with progress.task("Putting nodes into the CT", 3) as advance:
         landmarks = find_landmarks(volume)
         regions = tuple(find_regions(landmarks))
-        fat = SeenFat(volume, regions, aorta_hu(volume, landmarks)[0])
+        fat = SeenFat(volume, regions, aorta_hu(volume, landmarks)[0], _midline_mm(landmarks))
         advance(1)
         nodes = grown(fat, plant(fat, np.random.default_rng([seed, 2])))
         masks = label([node.solid for node in nodes], geometry)
@@ -91,11 +95,13 @@ class SeenFat(Fat):
         volume: The CT, axes LPS.
         found: The regions.
         aorta_hu: Mean CT number in the aorta; NaN where it was not found.
+        midline_mm: Where the spine lies, along x.
     """
 
     volume: Volume
     found: tuple[Region, ...]
     aorta_hu: float
+    midline_mm: float
 
     @property
     def enhanced(self) -> bool:
@@ -141,6 +147,12 @@ class SeenFat(Fat):
         found = (each.name for each in self.found if region in (None, each.name))
         return tuple(Station("", name, (0, 0, 0), (9.0, 9.0, 12.0), 1.0, 1.0) for name in found)
 
+    def share(self, region: str) -> float:
+        """Give how much of a region the scan shows, by its height."""
+        found = next(each for each in self.found if each.name == region)
+        high_mm = found.mask.any(axis=(1, 2)).sum() * found.geometry.spacing_mm[2]
+        return min(1.0, float(high_mm) / _WHOLE_MM[region])
+
     @cached_property
     def _roomy(self) -> dict[str, NDArray[np.intp]]:
         """Voxels (n, 3), z, y, x, where nodes of each region are tried: in fat, and not far from what they abut."""
@@ -152,7 +164,9 @@ class SeenFat(Fat):
             inside = region.mask
             if region.name == ABDOMEN:
                 inside = distance_transform_edt(inside, (1e3, *region.geometry.spacing_zyx[1:])) > _WALL_MM
-            places[region.name] = np.argwhere(near & self._finer(inside, region.geometry))
+            columns = region.geometry.index_to_mm(np.outer(np.arange(inside.shape[2]), (1, 0, 0)))[:, 0]
+            central = np.abs(columns - self.midline_mm) < _HALF_WIDTH_MM[region.name]
+            places[region.name] = np.argwhere(near & self._finer(inside & central, region.geometry))
         return places
 
     def middle(self, station: Station, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -166,6 +180,11 @@ class SeenFat(Fat):
         """Give the station of the region in which a point lies."""
         i, j, k = self._grid.nearest_voxel((float(point_mm[0]), float(point_mm[1]), float(point_mm[2])))
         return next((station for station in stations if self._insides[station.region][k, j, i]), None)
+
+
+def _midline_mm(landmarks: Landmarks) -> float:
+    column = float(np.median(landmarks.spine[:, 0]))
+    return float(landmarks.geometry.index_to_mm([column, 0, 0])[0])
 
 
 @dataclass(frozen=True)

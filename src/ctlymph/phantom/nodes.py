@@ -20,7 +20,7 @@ from ctlymph.phantom.stations import STATIONS, Station, stations_of
 from ctlymph.regions import ABDOMEN, MEDIASTINUM, REGIONS
 
 _REACH_MM = 10.0
-_SMALL_NODES = (16, 44)
+_SMALL_NODES = (14, 36)
 _CROWDING = 0.5
 """Share of nodes that lie beside another one; gives the real distances to the nearest node."""
 _MOST_OVERLAP = 0.45
@@ -262,6 +262,10 @@ class Fat(ABC):
         """Where nodes may be enlarged."""
         return tuple(region for region in REGIONS if self.stations(region))
 
+    def share(self, region: str) -> float:
+        """Give how much of a region is there, up to 1: a short scan shows fewer nodes."""
+        return 1.0
+
     def gaps(self, points_mm: NDArray[np.float64], taken: Iterable[Germ]) -> NDArray[np.float64]:
         """Give how far points (n, 3) stay from everything, mm; negative within."""
         gap = self.occupied.at(points_mm).astype(np.float64)
@@ -357,14 +361,19 @@ def plant(ground: Fat, rng: np.random.Generator) -> tuple[Germ, ...]:
     germs: list[Germ] = []
     for region in ground.regions:
         figures = FIGURES[region]
-        for short in figures.short_axes_mm(rng, figures.count(rng)):
+        for short in _thinned(figures.short_axes_mm(rng, figures.count(rng)), ground.share(region), rng):
             germ = _planted(ground, rng, _Wish.drawn(ground, rng, float(short), region, marked=True), germs)
             germs += [germ] if germ else []
-    for _ in range(int(rng.integers(*_SMALL_NODES, endpoint=True))):
+    some = rng.integers(*_SMALL_NODES, endpoint=True) * sum(map(ground.share, ground.regions)) / len(REGIONS)
+    for _ in range(round(some)):
         short = float(np.clip(rng.lognormal(np.log(5.4), 0.3), 3.0, 9.5))
         germ = _planted(ground, rng, _Wish.drawn(ground, rng, short, MEDIASTINUM, marked=False), germs)
         germs += [germ] if germ else []
     return tuple(replace(germ, hu=float(np.clip(germ.hu + tissue, 28, 100))) for germ in germs)
+
+
+def _thinned(sizes: NDArray[np.float64], share: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    return sizes if share >= 1 else sizes[rng.random(len(sizes)) < share]
 
 
 def enlarged_node(ground: Fat, rng: np.random.Generator, taken: Sequence[Germ]) -> Germ | None:

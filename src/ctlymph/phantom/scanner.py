@@ -38,9 +38,9 @@ class Kernel:
 
 
 KERNELS = {
-    "soft": Kernel(1.8, 0.35, (8.0, 14.0)),
+    "soft": Kernel(1.8, 0.365, (8.0, 14.0)),
     "standard": Kernel(1.5, 0.38, (10.0, 19.0)),
-    "sharp": Kernel(1.45, 0.42, (16.0, 28.0)),
+    "sharp": Kernel(1.6, 0.41, (16.0, 28.0)),
 }
 """Kernels by name; their widths and levels give the edges and the noise of real CTs of trunks."""
 
