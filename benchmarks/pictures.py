@@ -25,7 +25,7 @@ WIDE_MM, HIGH_MM = 400.0, 300.0
 def opened(name: str) -> Volume:
     """Read a CT by its path, or by ``COLLECTION:CASE``."""
     folder, colon, case = name.rpartition(":")
-    found = Collection(Path(folder)).case(case).ct() if colon else read(Path(name))
+    found = Collection(folder).cases(names=[case])[0].ct() if colon else read(Path(name))
     return found.reorient("LPS")
 
 
