@@ -79,14 +79,15 @@ def look_at(volume: Volume) -> Look:
     volume = volume.reorient("LPS")
     landmarks = find_landmarks(volume)
     tissues = _Tissues(landmarks)
+    muscle, liver = tissues.muscle(), tissues.liver()
     return Look(
         volume.case,
         *_moments(volume, landmarks, tissues.fat()),
-        *_ball_moments(volume, tissues.muscle(), _MUSCLE_RADIUS_MM),
-        *_ball_moments(volume, tissues.liver(), _LIVER_RADIUS_MM),
-        *aorta_hu(volume, landmarks),
+        *_ball_moments(volume, muscle, _MUSCLE_RADIUS_MM),
+        *_ball_moments(volume, liver, _LIVER_RADIUS_MM),
+        *_ball_moments(volume, tissues.aorta(), _AORTA_RADIUS_MM),
         *_moments(volume, landmarks, tissues.lung()),
-        *grain(volume, landmarks),
+        *_grain_of(volume, liver, muscle),
         edge_mm(volume, landmarks),
         _spots_per_litre(volume, landmarks),
     )
@@ -111,8 +112,11 @@ class Grain(NamedTuple):
 def grain(volume: Volume, landmarks: Landmarks) -> Grain:
     """Measure the noise of a CT (axes LPS) in the most even part of the liver, or else of the muscles of the back."""
     tissues = _Tissues(landmarks)
-    liver = tissues.liver()
-    place, radius = (liver, _LIVER_RADIUS_MM) if liver is not None else (tissues.muscle(), 6.0)
+    return _grain_of(volume, tissues.liver(), tissues.muscle())
+
+
+def _grain_of(volume: Volume, liver: Floats | None, muscle: Floats | None) -> Grain:
+    place, radius = (liver, _LIVER_RADIUS_MM) if liver is not None else (muscle, 6.0)
     return _noise(_box(volume, place, radius), volume.geometry)
 
 

@@ -100,7 +100,7 @@ _HEARTS = np.array(
     ],
     dtype=float,
 )
-# Standard points about which loops gather, from jejunum to ileum.
+"""Standard points about which loops gather, from jejunum to ileum."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class Phantom:
 
 
 def make_patient(spec: PhantomSpec, progress: Progress = SILENT) -> Phantom:
-    """Make a torso with contrast-enhanced or plain vessels and 8–14 known lymph nodes, and scan it."""
+    """Make a torso with contrast-enhanced or plain vessels and known lymph nodes, and scan it."""
     return scan_patient(torso(spec.seed, contrast=spec.contrast), spec, progress)
 
 
