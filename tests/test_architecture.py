@@ -20,7 +20,11 @@ MAY_IMPORT = {
     "morphology": GROUND,
     "io": TOOLS,
     "anatomy": TOOLS,
-    "candidates": TOOLS,
+    "systems": TOOLS | {"anatomy"},
+    "learning": set(),
+    "models": GROUND | {"io"},
+    "candidates": TOOLS | {"systems", "learning"},
+    "classifiers": TOOLS | {"systems", "learning"},
     "measurement": TOOLS,
     "methods": TOOLS | {"candidates"},
     "detection": TOOLS | {"io", "anatomy", "candidates", "measurement", "methods"},
@@ -28,6 +32,7 @@ MAY_IMPORT = {
     "phantom": TOOLS | {"io", "collection", "anatomy", "candidates", "realism"},
     "collection": TOOLS | {"io", "measurement"},
     "evaluation": TOOLS | {"io", "measurement", "collection"},
+    "training": TOOLS | {"io", "anatomy", "systems", "models", "collection"},
 }
 
 

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.morphology import box_around
+from ctlymph.candidates.voxels import gaussian
 from ctlymph.nodes import Mark
 from ctlymph.progress import SILENT, Progress
 from ctlymph.regions import Region
-from ctlymph.volume import AIR_HU, Geometry, Volume, resample_array, to_sitk
+from ctlymph.systems import sample, working_grid
+from ctlymph.volume import AIR_HU, Geometry, Volume, resample_array
 
 
 @dataclass(frozen=True)
@@ -77,31 +78,14 @@ def find_blobs(
         not a probability.
     """
     settings = settings or BlobSettings()
-    box = _grid(region.geometry, settings.grid_mm, region.mask)
-    hu = _sample(volume.hu, volume.geometry, box)
+    box = working_grid(region, settings.grid_mm)
+    hu = sample(volume, box)
     marks: list[Mark] = []
     with progress.task(f"Blobs in the {region.name}", len(settings.radii_mm)) as advance:
         for radius_mm in settings.radii_mm:
             marks += _at_scale(hu, box, radius_mm, region, settings)
             advance(1)
     return _spread_out(sorted(marks, key=lambda mark: -mark.score), settings)
-
-
-def _grid(geometry: Geometry, spacing_mm: float, mask: NDArray[np.bool_]) -> Geometry:
-    """Give a grid over the mask's bounding box and a margin of 15 mm, as far as the geometry goes."""
-    box = box_around(mask, np.ceil(15 / geometry.spacing_zyx).astype(int))
-    part = geometry.crop([side.start for side in box], [side.stop - side.start for side in box])
-    return part.with_spacing(spacing_mm)
-
-
-def _sample(array: NDArray[np.int16], geometry: Geometry, box: Geometry) -> NDArray[np.int16]:
-    """Resample what lies in the box, cropping first so that only that part of a large CT is copied."""
-    corners = np.array(np.meshgrid(*([-1, n] for n in box.shape_ijk))).reshape(3, -1).T
-    index_zyx = geometry.mm_to_index(box.index_to_mm(corners))[:, ::-1]
-    start = np.clip(np.floor(index_zyx.min(axis=0)).astype(int), 0, np.array(array.shape) - 1)
-    stop = np.clip(np.ceil(index_zyx.max(axis=0)).astype(int) + 1, start + 1, array.shape)
-    part = array[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
-    return resample_array(part, geometry.crop(start, stop - start), box, AIR_HU)
 
 
 def _at_scale(
@@ -111,7 +95,7 @@ def _at_scale(
     sigma_mm = radius_mm / np.sqrt(3)
     grid = box.with_spacing(max(settings.grid_mm, sigma_mm / 2))
     coarse = resample_array(hu, box, grid, AIR_HU)
-    smooth = _gauss(np.clip(coarse.astype(np.float32), *settings.window_hu), grid, sigma_mm)
+    smooth = gaussian(np.clip(coarse.astype(np.float32), *settings.window_hu), grid, sigma_mm)
     peaks = _peaks(-_laplacian(smooth, grid))
     peaks = peaks[region.contains(grid.index_to_mm(peaks[:, ::-1]))]
     curvatures = np.linalg.eigvalsh(_hessian(smooth, grid, peaks)) * sigma_mm**2
@@ -166,17 +150,6 @@ def _mean(cubes: NDArray[Any], away_mm: NDArray[np.float64], sigma_mm: float) ->
     """Gaussian-weighted mean of each cube."""
     weights = np.exp(-0.5 * (away_mm / sigma_mm) ** 2)
     return np.asarray(cubes.reshape(len(cubes), -1) @ (weights / weights.sum()).ravel().astype(np.float32))
-
-
-def _gauss(array: NDArray[np.float32], grid: Geometry, sigma_mm: float) -> NDArray[np.float32]:
-    import SimpleITK as sitk
-
-    # A slab thinner than four voxels is repeated outwards, for the recursive filter's sake.
-    missing = [(max(0, 4 - n), 0) for n in array.shape]
-    image = to_sitk(np.pad(array, missing, mode="edge"))
-    image.SetSpacing(grid.spacing_mm.tolist())
-    smooth = sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(image, sigma_mm))
-    return np.asarray(smooth[tuple(slice(before, None) for before, _ in missing)])
 
 
 def _laplacian(smooth: NDArray[np.float32], grid: Geometry) -> NDArray[np.float32]:

@@ -1,0 +1,183 @@
+"""What detection systems are made of: a scene that is looked at, candidates that pass from stage to stage, the truth.
+
+A system is a chain of stages. The first proposes candidates, the others look at them and score them anew. Each learns
+from cases whose nodes are known; what a stage learns is a dict of estimators and arrays, which a model folder holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.anatomy.landmarks import Landmarks
+from ctlymph.morphology import box_around, dilate
+from ctlymph.nodes import Mark
+from ctlymph.regions import Region
+from ctlymph.volume import AIR_HU, Geometry, Masks, Volume, resample_array
+
+Arrays = dict[str, NDArray[Any]]
+Floats = NDArray[np.float64]
+
+HIT_MM = 15.0
+"""A candidate within this distance of a node's centre counts as on it (the rule of Roth 2014 and Seff 2014)."""
+ENLARGED_MM = 10.0
+"""Short axis from which on a node is to be found (RECIST 1.1)."""
+_ON_NODE_MM = 4.0
+"""So far beyond half its short axis a candidate still shows the node; farther away it teaches nothing."""
+
+GRID_MM = 2.0
+"""A node of 10 mm is five voxels across; a region of an adult holds about half a million voxels of soft tissue."""
+_MARGIN_MM = 15.0
+_BEYOND_MM = 10.0
+"""A node at the region's edge, as in the hilum of a lung, has its middle beyond it."""
+_TISSUE_HU = (-30.0, 180.0)
+"""A voxel of a node, with its neighbours, holds as much: enhancing nodes reach 120 HU, and noise is averaged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One region of one CT.
+
+    Attributes:
+        volume: The CT, or as much of it as lies around the region.
+        landmarks: Found in the whole CT.
+        region: Where to look.
+    """
+
+    volume: Volume
+    landmarks: Landmarks
+    region: Region
+
+    @cached_property
+    def grid(self) -> Geometry:
+        """Even grid over the region and what lies around it."""
+        return working_grid(self.region, GRID_MM)
+
+    @cached_property
+    def hu(self) -> NDArray[np.int16]:
+        """The CT on the grid, z, y, x, HU."""
+        return sample(self.volume, self.grid)
+
+    @cached_property
+    def tissue(self) -> NDArray[np.intp]:
+        """Voxels in or near the region that may belong to a node, ``(n, 3)`` z, y, x of the grid."""
+        from scipy.ndimage import uniform_filter
+
+        near = dilate(self.region.mask, self.region.geometry, _BEYOND_MM)
+        inside = resample_array(near, self.region.geometry, self.grid, 0, "nearest").astype(bool)
+        low, high = _TISSUE_HU
+        mean = uniform_filter(np.clip(self.hu, -200, 400).astype(np.float32), 3)
+        return np.argwhere(inside & (mean >= low) & (mean <= high))
+
+
+def working_grid(region: Region, spacing_mm: float) -> Geometry:
+    """Give an even grid over the region's bounding box and a margin of 15 mm, as far as the scan goes."""
+    box = box_around(region.mask, np.ceil(_MARGIN_MM / region.geometry.spacing_zyx).astype(int))
+    part = region.geometry.crop([side.start for side in box], [side.stop - side.start for side in box])
+    return part.with_spacing(spacing_mm)
+
+
+def sample(volume: Volume, grid: Geometry) -> NDArray[np.int16]:
+    """Resample a CT to a grid, cropping first so that only that part of a large CT is copied."""
+    corners = np.array(np.meshgrid(*([-1, n] for n in grid.shape_ijk))).reshape(3, -1).T
+    index_zyx = volume.geometry.mm_to_index(grid.index_to_mm(corners))[:, ::-1]
+    start = np.clip(np.floor(index_zyx.min(axis=0)).astype(int), 0, np.array(volume.hu.shape) - 1)
+    stop = np.clip(np.ceil(index_zyx.max(axis=0)).astype(int) + 1, start + 1, volume.hu.shape)
+    part = volume.hu[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+    return resample_array(part, volume.geometry.crop(start, stop - start), grid, AIR_HU)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Places that may be nodes, by falling score; n of them.
+
+    Attributes:
+        points_mm: ``(n, 3)`` x, y, z in LPS mm.
+        scores: ``(n,)`` 0…1.
+        radii_mm: ``(n,)`` guess of the radius.
+        extra: What one stage hands to the next, by name; first axis n.
+    """
+
+    points_mm: Floats
+    scores: Floats
+    radii_mm: Floats
+    extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def scored(self, scores: NDArray[np.floating[Any]], *, keep: Sequence[str] = ()) -> Candidates:
+        """Give them with other scores and in their order; of ``extra`` only what ``keep`` names."""
+        rows = np.argsort(-scores, kind="stable")
+        given = replace(self, scores=np.asarray(scores, np.float64), extra={name: self.extra[name] for name in keep})
+        return given.chosen(rows)
+
+    def chosen(self, rows: NDArray[np.intp]) -> Candidates:
+        """Give those with these indices."""
+        extra = {name: values[rows] for name, values in self.extra.items()}
+        return Candidates(self.points_mm[rows], self.scores[rows], self.radii_mm[rows], extra)
+
+    def marks(self, region: str) -> list[Mark]:
+        """Give them as marks."""
+        return [
+            Mark((float(x), float(y), float(z)), float(score), float(radius), region)
+            for (x, y, z), score, radius in zip(self.points_mm, self.scores, self.radii_mm, strict=True)
+        ]
+
+
+NO_CANDIDATES = Candidates(np.empty((0, 3)), np.empty(0), np.empty(0))
+"""What the first stage of a system is given."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrueNodes:
+    """The annotated nodes of a case; m of them.
+
+    Attributes:
+        points_mm: ``(m, 3)`` x, y, z in LPS mm.
+        short_axes_mm: ``(m,)``; NaN where not known.
+        masks: On the grid of the scene's volume; None where there are none.
+    """
+
+    points_mm: Floats
+    short_axes_mm: Floats
+    masks: Masks | None
+
+    def labels(self, points_mm: Floats) -> NDArray[np.int8]:
+        """Tell of points ``(n, 3)`` LPS mm what they teach: 1 on an enlarged node, 0 off all nodes, −1 neither.
+
+        Neither is what lies on or near a small node or one of unknown size, and what is in reach of an enlarged
+        node without showing it.
+        """
+        away = np.linalg.norm(points_mm[:, None] - self.points_mm[None], axis=2).reshape(len(points_mm), -1)
+        enlarged = self.short_axes_mm >= ENLARGED_MM
+        on_node = away <= np.where(enlarged, self.short_axes_mm / 2 + _ON_NODE_MM, -1.0)
+        found = np.where((away <= HIT_MM).any(axis=1), -1, 0)
+        found[on_node.any(axis=1)] = 1
+        return found.astype(np.int8)
+
+
+class Stage(Protocol):
+    """One step of a system; a frozen dataclass of settings, whose ``repr`` tells it from others."""
+
+    @property
+    def name(self) -> str:
+        """Short, for file names and progress."""
+        ...
+
+    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+        """Gather what can be learned in one case."""
+        ...
+
+    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+        """Learn from several cases: estimators, arrays, numbers and strings by name."""
+        ...
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        """Propose candidates, or look at those given."""
+        ...

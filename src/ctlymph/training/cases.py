@@ -1,0 +1,136 @@
+"""Cases to learn from and to be tested on: the scene and the truth, read once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctlymph.anatomy.airways import Airway
+from ctlymph.anatomy.landmarks import Landmarks, find_landmarks
+from ctlymph.anatomy.search import find_regions
+from ctlymph.collection.case import Case
+from ctlymph.regions import Region
+from ctlymph.systems import Scene, TrueNodes
+from ctlymph.volume import Geometry, Masks, Volume
+
+_MARGIN_MM = 40.0
+"""Of the CT so much is kept around the region: the slices of a candidate at its edge reach 25 mm."""
+
+
+@dataclass(frozen=True)
+class KnownCase:
+    """A case of a collection whose nodes are annotated in one region.
+
+    Attributes:
+        case: Where its data lie.
+        region: ``mediastinum`` or ``abdomen``.
+    """
+
+    case: Case
+    region: str
+
+    def digest(self) -> str:
+        """Tell this case, as its files are now, from every other."""
+        files = [
+            (str(file.path), file.path.stat().st_size, file.path.stat().st_mtime_ns)
+            for file in (self.case.files.mask, *self.case.files.annotations.values())
+            if file is not None
+        ]
+        series = [
+            (each.modality, each.series_uid, len(each.files), each.path.stat().st_mtime_ns)
+            for each in self.case.files.series
+        ]
+        return digest_of(self.case.name, self.region, sorted(files), sorted(series))
+
+    def look(self) -> tuple[Scene, TrueNodes]:
+        """Read the CT, find landmarks and region, and read the nodes.
+
+        Raises:
+            CtlymphError: If data are absent or damaged, or the region is not in the scan.
+        """
+        ct = self.case.ct()
+        landmarks = find_landmarks(ct)
+        (region,) = find_regions(landmarks, self.region)
+        masks = self.case.masks(ct) if {"masks", "seg"} & self.case.has else None
+        nodes = self.case.nodes()
+        truth = TrueNodes(
+            np.array([node.point_mm for node in nodes]).reshape(-1, 3),
+            np.array([np.nan if node.short_axis_mm is None else node.short_axis_mm for node in nodes], float),
+            masks,
+        )
+        return _cut(Scene(ct, landmarks, region), truth)
+
+
+def digest_of(*what: Any) -> str:
+    """Give a short name for plain values."""
+    return hashlib.sha256(json.dumps(what, default=repr).encode()).hexdigest()[:24]
+
+
+def _cut(scene: Scene, truth: TrueNodes) -> tuple[Scene, TrueNodes]:
+    """Cut CT and masks to what lies around the region."""
+    grid, region = scene.volume.geometry, scene.region
+    inside = region.geometry.index_to_mm(np.argwhere(region.mask)[:, ::-1])
+    low_mm, high_mm = inside.min(axis=0) - _MARGIN_MM, inside.max(axis=0) + _MARGIN_MM
+    corners = np.array(np.meshgrid(*zip(low_mm, high_mm, strict=True))).reshape(3, -1).T
+    index = grid.mm_to_index(corners)[:, ::-1]
+    start = np.clip(np.floor(index.min(axis=0)).astype(int), 0, None)
+    stop = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 1, grid.shape_zyx)
+    part = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+    cropped = grid.crop(start, stop - start)
+    volume = Volume(np.ascontiguousarray(scene.volume.hu[part]), cropped, scene.volume.case)
+    masks = truth.masks and Masks(np.ascontiguousarray(truth.masks.labels[part]), cropped)
+    return Scene(volume, scene.landmarks, region), TrueNodes(truth.points_mm, truth.short_axes_mm, masks)
+
+
+def write_scene(path: Path, scene: Scene, truth: TrueNodes) -> None:
+    """Write a scene and its truth as plain arrays (``.npz``)."""
+    landmarks, airway = scene.landmarks, scene.landmarks.airway
+    arrays: dict[str, Any] = {
+        "hu": scene.volume.hu,
+        "affine": scene.volume.geometry.affine,
+        "coarse_affine": landmarks.geometry.affine,
+        "coarse_hu": landmarks.hu,
+        "body": np.packbits(landmarks.body),
+        "lungs": np.packbits(landmarks.lungs),
+        "lumen": np.packbits(airway.lumen),
+        "region": np.packbits(scene.region.mask),
+        "path_ijk": airway.path_ijk,
+        "carina_ijk": np.empty(0) if airway.carina_ijk is None else airway.carina_ijk,
+        "spine": landmarks.spine,
+        "points_mm": truth.points_mm,
+        "short_axes_mm": truth.short_axes_mm,
+        "names": np.array([scene.volume.case, scene.region.name]),
+    }
+    if truth.masks is not None:
+        voxels = np.argwhere(truth.masks.labels)
+        arrays |= {"node_zyx": voxels.astype(np.int16), "node": truth.masks.labels[tuple(voxels.T)]}
+    np.savez(path, **arrays)
+
+
+def read_scene(path: Path) -> tuple[Scene, TrueNodes]:
+    """Read what :func:`write_scene` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        shape = file["coarse_hu"].shape
+        coarse = Geometry.from_affine(file["coarse_affine"], shape)
+
+        def mask(name: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+            return np.unpackbits(file[name], count=int(np.prod(shape))).reshape(shape).astype(bool)
+
+        case, region = file["names"].tolist()
+        hu = file["hu"]
+        geometry = Geometry.from_affine(file["affine"], hu.shape)
+        carina = file["carina_ijk"] if len(file["carina_ijk"]) else None
+        airway = Airway(mask("lumen"), file["path_ijk"], carina)
+        landmarks = Landmarks(file["coarse_hu"], coarse, mask("body"), airway, mask("lungs"), file["spine"])
+        scene = Scene(Volume(hu, geometry, case), landmarks, Region(region, mask("region"), coarse))
+        masks = None
+        if "node" in file:
+            labels = np.zeros(hu.shape, np.uint16)
+            labels[tuple(file["node_zyx"].T)] = file["node"]
+            masks = Masks(labels, geometry)
+        return scene, TrueNodes(file["points_mm"], file["short_axes_mm"], masks)

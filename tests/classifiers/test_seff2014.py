@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ctlymph.classifiers.hog import hog_of, windowed
+from ctlymph.classifiers.seff2014 import HOG, Pooling, SliceHog, SliceSvm, stages
+from ctlymph.classifiers.slices import PER_AXIS, SIDE, SLICES, mask_slices_of, slices_of
+from ctlymph.errors import CtlymphError
+from ctlymph.systems import NO_CANDIDATES, Candidates, Scene, TrueNodes
+from ctlymph.volume import Geometry, Volume
+from scenes import scene_with_nodes
+
+
+def _candidates(scene: Scene, truth: TrueNodes, seed: int) -> Candidates:
+    """Nodes and as many other places, in no order."""
+    rng = np.random.default_rng(seed)
+    others = rng.uniform(15, 65, (60, 3)) + scene.volume.geometry.origin_mm
+    away = np.linalg.norm(others[:, None] - truth.points_mm[None], axis=2).min(axis=1)
+    points = np.concatenate([truth.points_mm + rng.normal(0, 1, truth.points_mm.shape), others[away > 16][:9]])
+    return Candidates(points, np.full(len(points), 0.5), np.full(len(points), 6.0))
+
+
+def test_slices_are_those_of_the_patient_whatever_the_order_of_voxels() -> None:
+    scene, truth = scene_with_nodes(1)
+    volume = scene.volume
+    straight = slices_of(volume, truth.points_mm)
+    turned = slices_of(volume.reorient("SRA"), truth.points_mm)
+    assert straight.shape == (len(truth.points_mm), SLICES, SIDE, SIDE)
+    assert np.abs(straight.astype(int) - turned).max() <= 1
+
+
+def test_a_slice_shows_its_plane() -> None:
+    geometry = Geometry((60, 60, 60), np.zeros(3), np.ones(3))
+    for axis in range(3):
+        ramp = np.moveaxis(np.broadcast_to(np.arange(60, dtype=np.int16)[:, None, None], (60,) * 3), 0, axis)
+        found = slices_of(Volume(np.ascontiguousarray(ramp), geometry), np.array([[30.0, 30, 30]]))[0]
+        through = found[axis * PER_AXIS : (axis + 1) * PER_AXIS]
+        assert through[:, 0, 0].tolist() == list(range(26, 35))
+        assert (through == through[:, :1, :1]).all()
+
+
+def test_beyond_the_ct_is_air_and_masks_are_cut_alike() -> None:
+    scene, truth = scene_with_nodes(1)
+    corner = scene.volume.geometry.corners_mm.min(axis=0)
+    assert slices_of(scene.volume, corner[None])[0, PER_AXIS // 2, 0, 0] == -1024
+    assert truth.masks is not None
+    inside = mask_slices_of(truth.masks, truth.points_mm)
+    seen = slices_of(scene.volume, truth.points_mm)
+    assert inside[:, PER_AXIS // 2, SIDE // 2, SIDE // 2].all()
+    assert seen[inside].mean() > 40 > -60 > seen[~inside].mean()
+
+
+def test_histograms_do_not_change_with_contrast_but_with_direction() -> None:
+    image = np.zeros((1, SIDE, SIDE), np.float32)
+    image[0, 10:30, 10:40] = 0.5
+    whole, half, turned = (hog_of(each, (9, 5)).astype(float) for each in (image, image / 2, image.swapaxes(1, 2)))
+    assert whole.shape == (1, 576 + 2304)
+    np.testing.assert_allclose(whole, half, atol=2e-3)
+    assert np.abs(whole - turned).max() > 0.1
+    assert windowed(np.array([-1000, -100, 50, 200, 900], np.int16)).tolist() == [0, 0, 0.5, 1, 1]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "fused"])
+def test_nodes_of_scenes_not_learned_from_come_first(pooling: Pooling) -> None:
+    eyes, machine = stages(pooling)
+    learned = [scene_with_nodes(seed) for seed in range(1, 5)]
+    seen = [(s, eyes.apply({}, s, _candidates(s, t, n)), t) for n, (s, t) in enumerate(learned)]
+    model = machine.learn([machine.observe(*each) for each in seen], seed=0)
+    scene, truth = scene_with_nodes(9)
+    found = machine.apply(model, scene, eyes.apply({}, scene, _candidates(scene, truth, 9)))
+    assert (np.diff(found.scores) <= 0).all()
+    assert (truth.labels(found.points_mm)[: len(truth.points_mm)] == 1).all()
+    assert found.scores[0] > 0.5 > found.scores[-1]
+
+
+def test_the_surest_slice_or_all_of_them_decide_as_the_pooling_says() -> None:
+    rng = np.random.default_rng(0)
+    hog = rng.normal(size=(40, SLICES, 4)).astype(np.float16)
+    labels = np.repeat([0, 1], 20)
+    hog[labels == 1, :, 0] += 1
+    observed = [{HOG: hog[n::4], "labels": labels[n::4]} for n in range(4)]
+    scene, _ = scene_with_nodes(1)
+    one, many = np.zeros((2, SLICES, 4), np.float16)
+    one[0, 0] = 8  # one slice that is very sure
+    many[:, 0] = 1  # all a little
+    given = Candidates(np.zeros((2, 3)), np.zeros(2), np.array([1.0, 2.0]), {HOG: np.stack([one, many])})
+    first = {}
+    for pooling in ("mean", "max"):
+        machine = SliceSvm(pooling)  # type: ignore[arg-type]
+        found = machine.apply(machine.learn(observed, 0), scene, given)
+        first[pooling] = found.radii_mm[0]
+    assert first == {"mean": 2.0, "max": 1.0}
+
+
+def test_no_more_candidates_are_looked_at_than_asked_for_and_none_is_no_fault() -> None:
+    scene, truth = scene_with_nodes(1)
+    assert len(SliceHog(at_most=2).apply({}, scene, _candidates(scene, truth, 0))) == 2
+    nothing = SliceHog().apply({}, scene, NO_CANDIDATES)
+    assert nothing.extra[HOG].shape == (0, SLICES, 576)
+    assert len(SliceSvm().apply({}, scene, nothing)) == 0
+
+
+def test_candidates_that_are_all_alike_teach_nothing() -> None:
+    with pytest.raises(CtlymphError, match="all alike"):
+        SliceSvm().learn([{HOG: np.zeros((3, SLICES, 4)), "labels": np.zeros(3, np.int8)}], seed=0)

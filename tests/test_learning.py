@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.calibration import _sigmoid_calibration
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsRegressor
+
+from ctlymph.learning import honest_decisions, sigmoid, sigmoid_through
+
+
+class _Nearest:
+    """Knows by heart what it has learned: a test of whether it is asked about that."""
+
+    def fit(self, rows: np.ndarray, labels: np.ndarray) -> _Nearest:
+        self.model = KNeighborsRegressor(1).fit(rows, labels)
+        return self
+
+    def decision_function(self, rows: np.ndarray) -> np.ndarray:
+        return np.asarray(self.model.predict(rows))
+
+
+def test_no_case_is_judged_by_what_was_learned_from_it() -> None:
+    rng = np.random.default_rng(0)
+    cases = np.repeat(np.arange(30), 20)
+    rows = rng.normal(size=(600, 4))
+    labels = rng.integers(0, 2, 600)  # there is nothing to learn, but much to remember
+    decisions = honest_decisions(_Nearest, rows, labels, cases)
+    assert np.mean(decisions == labels) == pytest.approx(0.5, abs=0.08)
+    assert np.mean(_Nearest().fit(rows, labels).decision_function(rows) == labels) == 1
+
+
+def test_where_the_other_cases_teach_nothing_there_is_no_decision() -> None:
+    rows, labels, cases = np.zeros((4, 1)), np.array([1, 0, 0, 0]), np.array([0, 0, 1, 1])
+    found = honest_decisions(LogisticRegression, rows, labels, cases)
+    assert np.isnan(found[:2]).all()
+    assert np.isfinite(found[2:]).all()
+
+
+def test_the_sigmoid_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 300)
+    decisions = labels * 1.5 + rng.normal(size=300)
+    a, b = _sigmoid_calibration(decisions, labels)
+    slope, offset = sigmoid_through(decisions, labels)
+    np.testing.assert_allclose([slope, offset], [-a, -b], atol=1e-3)
+    chances = sigmoid(decisions, slope, offset)
+    assert chances.mean() == pytest.approx(labels.mean(), abs=0.02)
+
+
+def test_one_kind_of_label_leaves_decisions_as_they_are() -> None:
+    assert sigmoid_through(np.arange(3.0), np.zeros(3)) == (1.0, 0.0)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ctlymph.candidates import cherry2014
+from ctlymph.errors import CtlymphError
+from ctlymph.systems import Arrays, Candidates, Scene, TrueNodes
+from ctlymph.training.cases import read_scene, write_scene
+from ctlymph.training.laboratory import INNER_FOLDS, Laboratory
+from scenes import scene_with_nodes
+
+
+@dataclass(frozen=True)
+class SmallCase:
+    """Stands for a case of a collection."""
+
+    number: int
+
+    def digest(self) -> str:
+        return f"case{self.number}"
+
+    def look(self) -> tuple[Scene, TrueNodes]:
+        return scene_with_nodes(self.number)
+
+
+@dataclass(frozen=True)
+class Teller:
+    """A stage whose model is the list of cases that it has learned from; it writes down who was looked at by whom."""
+
+    name: str
+    log: Path
+
+    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+        with self.log.open("a") as log:
+            log.write(f"{self.name} observed {scene.volume.case}\n")
+        learned_from = candidates.extra.get("learned_from", np.zeros((1, 0), int))
+        assert int(scene.volume.case.removeprefix("scene")) not in learned_from
+        return {"case": np.array([int(scene.volume.case.removeprefix("scene"))])}
+
+    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+        return {"cases": np.sort(np.concatenate([each["case"] for each in observed]))}
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        with self.log.open("a") as log:
+            log.write(f"{self.name} applied {scene.volume.case}\n")
+        return Candidates(np.zeros((1, 3)), np.ones(1), np.ones(1), {"learned_from": model["cases"][None]})
+
+
+CASES: list[Any] = [SmallCase(number) for number in range(1, 6)]
+
+
+def test_a_later_stage_learns_only_from_candidates_of_cases_that_the_one_before_has_not_seen(tmp_path: Path) -> None:
+    stages = (Teller("first", tmp_path / "log"), Teller("second", tmp_path / "log"))
+    laboratory = Laboratory(tmp_path / "lab")
+    models = laboratory.learn(stages, CASES)  # Teller asserts it
+    assert laboratory.model(models[0])["cases"].tolist() == [1, 2, 3, 4, 5]
+    assert laboratory.model(models[1])["cases"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    stages = (Teller("first", log), Teller("second", log))
+    laboratory = Laboratory(tmp_path / "lab")
+    models = laboratory.learn(stages, CASES)
+    laboratory.apply(stages, models, [SmallCase(9)])  # type: ignore[list-item]
+    done = log.read_text()
+    assert done.count("first observed") == done.count("second observed") == done.count("first applied") - 1 == 5
+    assert laboratory.learn(stages, CASES) == models
+    laboratory.apply(stages, models, [SmallCase(9)])  # type: ignore[list-item]
+    assert log.read_text() == done
+    other = (stages[0], replace(stages[1], name="third"))
+    laboratory.learn(other, CASES)
+    assert log.read_text().count("first") == done.count("first")
+
+
+def test_lost_results_come_back_the_same(tmp_path: Path) -> None:
+    stages = (cherry2014.CherryVoxels(trees=4), *cherry2014.STAGES[1:])
+    laboratory = Laboratory(tmp_path / "lab")
+    whole = laboratory.apply(stages, laboratory.learn(stages, CASES[:3]), CASES[3:])
+    for path in sorted((tmp_path / "lab").rglob("*.*"))[::2]:
+        path.unlink()
+    again = laboratory.apply(stages, laboratory.learn(stages, CASES[:3]), CASES[3:])
+    for first, second in zip(whole, again, strict=True):
+        np.testing.assert_array_equal(first.points_mm, second.points_mm)
+        np.testing.assert_array_equal(first.scores, second.scores)
+
+
+def test_too_few_cases_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CtlymphError, match=f"give {INNER_FOLDS} or more"):
+        Laboratory(tmp_path).learn(cherry2014.STAGES, CASES[:2])
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_a_scene_comes_back_as_it_was_written(tmp_path: Path, masks: bool) -> None:
+    scene, truth = scene_with_nodes(2, masks=masks)
+    write_scene(tmp_path / "scene.npz", scene, truth)
+    found, nodes = read_scene(tmp_path / "scene.npz")
+    np.testing.assert_array_equal(found.volume.hu, scene.volume.hu)
+    assert found.volume.geometry.matches(scene.volume.geometry, 1e-9)
+    assert (found.volume.case, found.region.name) == (scene.volume.case, scene.region.name)
+    for name in ("body", "lungs", "spine", "hu"):
+        np.testing.assert_array_equal(getattr(found.landmarks, name), getattr(scene.landmarks, name))
+    np.testing.assert_array_equal(found.tissue, scene.tissue)
+    np.testing.assert_array_equal(nodes.points_mm, truth.points_mm)
+    assert (nodes.masks is None) == (not masks)
+    if truth.masks and nodes.masks:
+        np.testing.assert_array_equal(nodes.masks.labels, truth.masks.labels)
