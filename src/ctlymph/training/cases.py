@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from ctlymph.anatomy.search import find_regions
 from ctlymph.collection.case import Case
 from ctlymph.regions import Region
 from ctlymph.systems import Scene, TrueNodes
+from ctlymph.training.names import digest_of
 from ctlymph.volume import Geometry, Masks, Volume
 
 _MARGIN_MM = 40.0
@@ -64,11 +63,6 @@ class KnownCase:
             masks,
         )
         return _cut(Scene(ct, landmarks, region), truth)
-
-
-def digest_of(*what: Any) -> str:
-    """Give a short name for plain values."""
-    return hashlib.sha256(json.dumps(what, default=repr).encode()).hexdigest()[:24]
 
 
 def _cut(scene: Scene, truth: TrueNodes) -> tuple[Scene, TrueNodes]:

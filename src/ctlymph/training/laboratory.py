@@ -6,7 +6,6 @@ is not made again, so that a run that was killed goes on, and a change of one st
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-import ctlymph
 from ctlymph.errors import CtlymphError
 from ctlymph.io.atomic import new_file
 from ctlymph.models import dump_part, load_part
 from ctlymph.progress import SILENT, Progress
 from ctlymph.systems import NO_CANDIDATES, Arrays, Candidates, Stage
-from ctlymph.training.cases import KnownCase, digest_of, read_scene, write_scene
+from ctlymph.training.cases import KnownCase, read_scene, write_scene
+from ctlymph.training.names import code_of, digest_of
 
 InProcesses = Callable[[int, Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[Any]]
 """Calls a function with each tuple of arguments, so many at a time."""
@@ -93,7 +92,7 @@ class Laboratory:
 
     def _observed(self, stage: Stage, cases: Sequence[KnownCase], given: Sequence[str]) -> list[str]:
         names = [
-            digest_of("observed", _code(), repr(stage), case.digest(), each)
+            digest_of("observed", *_settings(stage), case.digest(), each)
             for case, each in zip(cases, given, strict=True)
         ]
         work = [
@@ -105,7 +104,7 @@ class Laboratory:
         return names
 
     def _model(self, stage: Stage, observed: Sequence[str]) -> str:
-        name = digest_of("model", _code(), repr(stage), self.seed, list(observed))
+        name = digest_of("model", *_settings(stage), self.seed, list(observed))
         path = _place(self.folder, name, ".skops")
         if not path.exists():
             with self.progress.task(f"{stage.name}: learning", 1) as advance:
@@ -118,7 +117,7 @@ class Laboratory:
         self, stage: Stage, models: Sequence[str], cases: Sequence[KnownCase], given: Sequence[str]
     ) -> list[str]:
         names = [
-            digest_of("applied", repr(stage), model, case.digest(), each)
+            digest_of("applied", *_settings(stage), model, case.digest(), each)
             for model, case, each in zip(models, cases, given, strict=True)
         ]
         work = [
@@ -136,6 +135,11 @@ class Laboratory:
                     advance(1)
 
 
+def _settings(stage: Stage) -> tuple[str, str]:
+    """Tell a stage, its settings and its code, from every other."""
+    return repr(stage), code_of(type(stage).__module__)
+
+
 def _observe(folder: Path, stage: Stage, case: KnownCase, given: str, name: str) -> None:
     scene, truth = _scene(folder, case)
     _write_arrays(_place(folder, name, ".npz"), stage.observe(scene, _read_candidates(folder, given), truth))
@@ -151,7 +155,7 @@ def _apply(folder: Path, stage: Stage, model: str, case: KnownCase, given: str, 
 
 
 def _scene(folder: Path, case: KnownCase) -> Any:
-    path = _place(folder, digest_of("scene", _code(), case.digest()), ".npz")
+    path = _place(folder, digest_of("scene", code_of(type(case).__module__), case.digest()), ".npz")
     if not path.exists():
         with new_file(path, overwrite=True) as staging:
             write_scene(staging, *case.look())
@@ -178,13 +182,3 @@ def _write_arrays(path: Path, arrays: Arrays) -> None:
 def _read_arrays(path: Path) -> Arrays:
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
-
-
-def _code() -> str:
-    """Tell this version of the code that scenes, stages and their features come from, even between releases."""
-    root = Path(ctlymph.__file__).parent
-    files = [
-        *(root / name for name in ("volume.py", "morphology.py", "regions.py", "systems.py", "learning.py")),
-        *(file for room in ("anatomy", "candidates", "classifiers") for file in sorted((root / room).glob("*.py"))),
-    ]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
