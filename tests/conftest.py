@@ -43,6 +43,28 @@ def phantom() -> Phantom:
 
 
 @pytest.fixture(scope="session")
+def toy_collection(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six copies of a coarse chest, each with nodes of its own put in, laid out as the public collection."""
+    from ctlymph.io.images import write_image
+    from ctlymph.phantom.backgrounds import inserted_patients, look_at_background
+    from ctlymph.phantom.collection import finish
+    from ctlymph.phantom.patients import Wishes
+
+    source, folder = tmp_path_factory.mktemp("chests"), tmp_path_factory.mktemp("toy") / "collection"
+    chest = phantom.volume.resample(2.2)
+    paths = [source / f"chest{number}.nii.gz" for number in range(6)]
+    for path in paths:
+        write_image(chest, path)
+    wishes = Wishes(seed=1)
+    folder.mkdir()
+    for patient in inserted_patients(folder, [look_at_background(path) for path in paths], wishes):
+        for case in patient.write():
+            assert case.annotated, case.name
+    finish(folder, wishes)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def write_segmentation() -> Callable[..., Path]:
     """Write a DICOM-SEG of numbered nodes as highdicom does: ``(path, slices, labels, kind="BINARY")``.
 

@@ -26,13 +26,14 @@ MAY_IMPORT = {
     "candidates": TOOLS | {"systems", "learning"},
     "classifiers": TOOLS | {"systems", "learning"},
     "measurement": TOOLS,
-    "methods": TOOLS | {"candidates"},
-    "detection": TOOLS | {"io", "anatomy", "candidates", "measurement", "methods"},
+    "methods": TOOLS | {"systems", "candidates", "classifiers"},
+    "detection": TOOLS | {"io", "anatomy", "systems", "models", "methods", "measurement"},
     "realism": TOOLS | {"io", "anatomy", "candidates"},
     "phantom": TOOLS | {"io", "collection", "anatomy", "candidates", "realism"},
     "collection": TOOLS | {"io", "measurement"},
     "evaluation": TOOLS | {"io", "measurement", "collection"},
-    "training": TOOLS | {"io", "anatomy", "systems", "models", "collection"},
+    "training": TOOLS | {"io", "anatomy", "systems", "models", "methods", "collection", "evaluation"},
+    "benchmark": TOOLS | {"io", "systems", "methods", "collection", "evaluation", "training"},
 }
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ctlymph.errors import CtlymphError
 from ctlymph.io.results import Result
-from ctlymph.methods import DEFAULT, method
+from ctlymph.methods import DEFAULT, METHODS, method
+from ctlymph.models import CARD, Model, read_model
 from ctlymph.nodes import LymphNode, Mark
 from ctlymph.progress import SILENT, Progress
+from ctlymph.regions import REGIONS
+from ctlymph.systems import NO_CANDIDATES, Scene, System
 from ctlymph.volume import Volume
 
 
@@ -21,7 +25,7 @@ class DetectOptions:
 
     Attributes:
         region: ``mediastinum``, ``abdomen``, or ``auto``: those that the scan holds.
-        model: A name from :data:`ctlymph.methods.METHODS`.
+        model: A rule from :data:`ctlymph.methods.METHODS`, or the folder of a trained model.
         threshold: Score, 0…1, from which on a mark counts as a node; None: the model's own.
         progress: Where to show the advance.
 
@@ -35,9 +39,73 @@ class DetectOptions:
     progress: Progress = SILENT
 
     def __post_init__(self) -> None:
-        method(self.model)
+        detector(self.model)
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise CtlymphError(f"the threshold {self.threshold} is not a score; give a number from 0 to 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A detector that is ready to be used.
+
+    Attributes:
+        name: Of its method.
+        trained_on: One sentence on its training data, shown wherever its output is.
+        threshold: Score from which on its marks count as nodes unless the user says otherwise.
+        systems: By region.
+        model: What it has learned; None for a rule.
+    """
+
+    name: str
+    trained_on: str
+    threshold: float
+    systems: Mapping[str, System]
+    model: Model | None
+
+    def marks(self, scene: Scene, progress: Progress = SILENT) -> list[Mark]:
+        """Mark the nodes of a scene, the surest first."""
+        region = scene.region.name
+        stages = self.systems[region].stages
+        parts = [{} for _ in stages] if self.model is None else self.model.parts[region]
+        candidates = NO_CANDIDATES
+        with progress.task(f"{self.name} in the {region}", len(stages)) as advance:
+            for stage, part in zip(stages, parts, strict=True):
+                candidates = stage.apply(part, scene, candidates)
+                advance(1)
+        return candidates.marks(region)
+
+
+def detector(model: str) -> Detector:
+    """Give a detector by its name, or by the folder of its model.
+
+    Raises:
+        CtlymphError: If there is no such rule or model, the method must be trained first, or the model is of
+            other settings than the method has now.
+    """
+    if (Path(model) / CARD).exists():
+        return _trained(Path(model))
+    if model not in METHODS and (Path(model).exists() or Path(model).name != model):
+        raise CtlymphError(f"{model} holds no model; give a folder of ctlymph train")
+    rule = method(model)
+    if rule.learns or rule.threshold is None:
+        raise CtlymphError(
+            f"{model} must be trained first: ctlymph train {model} COLLECTION -o MODEL, then --model MODEL"
+        )
+    trained_on = f"{model} is a rule, not trained on any data; its scores rank marks and are not probabilities."
+    return Detector(model, trained_on, rule.threshold, rule.systems, None)
+
+
+def _trained(folder: Path) -> Detector:
+    model = read_model(folder)
+    card = model.card
+    systems = method(card.method).systems
+    for region, each in card.regions.items():
+        stages = systems[region].stages if region in systems else ()
+        if [part.settings for part in each.parts] != [repr(stage) for stage in stages]:
+            raise CtlymphError(f"{folder} was trained with other settings of {card.method}; train the model again")
+    return Detector(
+        card.method, card.trained_on, card.threshold, {region: systems[region] for region in card.regions}, model
+    )
 
 
 def detect(
@@ -53,7 +121,7 @@ def detect(
     Args:
         volume: The CT, as :func:`ctlymph.read` gives it.
         region: ``mediastinum``, ``abdomen``, or ``auto``: those that the scan holds.
-        model: Name of the detector.
+        model: Name of a rule, or the folder of a trained model.
         threshold: Score, 0…1, from which on a mark counts as a node; None: the model's own.
         progress: Where to show the advance.
 
@@ -70,35 +138,49 @@ def run(volume: Volume, options: DetectOptions) -> Result:
     """Do what :func:`detect` does, and keep masks, regions, notes and timings too."""
     from ctlymph.anatomy.landmarks import find_landmarks
     from ctlymph.anatomy.search import find_regions
+    from ctlymph.anatomy.stations import station_of
     from ctlymph.measurement.axes import measure_masks
     from ctlymph.measurement.segmentation import segment_marks
 
     _refuse_other_scales(volume)
-    chosen = method(options.model)
+    chosen = detector(options.model)
     threshold = chosen.threshold if options.threshold is None else options.threshold
     seconds: dict[str, float] = {}
     with _timed("anatomy", seconds), options.progress.task("Anatomy", 1) as advance:
-        regions = find_regions(find_landmarks(volume), options.region)
+        landmarks = find_landmarks(volume)
+        regions = find_regions(landmarks, _searched(options.region, chosen))
         advance(1)
     with _timed("candidates", seconds):
-        found = [mark for region in regions for mark in chosen.find(volume, region, options.progress)]
+        known = [region for region in regions if region.name in chosen.systems]
+        scenes = (Scene(volume, landmarks, region) for region in known)
+        found = [mark for scene in scenes for mark in chosen.marks(scene, options.progress)]
         marks = sorted((mark for mark in found if mark.score >= threshold), key=lambda mark: -mark.score)
     with _timed("masks", seconds):
         masks, kept = segment_marks(volume, marks, options.progress)
     with _timed("sizes", seconds):
         measured = measure_masks(volume, masks)
-    nodes = [_node(node, mark, options.model, volume) for node, (_, mark) in zip(measured, kept, strict=True)]
+    nodes = [
+        replace(_node(node, mark, volume), model=chosen.name, station=station_of(mark.point_mm, landmarks, mark.region))
+        for node, (_, mark) in zip(measured, kept, strict=True)
+    ]
     return Result(
         volume=volume,
         masks=masks,
         nodes=nodes,
-        regions=[region.name for region in regions],
+        regions=[region.name for region in known],
         model=chosen.name,
         trained_on=chosen.trained_on,
         threshold=threshold,
         notes=volume.notes,
         seconds=seconds,
     )
+
+
+def _searched(wanted: str, chosen: Detector) -> str:
+    """Give the region to look for: what is wanted, as far as the detector knows it."""
+    if wanted != "auto" and wanted not in chosen.systems:
+        raise CtlymphError(f"this model of {chosen.name} knows the {' and '.join(chosen.systems)} alone")
+    return next(iter(chosen.systems)) if wanted == "auto" and len(chosen.systems) < len(REGIONS) else wanted
 
 
 def _refuse_other_scales(volume: Volume) -> None:
@@ -110,12 +192,10 @@ def _refuse_other_scales(volume: Volume) -> None:
         raise CtlymphError(f"its voxels are {size} mm, which no CT of a person has; correct the spacing in its header")
 
 
-def _node(measured: LymphNode, mark: Mark, model: str, volume: Volume) -> LymphNode:
+def _node(measured: LymphNode, mark: Mark, volume: Volume) -> LymphNode:
     """Give a measured mask the place, score and region of its mark."""
     index_ijk = volume.geometry.nearest_voxel(mark.point_mm)
-    return replace(
-        measured, point_mm=mark.point_mm, index_ijk=index_ijk, score=mark.score, region=mark.region, model=model
-    )
+    return replace(measured, point_mm=mark.point_mm, index_ijk=index_ijk, score=mark.score, region=mark.region)
 
 
 @contextmanager

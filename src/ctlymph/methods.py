@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from ctlymph.candidates import blobs, cherry2014, liu2014, published
+from ctlymph.classifiers import seff2014, seff2015
 from ctlymph.errors import CtlymphError
-from ctlymph.nodes import Mark
-from ctlymph.progress import Progress
-from ctlymph.regions import Region
-from ctlymph.volume import Volume
+from ctlymph.regions import ABDOMEN, MEDIASTINUM
+from ctlymph.systems import Stage, System
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure from a method's paper.
+
+    Attributes:
+        sensitivity: By false positives per CT.
+        on: What it was measured on, and what makes it differ from a measurement here.
+    """
+
+    sensitivity: Mapping[float, float]
+    on: str
 
 
 @dataclass(frozen=True)
@@ -17,35 +30,104 @@ class Method:
     """A detector by name.
 
     Attributes:
-        name: What ``--model`` calls it.
+        name: What ``--model``, ``--methods`` and ``train`` call it.
         summary: One line on how it works.
-        trained_on: One sentence on its training data, shown wherever its output is.
-        threshold: Score from which on its marks count as nodes unless the user says otherwise.
-        find: Marks by falling score in one region of a CT.
+        systems: Its stages, by region.
+        published: What its paper reports, by region.
+        threshold: Score from which on marks count as nodes, of a rule; a trained model has its own.
     """
 
     name: str
     summary: str
-    trained_on: str
-    threshold: float
-    find: Callable[[Volume, Region, Progress], list[Mark]]
+    systems: Mapping[str, System]
+    published: Mapping[str, Published] = field(default_factory=dict)
+    threshold: float | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether it must be trained before it can be used."""
+        return any(system.learns for system in self.systems.values())
 
 
-def _blobs(volume: Volume, region: Region, progress: Progress) -> list[Mark]:
-    from ctlymph.candidates.blobs import find_blobs
+_GENERATORS = {MEDIASTINUM: liu2014.STAGES, ABDOMEN: cherry2014.STAGES}
+_BOTH = (MEDIASTINUM, ABDOMEN)
 
-    return find_blobs(volume, region, progress=progress)
 
+def _after(generators: Mapping[str, tuple[Stage, ...]], classifier: tuple[Stage, ...]) -> dict[str, System]:
+    return {region: System(generators[region], classifier) for region in _BOTH}
+
+
+_NIH = {region: (published.PublishedCandidates(),) for region in _BOTH}
+_OWN_CANDIDATES = "the collection's CTs, with candidates of its authors"
+_SEFF2014 = {
+    MEDIASTINUM: Published({6: 0.780, 10: 0.861}, f"6-fold on {_OWN_CANDIDATES}"),
+    ABDOMEN: Published({6: 0.731, 10: 0.872}, f"6-fold on {_OWN_CANDIDATES}"),
+}
+_SEFF2015 = {
+    region: Published({3: 0.78}, f"{_OWN_CANDIDATES}; read off as about 78 %, against 60 % of a single channel")
+    for region in _BOTH
+}
 
 METHODS = {
     method.name: method
     for method in (
         Method(
-            name="blobs",
-            summary="Round soft-tissue spots at several scales, by the eigenvalues of the Hessian.",
-            trained_on="blobs is a rule, not trained on any data; its scores rank marks and are not probabilities.",
+            "blobs",
+            "Round soft-tissue spots at several scales, by the eigenvalues of the Hessian: a rule.",
+            {region: System((blobs.Blobs(),)) for region in _BOTH},
             threshold=0.45,
-            find=_blobs,
+        ),
+        Method(
+            "liu2014",
+            "Mediastinum: voxels by a random forest with the places of organs, candidates by a committee of machines.",
+            {MEDIASTINUM: System(liu2014.STAGES)},
+            {MEDIASTINUM: Published({8: 0.88}, "70 patients with 316 nodes, not all of this collection")},
+        ),
+        Method(
+            "cherry2014",
+            "Abdomen: voxels by a random forest, candidates by a support vector machine.",
+            {ABDOMEN: System(cherry2014.STAGES)},
+            {ABDOMEN: Published({15: 0.798}, "30 patients with 119 nodes")},
+        ),
+        Method(
+            "seff2014-max",
+            "Candidates seen in 27 slices, a linear machine on histograms of gradients; the greatest score counts.",
+            _after(_GENERATORS, seff2014.stages("max")),
+        ),
+        Method(
+            "seff2014-mean",
+            "The same; the mean score counts.",
+            _after(_GENERATORS, seff2014.stages("mean")),
+        ),
+        Method(
+            "seff2014",
+            "The same; a second, sparse linear machine fuses the 27 scores.",
+            _after(_GENERATORS, seff2014.stages("fused")),
+            _SEFF2014,
+        ),
+        Method(
+            "seff2015",
+            "Slices with channels that show learned contours of nodes; templates by size.",
+            _after(_GENERATORS, seff2015.STAGES),
+            _SEFF2015,
+        ),
+        Method(
+            "nih-candidates",
+            "The candidates that the collection publishes, without scores.",
+            {region: System(stages) for region, stages in _NIH.items()},
+            threshold=0.5,
+        ),
+        Method(
+            "nih-seff2014",
+            "Those candidates, scored as in seff2014.",
+            _after(_NIH, seff2014.stages("fused")),
+            _SEFF2014,
+        ),
+        Method(
+            "nih-seff2015",
+            "Those candidates, scored as in seff2015.",
+            _after(_NIH, seff2015.STAGES),
+            _SEFF2015,
         ),
     )
 }
@@ -59,5 +141,5 @@ def method(name: str) -> Method:
         CtlymphError: If there is none of that name.
     """
     if name not in METHODS:
-        raise CtlymphError(f"there is no model {name!r}; choose one of: {', '.join(METHODS)}")
+        raise CtlymphError(f"there is no method {name!r}; choose one of: {', '.join(METHODS)}")
     return METHODS[name]

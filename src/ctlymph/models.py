@@ -1,13 +1,24 @@
-"""What stages have learned, in files: scikit-learn estimators and arrays, by skops, from which no code ever runs."""
+"""Trained models in folders: a card that says what it is, and what its stages have learned.
+
+Parts hold scikit-learn estimators and arrays, written by skops; reading them never runs code.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ctlymph.errors import CtlymphError, shown
 from ctlymph.io.atomic import explained, new_file
+from ctlymph.regions import REGIONS
+
+CARD = "model.json"
+FORMAT = "ctlymph-model-1"
+INTENDED_USE = "For research use, not for diagnosis. Candidates for enlarged lymph nodes in CT, for a reader to judge."
 
 TRUSTED = ("sklearn.tree._tree.Tree",)
 """Types that skops does not trust by itself: a tree is arrays of numbers."""
@@ -55,3 +66,167 @@ def load_part(path: Path) -> dict[str, Any]:
     if not isinstance(part, dict):
         raise CtlymphError(f"{path} holds no part of a model; train the model again")
     return part
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What one stage has learned, in its file.
+
+    Attributes:
+        stage: Name of the stage.
+        settings: Its settings, as it writes them; they must be those of the stage that reads the file.
+        file: Its place in the model's folder.
+        sha256: Of the file.
+    """
+
+    stage: str
+    settings: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RegionCard:
+    """What a model is in one region.
+
+    Attributes:
+        cases: Names of the cases that it has learned from.
+        nodes: Their enlarged nodes.
+        parts: What its stages have learned, in the order of their work.
+        figures: How good it was in cross-validation on these cases; None where that was not measured.
+    """
+
+    cases: Sequence[str]
+    nodes: int
+    parts: Sequence[Stored]
+    figures: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model is: ``model.json``.
+
+    Attributes:
+        method: Name in the table of methods.
+        trained_on: One sentence, shown wherever the model's output is.
+        synthetic: Whether its cases are synthetic.
+        licence: Of the cases.
+        seed: For whatever was drawn.
+        threshold: Score from which on marks count as nodes.
+        threshold_is: What that threshold gives.
+        versions: Of the programs that trained it.
+        regions: By name.
+        intended_use: What it is for.
+        format: Of the folder.
+    """
+
+    method: str
+    trained_on: str
+    synthetic: bool
+    licence: str
+    seed: int
+    threshold: float
+    threshold_is: str
+    versions: Mapping[str, str]
+    regions: Mapping[str, RegionCard]
+    intended_use: str = INTENDED_USE
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model that has been read.
+
+    Attributes:
+        card: What it is.
+        parts: By region, what each stage has learned.
+    """
+
+    card: Card
+    parts: Mapping[str, Sequence[Mapping[str, Any]]] = field(repr=False)
+
+
+def store(folder: Path, file: str, stage: Any, part: Mapping[str, Any]) -> Stored:
+    """Write what a stage has learned into a model's folder.
+
+    Raises:
+        CtlymphError: If it cannot be written.
+    """
+    dump_part(folder / file, part)
+    return Stored(stage.name, repr(stage), file, _sha256(folder / file))
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write ``model.json``."""
+    text = json.dumps(asdict(card), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / CARD).write_text(text + "\n", encoding="utf-8")
+
+
+def read_model(folder: Path) -> Model:
+    """Read a model's folder. Nothing in it can run code.
+
+    Raises:
+        CtlymphError: If it is none, is damaged, or holds what could run code.
+    """
+    card = read_card(folder)
+    parts = {
+        region: [_checked(folder, part) for part in each.parts]  # whole, before anything of it is used
+        for region, each in card.regions.items()
+    }
+    return Model(card, parts)
+
+
+def read_card(folder: Path) -> Card:
+    """Read ``model.json``.
+
+    Raises:
+        CtlymphError: If it is absent, or no card.
+    """
+    path = folder / CARD
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        regions = {
+            name: RegionCard(
+                **{**each, "parts": tuple(Stored(**part) for part in each["parts"]), "cases": tuple(each["cases"])}
+            )
+            for name, each in given["regions"].items()
+        }
+        card = Card(**{**given, "regions": regions})
+    except OSError as error:
+        raise CtlymphError(f"{folder} holds no model: {shown(error)}; give a folder of ctlymph train") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise CtlymphError(f"{path} is no card of a model ({shown(error)}); train the model again") from error
+    if wrong := _wrong_in(card):
+        raise CtlymphError(f"{path}: {wrong}; train the model again")
+    return card
+
+
+def _wrong_in(card: Card) -> str:
+    """Say what keeps a card from being used, or nothing."""
+    if card.format != FORMAT:
+        return f"its format is {shown(card.format)}, expected {FORMAT}"
+    if not isinstance(card.method, str) or not isinstance(card.trained_on, str):
+        return "its method or what it was trained on is no text"
+    if not isinstance(card.threshold, int | float) or not 0 <= card.threshold <= 1:
+        return f"its threshold {shown(card.threshold)} is not from 0 to 1"
+    if not card.regions or not set(card.regions) <= set(REGIONS):
+        return f"its regions are {shown(sorted(card.regions))}, expected some of {', '.join(REGIONS)}"
+    for each in card.regions.values():
+        for part in each.parts:
+            if not all(isinstance(text, str) for text in (part.stage, part.settings, part.file, part.sha256)):
+                return "a part is not described by texts"
+            if Path(part.file).name != part.file or not part.file.endswith(".skops"):
+                return f"{shown(part.file)} is no name of a part"
+    return ""
+
+
+def _checked(folder: Path, part: Stored) -> dict[str, Any]:
+    path = folder / part.file
+    if path.exists() and _sha256(path) != part.sha256:
+        raise CtlymphError(f"{path} is not the file that {CARD} speaks of; train or copy the model again")
+    return load_part(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -47,11 +47,13 @@ class Scene:
         volume: The CT, or as much of it as lies around the region.
         landmarks: Found in the whole CT.
         region: Where to look.
+        published_mm: ``(n, 3)`` LPS mm, candidates that were published with the CT; None where there are none.
     """
 
     volume: Volume
     landmarks: Landmarks
     region: Region
+    published_mm: Floats | None = None
 
     @cached_property
     def grid(self) -> Geometry:
@@ -148,6 +150,11 @@ class TrueNodes:
     short_axes_mm: Floats
     masks: Masks | None
 
+    @property
+    def enlarged(self) -> int:
+        """Number of enlarged nodes."""
+        return int((self.short_axes_mm >= ENLARGED_MM).sum())
+
     def labels(self, points_mm: Floats) -> NDArray[np.int8]:
         """Tell of points ``(n, 3)`` LPS mm what they teach: 1 on an enlarged node, 0 off all nodes, −1 neither.
 
@@ -181,3 +188,38 @@ class Stage(Protocol):
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
         """Propose candidates, or look at those given."""
         ...
+
+
+class FixedStage:
+    """A :class:`Stage` that has nothing to learn."""
+
+    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+        """Gather nothing."""
+        return {}
+
+    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+        """Learn nothing."""
+        return {}
+
+
+@dataclass(frozen=True)
+class System:
+    """The stages of a detector for one region.
+
+    Attributes:
+        generator: Propose candidates.
+        classifier: Score them anew, each by itself; none where the generator's scores stand.
+    """
+
+    generator: tuple[Stage, ...]
+    classifier: tuple[Stage, ...] = ()
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All, in the order of their work."""
+        return (*self.generator, *self.classifier)
+
+    @property
+    def learns(self) -> bool:
+        """Whether any of them learns from cases."""
+        return not all(isinstance(stage, FixedStage) for stage in self.stages)

@@ -106,7 +106,7 @@ def test_the_page_shows_pictures_where_the_ct_is_given_and_says_why_elsewhere(to
     write_ct(toy / "cts" / "1.nii.gz")
     run(toy / "worse.csv", toy / "truth.csv", "-o", toy / "out", "--ct", toy / "cts")
     page = (toy / "out" / "evaluation.html").read_text()
-    assert pictures(page) == 3, "the missed node in the CT, on three planes"
+    assert pictures(page) == 6, "the missed node and the hit one in the CT, each on three planes"
     assert "it lies outside the CT" in page
     run(toy / "worse.csv", toy / "truth.csv", "-o", toy / "bare")
     assert pictures((toy / "bare" / "evaluation.html").read_text()) == 0

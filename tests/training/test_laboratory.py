@@ -87,8 +87,8 @@ def test_lost_results_come_back_the_same(tmp_path: Path) -> None:
         path.unlink()
     again = laboratory.apply(stages, laboratory.learn(stages, CASES[:3]), CASES[3:])
     for first, second in zip(whole, again, strict=True):
-        np.testing.assert_array_equal(first.points_mm, second.points_mm)
-        np.testing.assert_array_equal(first.scores, second.scores)
+        np.testing.assert_array_equal(first.candidates.points_mm, second.candidates.points_mm)
+        np.testing.assert_array_equal(first.candidates.scores, second.candidates.scores)
 
 
 def test_too_few_cases_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ Laplacian follows Lindeberg (IJCV 1998).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from ctlymph.candidates.voxels import gaussian
 from ctlymph.nodes import Mark
 from ctlymph.progress import SILENT, Progress
 from ctlymph.regions import Region
-from ctlymph.systems import sample, working_grid
+from ctlymph.systems import Candidates, FixedStage, Scene, sample, working_grid
 from ctlymph.volume import AIR_HU, Geometry, Volume, resample_array
 
 
@@ -86,6 +87,23 @@ def find_blobs(
             marks += _at_scale(hu, box, radius_mm, region, settings)
             advance(1)
     return _spread_out(sorted(marks, key=lambda mark: -mark.score), settings)
+
+
+@dataclass(frozen=True)
+class Blobs(FixedStage):
+    """The first and only stage of ``blobs``, which is a rule."""
+
+    name: str = "blobs"
+    settings: BlobSettings = BlobSettings()
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        """Mark the round soft-tissue spots of a region."""
+        marks = find_blobs(scene.volume, scene.region, self.settings)
+        return Candidates(
+            np.array([mark.point_mm for mark in marks]).reshape(-1, 3),
+            np.array([mark.score for mark in marks], dtype=np.float64),
+            np.array([mark.radius_mm for mark in marks], dtype=np.float64),
+        )
 
 
 def _at_scale(

@@ -49,8 +49,8 @@ class VoxelForest:
     per_node: int = 300
     off_nodes: int = 12_000
     radii_mm: tuple[float, ...] = (3.5, 5.0, 7.0, 10.0, 14.0, 19.0)
-    apart_mm: float = 6.0
-    at_most: int = 200
+    apart_mm: float = 9.0
+    at_most: int = 300
     seed: int = 0
 
     def features(self, scene: Scene, at_zyx: NDArray[np.intp]) -> Floats:

@@ -8,7 +8,7 @@ of support vector machines judges them.
 
 Left open or changed: organs are those that rules find (trachea, lungs, spine), not atlases of vessels; the extent of a
 candidate is the ball in which its voxels gather (masks are drawn later, for every method the same way); the committee
-is of ten machines, each with a part of the candidates and of the features.
+is of ten machines, each with half of the candidates off nodes.
 """
 
 from __future__ import annotations

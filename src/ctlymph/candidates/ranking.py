@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctlymph.errors import CtlymphError
 from ctlymph.learning import honest_decisions, sigmoid, sigmoid_through
-from ctlymph.systems import Arrays, Candidates, Scene, TrueNodes
+from ctlymph.systems import Arrays, Candidates, Floats, Scene, TrueNodes
 
 LOOKS = "looks"
 """What the stage before says of each candidate, in ``extra``."""
+
+_SHARE = 0.5
+"""Of the candidates off nodes that each of several machines learns from."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +26,16 @@ class CandidateSvm:
 
     Attributes:
         name: Of the stage.
-        committee: Machines, each of which learns from all candidates on nodes and as many draws of others; 1: one
-            that learns from all, the classes weighed equal.
+        committee: Machines; each learns from all candidates on nodes, and of several each from a part of the others.
         cost: C of the machines.
+        apart_mm: Of candidates nearer to each other the better is kept.
         at_most: Candidates that are handed on.
     """
 
     name: str = "svm"
     committee: int = 1
     cost: float = 1.0
+    apart_mm: float = 12.0
     at_most: int = 60
 
     def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
@@ -49,25 +54,57 @@ class CandidateSvm:
         cases = np.repeat(np.arange(len(observed)), [len(each["labels"]) for each in observed])
         if len(np.unique(labels)) < 2:
             raise CtlymphError(f"{self.name}: candidates of {len(observed)} cases are all alike; add cases with nodes")
-        estimator = self._estimator(seed)
-        slope, offset = sigmoid_through(honest_decisions(lambda: self._estimator(seed), looks, labels, cases), labels)
-        return {"svm": estimator.fit(looks, labels), "slope": slope, "offset": offset}
+        made = Committee(self.committee, self.cost, seed)
+        honest = honest_decisions(lambda: Committee(self.committee, self.cost, seed), looks, labels, cases)
+        slope, offset = sigmoid_through(honest, labels)
+        return {"machines": made.fit(looks, labels).machines, "slope": slope, "offset": offset}
 
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
         """Score candidates anew."""
         if not len(candidates):
             return candidates.scored(candidates.scores)
-        decisions = model["svm"].decision_function(candidates.extra[LOOKS])
+        decisions = mean_decision(model["machines"], candidates.extra[LOOKS])
         scored = candidates.scored(sigmoid(decisions, model["slope"], model["offset"]))
-        return scored.chosen(np.arange(min(len(scored), self.at_most)))
+        return scored.chosen(_spread(scored.points_mm, self.apart_mm, self.at_most))
 
-    def _estimator(self, seed: int) -> Any:
-        from sklearn.ensemble import BaggingClassifier
+
+class Committee:
+    """Support vector machines that decide together."""
+
+    def __init__(self, count: int, cost: float, seed: int) -> None:
+        self.count, self.cost, self.seed = count, cost, seed
+        self.machines: list[Any] = []
+
+    def fit(self, rows: NDArray[np.floating[Any]], labels: NDArray[Any]) -> Committee:
+        """Train them on rows ``(n, f)`` with labels 0 and 1, both there."""
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
         from sklearn.svm import SVC
 
-        machine = SVC(C=self.cost, gamma="scale", class_weight="balanced")
-        if self.committee > 1:
-            machine = BaggingClassifier(machine, self.committee, max_samples=0.6, max_features=0.6, random_state=seed)
-        return make_pipeline(StandardScaler(), machine)
+        rng = np.random.default_rng(self.seed)
+        on, off = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+        share = 1.0 if self.count == 1 else _SHARE
+        for _ in range(self.count):
+            drawn = rng.choice(off, max(1, int(share * len(off))), replace=False)
+            used = np.concatenate([on, drawn])
+            machine = make_pipeline(StandardScaler(), SVC(C=self.cost, gamma="scale", class_weight="balanced"))
+            self.machines.append(machine.fit(rows[used], labels[used]))
+        return self
+
+    def decision_function(self, rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Give the mean of their decisions."""
+        return mean_decision(self.machines, rows)
+
+
+def mean_decision(machines: Sequence[Any], rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Give the mean decision of machines, ``(n,)``."""
+    return np.asarray(np.mean([machine.decision_function(rows) for machine in machines], axis=0))
+
+
+def _spread(points_mm: Floats, apart_mm: float, at_most: int) -> NDArray[np.intp]:
+    """Choose points in their order, each unless it is too near to one chosen before."""
+    chosen: list[int] = []
+    for row, point in enumerate(points_mm):
+        if len(chosen) < at_most and (np.linalg.norm(points_mm[chosen] - point, axis=1) >= apart_mm).all():
+            chosen.append(row)
+    return np.array(chosen, dtype=np.intp)

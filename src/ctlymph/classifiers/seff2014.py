@@ -22,7 +22,7 @@ from ctlymph.classifiers.hog import hog_of, windowed
 from ctlymph.classifiers.slices import SLICES, slices_of
 from ctlymph.errors import CtlymphError
 from ctlymph.learning import honest_decisions, sigmoid, sigmoid_through
-from ctlymph.systems import Arrays, Candidates, Scene, Stage, TrueNodes
+from ctlymph.systems import Arrays, Candidates, FixedStage, Scene, Stage, TrueNodes
 
 Pooling = Literal["mean", "max", "fused"]
 HOG = "hog"
@@ -30,8 +30,8 @@ HOG = "hog"
 
 
 @dataclass(frozen=True)
-class SliceHog:
-    """First layer, what is seen: histograms of oriented gradients of every slice. There is nothing to learn.
+class SliceHog(FixedStage):
+    """First layer, what is seen: histograms of oriented gradients of every slice.
 
     Attributes:
         name: Of the stage.
@@ -42,14 +42,6 @@ class SliceHog:
     name: str = "seff2014-hog"
     cells_px: tuple[int, ...] = (9,)
     at_most: int = 60
-
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
-        """Gather nothing."""
-        return {}
-
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Learn nothing."""
-        return {}
 
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
         """Describe the candidates' slices."""

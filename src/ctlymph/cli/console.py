@@ -120,14 +120,28 @@ def _is_number(text: str) -> bool:
 
 def show_nodes(title: str, nodes: Sequence[LymphNode]) -> None:
     """Print the table of nodes: what they measure, where they are (LPS mm), how sure the detector is."""
-    header = ("node", "region", "short mm", "long mm", "volume mm³", "mean HU", "score", "x mm", "y mm", "z mm")
+    header = (
+        "node",
+        "region",
+        "station",
+        "short mm",
+        "long mm",
+        "volume mm³",
+        "mean HU",
+        "score",
+        "x mm",
+        "y mm",
+        "z mm",
+    )
     rows = []
     for node in nodes:
         sizes = node.sizes
         lengths = (f"{sizes.short_axis.length_mm:.1f}", f"{sizes.long_axis.length_mm:.1f}")
         score = "" if node.score is None else f"{node.score:.2f}"
         inside = (f"{sizes.volume_mm3:.0f}", f"{sizes.mean_hu:.0f}", score)
-        rows.append((str(node.node), node.region, *lengths, *inside, *(f"{mm:.1f}" for mm in node.point_mm)))
+        rows.append(
+            (str(node.node), node.station or node.region, *lengths, *inside, *(f"{mm:.1f}" for mm in node.point_mm))
+        )
     show_table(title, header, rows)
 
 

@@ -13,7 +13,6 @@ from ctlymph.errors import CtlymphError
 
 if TYPE_CHECKING:
     from ctlymph.evaluation.judging import Evaluation
-    from ctlymph.evaluation.scans import Scans
     from ctlymph.evaluation.sets import Truth
 
 
@@ -81,13 +80,14 @@ def evaluate(
 
       ctlymph evaluate ours.csv theirs.csv truth.csv -o JUDGED --hit radius --duplicates fp --ct DATA
     """
+    from ctlymph.evaluation.folder import write_evaluation
     from ctlymph.evaluation.intervals import Resampling
     from ctlymph.evaluation.judging import Protocol, judge, judge_region
     from ctlymph.evaluation.marks import read_marks
     from ctlymph.evaluation.matching import Rules
     from ctlymph.evaluation.scans import find_scans, scans_in
     from ctlymph.evaluation.summary import document
-    from ctlymph.io.atomic import check_new_folder
+    from ctlymph.io.atomic import check_new_folder, new_folder
 
     if len(files) < 2:
         raise CtlymphError("give the marks, and last the truth: ctlymph evaluate MARKS TRUTH -o OUT")
@@ -98,7 +98,8 @@ def evaluate(
     detectors = [read_marks(path) for path in files[:-1]]
     found = judge_region(detectors, truth, region, protocol) if region else judge(detectors, truth, protocol)
     scans = find_scans(ct, truth.cases) if ct else scans_in(files[-1], truth.cases)
-    _write(found, scans, output, overwrite)
+    with new_folder(output, overwrite=overwrite) as staging:
+        write_evaluation(staging, found, scans, progress())
     if as_json:
         show_json(document(found))
     else:
@@ -110,24 +111,6 @@ def _truth(path: Path, cases_file: Path | None, *, boxes: bool) -> Truth:
     from ctlymph.evaluation.truth import read_cases, read_truth
 
     return read_truth(path, read_cases(cases_file) if cases_file else (), boxes=boxes)
-
-
-def _write(found: Evaluation, scans: Scans, output: Path, overwrite: bool) -> None:
-    import json
-
-    from ctlymph.evaluation.page import write_page
-    from ctlymph.evaluation.plots import write_plot
-    from ctlymph.evaluation.summary import document, lines, protocol_line
-    from ctlymph.evaluation.written import write_curves, write_matches
-    from ctlymph.io.atomic import new_folder
-
-    with new_folder(output, overwrite=overwrite) as staging:
-        text = json.dumps(document(found), indent=2, allow_nan=False)
-        (staging / "evaluation.json").write_text(text + "\n", encoding="utf-8")
-        write_curves(staging / "froc.csv", ((each.detector, each.mode, each.curve) for each in found.verdicts))
-        write_matches(staging / "matches.csv", ((each.detector, each.mode, each.matches) for each in found.verdicts))
-        write_plot(lines(found), [staging / "froc.png", staging / "froc.svg"], protocol_line(found))
-        write_page(staging / "evaluation.html", found, scans, progress())
 
 
 def _show(found: Evaluation, at: float | None) -> None:

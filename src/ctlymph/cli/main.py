@@ -9,6 +9,7 @@ import sys
 import typer
 
 from ctlymph.cli import collection
+from ctlymph.cli.benchmark import benchmark
 from ctlymph.cli.console import RESEARCH_USE, reason
 from ctlymph.cli.convert import convert
 from ctlymph.cli.detect import detect
@@ -17,6 +18,7 @@ from ctlymph.cli.measure import measure
 from ctlymph.cli.phantom import phantom
 from ctlymph.cli.processes import Stopped, quiet, stoppable
 from ctlymph.cli.realism import realism
+from ctlymph.cli.train import train
 from ctlymph.errors import CtlymphError
 
 app = typer.Typer(
@@ -29,6 +31,8 @@ app = typer.Typer(
 app.command()(detect)
 app.command()(measure)
 app.command()(evaluate)
+app.command()(benchmark)
+app.command()(train)
 app.command()(convert)
 app.command()(phantom)
 app.command()(realism)

@@ -8,7 +8,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -67,17 +69,24 @@ def in_processes(jobs: int, function: Callable[..., T], work: Sequence[tuple[Any
     Raises:
         CtlymphError: If a process dies.
     """
-    from concurrent.futures import ProcessPoolExecutor, as_completed
+    with workers(min(jobs, len(work))) as do:
+        yield from do(function, work)
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """Keep processes for several rounds of work, each as :func:`in_processes` does it; they start when needed.
+
+    Raises:
+        CtlymphError: If a process dies.
+    """
+    from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import active_children, get_context
 
-    context = get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(work)), mp_context=context, initializer=_begin) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin) as pool:
         try:
-            with _interrupt_held():  # Processes start here and inherit this: Ctrl-C must not strike while they load.
-                futures = [pool.submit(_call, function, arguments) for arguments in work]
-            for future in as_completed(futures):
-                yield future.result()
+            yield partial(_work, pool)
         except BrokenProcessPool as error:
             raise CtlymphError(
                 "a process died, perhaps for want of memory; start again with fewer --jobs: what is done is kept"
@@ -89,6 +98,15 @@ def in_processes(jobs: int, function: Callable[..., T], work: Sequence[tuple[Any
                     child.terminate()
                 children[0].join(_Stop.pause_s + 0.5)
             raise
+
+
+def _work(pool: Executor, function: Callable[..., T], work: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+    from concurrent.futures import as_completed
+
+    with _interrupt_held():  # Processes start here and inherit this: Ctrl-C must not strike while they load.
+        futures = [pool.submit(_call, function, arguments) for arguments in work]
+    for future in as_completed(futures):
+        yield future.result()
 
 
 @contextmanager

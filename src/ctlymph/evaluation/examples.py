@@ -1,4 +1,4 @@
-"""What to look at: the surest false positives and the largest missed nodes, with pictures where the CT is there."""
+"""What to look at: the surest false positives, the largest missed nodes, the least sure hits, with pictures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ctlymph.errors import CtlymphError
 from ctlymph.evaluation.judging import Verdict
+from ctlymph.evaluation.matching import Matches
 from ctlymph.evaluation.scans import Scans
 from ctlymph.evaluation.sets import Bools, Floats
 from ctlymph.io.pictures import AXIAL, CORONAL, SAGITTAL, Plane, caption, frame_about, jpeg, rows_columns, square
@@ -48,12 +49,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Example:
-    """A false positive or a missed node.
+    """A false positive, a missed node, or a node that was hit.
 
     Attributes:
         case: Its case.
         point_mm: Its place, LPS mm.
-        score: Of the mark; None for a node.
+        score: Of the mark, or of the mark that hit the node; None for a missed node.
         short_axis_mm: Of the node; None for a mark, or where not known.
         about: The node's name and station; empty for a mark.
         nearest_mm: From the mark to the nearest node, from the node to the nearest mark of the case; None without any.
@@ -73,22 +74,26 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """What to look at of one detector; ``false`` by falling score, ``missed`` by falling short axis."""
+    """What to look at of one detector: by falling score, by falling short axis, by rising score."""
 
     false: tuple[Example, ...]
     missed: tuple[Example, ...]
+    hit: tuple[Example, ...]
     all_false: int
     all_missed: int
+    all_hit: int
 
 
-def examples(verdict: Verdict) -> Examples:
+def examples(verdict: Verdict, at_most: int = AT_MOST) -> Examples:
     """Choose what to look at, without pictures."""
     matches = verdict.matches
     marks, truth = matches.marks, matches.truth
     false = np.flatnonzero(matches.false)
-    missed = np.flatnonzero(~matches.set_aside & ~np.isfinite(matches.node_score))
-    surest = false[np.argsort(-marks.scores[false], kind="stable")][:AT_MOST]
-    largest = missed[np.argsort(-np.nan_to_num(truth.short_axis_mm[missed]), kind="stable")][:AT_MOST]
+    is_hit = np.isfinite(matches.node_score)
+    missed, hit = np.flatnonzero(~matches.set_aside & ~is_hit), np.flatnonzero(~matches.set_aside & is_hit)
+    surest = false[np.argsort(-marks.scores[false], kind="stable")][:at_most]
+    largest = missed[np.argsort(-np.nan_to_num(truth.short_axis_mm[missed]), kind="stable")][:at_most]
+    least_sure = hit[np.argsort(matches.node_score[hit], kind="stable")][:at_most]
     return Examples(
         tuple(
             Example(
@@ -101,19 +106,24 @@ def examples(verdict: Verdict) -> Examples:
             )
             for row in surest
         ),
-        tuple(
-            Example(
-                truth.cases[truth.case[row]],
-                _point(truth.points_mm[row]),
-                None,
-                None if np.isnan(truth.short_axis_mm[row]) else float(truth.short_axis_mm[row]),
-                " ".join(filter(None, (f"node {truth.ids[row]}", truth.stations[row]))),
-                _nearest(truth.points_mm[row], marks.points_mm, matches.case == truth.case[row]),
-            )
-            for row in largest
-        ),
+        tuple(_of_node(matches, row) for row in largest),
+        tuple(_of_node(matches, row) for row in least_sure),
         len(false),
         len(missed),
+        len(hit),
+    )
+
+
+def _of_node(matches: Matches, row: int) -> Example:
+    marks, truth = matches.marks, matches.truth
+    score = matches.node_score[row]
+    return Example(
+        truth.cases[truth.case[row]],
+        _point(truth.points_mm[row]),
+        float(score) if np.isfinite(score) else None,
+        None if np.isnan(truth.short_axis_mm[row]) else float(truth.short_axis_mm[row]),
+        " ".join(filter(None, (f"node {truth.ids[row]}", truth.stations[row]))),
+        _nearest(truth.points_mm[row], marks.points_mm, matches.case == truth.case[row]),
     )
 
 
@@ -133,7 +143,7 @@ def with_pictures(
     """Cut the pictures of all detectors' examples out of the CTs, one CT at a time."""
     wanted: dict[str, dict[tuple[int, Example], Example]] = {}
     for number, (_, each) in enumerate(chosen):
-        for example in (*each.false, *each.missed):
+        for example in (*each.false, *each.missed, *each.hit):
             wanted.setdefault(example.case, {})[number, example] = example
     with progress.task("Pictures", len(wanted)) as advance:
         for case, found in wanted.items():
@@ -150,6 +160,7 @@ def with_pictures(
             each,
             false=tuple(wanted[one.case][number, one] for one in each.false),
             missed=tuple(wanted[one.case][number, one] for one in each.missed),
+            hit=tuple(wanted[one.case][number, one] for one in each.hit),
         )
         for number, (_, each) in enumerate(chosen)
     ]

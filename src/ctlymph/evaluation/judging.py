@@ -19,8 +19,10 @@ END_TO_END, INJECTED = "end to end", "injected"
 """Modes: of the detector's own marks alone; and with the candidates that were added for nodes which the candidate
 generator had missed, so that only the classifier is judged (Roth 2014)."""
 
-BAND_RATES = tuple(np.geomspace(0.05, 20, 120).round(4).tolist())
-"""False positives per volume at which the band of the curve is taken."""
+CANDIDATE_RATE = 40.0
+"""False positives per volume at which candidate generators are compared."""
+BAND_RATES = tuple(np.geomspace(0.05, CANDIDATE_RATE, 130).round(4).tolist())
+"""False positives per volume at which the band of the curve is taken; the last is :data:`CANDIDATE_RATE`."""
 
 
 FEW_PATIENTS = 10

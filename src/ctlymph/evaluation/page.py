@@ -6,6 +6,7 @@ import base64
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from ctlymph.evaluation.plots import calibration_svg, froc_svg
 from ctlymph.evaluation.scans import Scans
 from ctlymph.evaluation.summary import difference_table, interval_text, lines, protocol_line
 from ctlymph.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PART_RATES = (1.0, 3.0, 10.0)
 """False positives per CT at which the parts are shown."""
@@ -50,12 +54,7 @@ class Section:
 
 def write_page(path: Path, evaluation: Evaluation, scans: Scans, progress: Progress = SILENT) -> None:
     """Write the page; with pictures of those examples whose CT is among ``scans``."""
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-    # The style is that of the report of one CT.
-    loader = ChoiceLoader([PackageLoader("ctlymph.evaluation"), PackageLoader("ctlymph.io")])
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["minus"] = lambda text: str(text).replace("-", "−")
+    environment = page_environment()
     chosen = [(verdict, examples(verdict)) for verdict in evaluation.verdicts]
     shown = with_pictures(chosen, scans, progress) if scans else [each for _, each in chosen]
     html = environment.get_template("evaluation.html.j2").render(
@@ -65,7 +64,7 @@ def write_page(path: Path, evaluation: Evaluation, scans: Scans, progress: Progr
         cases=len(evaluation.truth.cases),
         rates=RATES,
         part_rates=PART_RATES,
-        plot=_address(froc_svg(lines(evaluation))),
+        plot=svg_address(froc_svg(lines(evaluation))),
         sections=[_section(each, found) for each, found in zip(evaluation.verdicts, shown, strict=True)],
         first=evaluation.verdicts[0].detector,
         differences=difference_table(evaluation),
@@ -73,6 +72,16 @@ def write_page(path: Path, evaluation: Evaluation, scans: Scans, progress: Progr
         version=version("ctlymph"),
     )
     path.write_text(html, encoding="utf-8")
+
+
+def page_environment(*packages: str) -> Environment:
+    """Give the templates of packages, with the galleries of this page and the style of the report of one CT."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    loader = ChoiceLoader([PackageLoader(name) for name in (*packages, "ctlymph.evaluation", "ctlymph.io")])
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["minus"] = lambda text: str(text).replace("-", "−")
+    return environment
 
 
 def _in_words(rules: Rules) -> tuple[str, ...]:
@@ -111,7 +120,7 @@ def _section(verdict: Verdict, found: Examples) -> Section:
         tuple(interval_text(_at(figures, rate)) for rate in RATES),
         tuple((name, interval_text(each)) for name, each in single),
         _part_rows(verdict),
-        "" if calibration is None else _address(calibration_svg(calibration)),
+        "" if calibration is None else svg_address(calibration_svg(calibration)),
         None if calibration is None or np.isnan(calibration.error) else calibration.error,
         found,
     )
@@ -140,5 +149,6 @@ def _at(figures: Intervals, rate: float) -> Interval:
     return Interval(whole.value[at], whole.low[at], whole.high[at])
 
 
-def _address(svg: bytes) -> str:
+def svg_address(svg: bytes) -> str:
+    """Give a picture as the text of an address that holds it."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")

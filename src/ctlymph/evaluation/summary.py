@@ -147,12 +147,12 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
     return (verdict.detector, verdict.mode, *rates, *single, f"{len(matches.marks) / len(matches.truth.cases):.1f}")
 
 
-def interval_text(interval: Interval, signed: bool = False) -> str:
+def interval_text(interval: Interval, signed: bool = False, digits: int = 3) -> str:
     """Write a figure with its interval; nothing where it is not defined."""
     if np.isnan(interval.value):
         return ""
     value, low, high = (
-        f"{float(each):{'+' if signed else ''}.3f}" for each in (interval.value, interval.low, interval.high)
+        f"{float(each):{'+' if signed else ''}.{digits}f}" for each in (interval.value, interval.low, interval.high)
     )
     return f"{value} ({low}–{high})" if not signed else f"{value} ({low} to {high})"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ctlymph.anatomy.airways import Airway
 from ctlymph.anatomy.landmarks import Landmarks, find_landmarks
 from ctlymph.anatomy.search import find_regions
 from ctlymph.collection.case import Case
+from ctlymph.io import read
 from ctlymph.regions import Region
 from ctlymph.systems import Scene, TrueNodes
 from ctlymph.training.names import digest_of
@@ -33,11 +34,21 @@ class KnownCase:
     case: Case
     region: str
 
+    @property
+    def name(self) -> str:
+        """The case's name."""
+        return self.case.name
+
     def digest(self) -> str:
         """Tell this case, as its files are now, from every other."""
         files = [
             (str(file.path), file.path.stat().st_size, file.path.stat().st_mtime_ns)
-            for file in (self.case.files.mask, *self.case.files.annotations.values())
+            for file in (
+                self.case.files.mask,
+                *self.case.files.annotations.values(),
+                *self.case.files.positives.values(),
+                *self.case.files.negatives.values(),
+            )
             if file is not None
         ]
         series = [
@@ -62,7 +73,45 @@ class KnownCase:
             np.array([np.nan if node.short_axis_mm is None else node.short_axis_mm for node in nodes], float),
             masks,
         )
-        return _cut(Scene(ct, landmarks, region), truth)
+        published = None
+        if "candidates" in self.case.has:
+            published = np.array([each.point_mm for each in self.case.candidates()]).reshape(-1, 3)
+        return _cut(Scene(ct, landmarks, region, published), truth)
+
+
+@dataclass(frozen=True)
+class UnknownCase:
+    """A CT whose nodes nobody has marked.
+
+    Attributes:
+        path: Whatever :func:`ctlymph.read` reads.
+        region: ``mediastinum`` or ``abdomen``.
+    """
+
+    path: Path
+    region: str
+
+    @property
+    def name(self) -> str:
+        """What its owner calls it."""
+        return self.path.name.removesuffix(".gz").removesuffix(".nii")
+
+    def digest(self) -> str:
+        """Tell this CT, as its files are now, from every other."""
+        files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
+        about = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        return digest_of(str(self.path.resolve()), self.region, about)
+
+    def look(self) -> tuple[Scene, TrueNodes]:
+        """Read the CT, find landmarks and region.
+
+        Raises:
+            CtlymphError: If it cannot be read, or the region is not in the scan.
+        """
+        ct = read(self.path)
+        landmarks = find_landmarks(ct)
+        (region,) = find_regions(landmarks, self.region)
+        return _cut(Scene(ct, landmarks, region), TrueNodes(np.empty((0, 3)), np.empty(0), None))
 
 
 def _cut(scene: Scene, truth: TrueNodes) -> tuple[Scene, TrueNodes]:
@@ -78,7 +127,7 @@ def _cut(scene: Scene, truth: TrueNodes) -> tuple[Scene, TrueNodes]:
     cropped = grid.crop(start, stop - start)
     volume = Volume(np.ascontiguousarray(scene.volume.hu[part]), cropped, scene.volume.case)
     masks = truth.masks and Masks(np.ascontiguousarray(truth.masks.labels[part]), cropped)
-    return Scene(volume, scene.landmarks, region), TrueNodes(truth.points_mm, truth.short_axes_mm, masks)
+    return replace(scene, volume=volume), replace(truth, masks=masks)
 
 
 def write_scene(path: Path, scene: Scene, truth: TrueNodes) -> None:
@@ -100,6 +149,8 @@ def write_scene(path: Path, scene: Scene, truth: TrueNodes) -> None:
         "short_axes_mm": truth.short_axes_mm,
         "names": np.array([scene.volume.case, scene.region.name]),
     }
+    if scene.published_mm is not None:
+        arrays["published_mm"] = scene.published_mm
     if truth.masks is not None:
         voxels = np.argwhere(truth.masks.labels)
         arrays |= {"node_zyx": voxels.astype(np.int16), "node": truth.masks.labels[tuple(voxels.T)]}
@@ -121,7 +172,8 @@ def read_scene(path: Path) -> tuple[Scene, TrueNodes]:
         carina = file["carina_ijk"] if len(file["carina_ijk"]) else None
         airway = Airway(mask("lumen"), file["path_ijk"], carina)
         landmarks = Landmarks(file["coarse_hu"], coarse, mask("body"), airway, mask("lungs"), file["spine"])
-        scene = Scene(Volume(hu, geometry, case), landmarks, Region(region, mask("region"), coarse))
+        published = file.get("published_mm")
+        scene = Scene(Volume(hu, geometry, case), landmarks, Region(region, mask("region"), coarse), published)
         masks = None
         if "node" in file:
             labels = np.zeros(hu.shape, np.uint16)

@@ -6,10 +6,11 @@ is not made again, so that a run that was killed goes on, and a change of one st
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,19 +18,57 @@ from ctlymph.errors import CtlymphError
 from ctlymph.io.atomic import new_file
 from ctlymph.models import dump_part, load_part
 from ctlymph.progress import SILENT, Progress
-from ctlymph.systems import NO_CANDIDATES, Arrays, Candidates, Stage
-from ctlymph.training.cases import KnownCase, read_scene, write_scene
+from ctlymph.systems import NO_CANDIDATES, Arrays, Candidates, FixedStage, Floats, Scene, Stage, TrueNodes
+from ctlymph.training.cases import read_scene, write_scene
+from ctlymph.training.memory import peak_mb, reset_peak
 from ctlymph.training.names import code_of, digest_of
 
-InProcesses = Callable[[int, Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[Any]]
-"""Calls a function with each tuple of arguments, so many at a time."""
+Do = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[Any]]
+"""Calls a function with each tuple of arguments."""
 
 INNER_FOLDS = 3
 _NOTHING = "nothing"
 """Name of the empty candidates that the first stage is given."""
 
 
-def one_by_one(jobs: int, function: Callable[..., Any], work: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+class Case(Protocol):
+    """A CT to learn from or to be tested on; plain values, so that it can go to another process."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def region(self) -> str:
+        """Where it is looked at."""
+        ...
+
+    def digest(self) -> str:
+        """Tell this case, as its files are now, from every other."""
+        ...
+
+    def look(self) -> tuple[Scene, TrueNodes]:
+        """Read it."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a system gave for one case.
+
+    Attributes:
+        candidates: By falling score.
+        seconds: Computing time of its stages, on one core unless a stage uses more; without reading and anatomy.
+        peak_mb: The most memory that the process held meanwhile, libraries included; NaN where the system cannot tell.
+    """
+
+    candidates: Candidates
+    seconds: float
+    peak_mb: float
+
+
+def one_by_one(function: Callable[..., Any], work: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
     """Call a function with each tuple of arguments, in this process."""
     return (function(*arguments) for arguments in work)
 
@@ -41,18 +80,37 @@ class Laboratory:
     Attributes:
         folder: Where all is kept.
         seed: For whatever is drawn.
-        jobs: Cases at a time.
-        in_processes: Who works on several at a time.
+        do: Who does the work, perhaps in several processes.
         progress: Where to show the advance.
     """
 
     folder: Path
     seed: int = 0
-    jobs: int = 1
-    in_processes: InProcesses = one_by_one
+    do: Do = one_by_one
     progress: Progress = SILENT
 
-    def learn(self, stages: Sequence[Stage], cases: Sequence[KnownCase]) -> tuple[str, ...]:
+    def look(self, cases: Sequence[Case]) -> dict[str, str]:
+        """Read cases that have not been read yet.
+
+        Returns:
+            Of each case that cannot be worked on its name, and why.
+        """
+        work = [(self.folder, case) for case in cases if not _scene_place(self.folder, case).exists()]
+        found: dict[str, str] = {}
+        for name, why in self._done("reading", _try_to_look, work):
+            if why:
+                found[name] = why
+        return found
+
+    def scene(self, case: Case) -> tuple[Scene, TrueNodes]:
+        """Give a case as the stages see it.
+
+        Raises:
+            CtlymphError: As the case's ``look``.
+        """
+        return _scene(self.folder, case)
+
+    def learn(self, stages: Sequence[Stage], cases: Sequence[Case]) -> tuple[str, ...]:
         """Let the stages of a system learn, one after the other.
 
         Each but the first learns from what the one before gives for cases that it has not learned from: the cases are
@@ -64,33 +122,59 @@ class Laboratory:
         Raises:
             CtlymphError: If there are too few cases, or they teach nothing.
         """
-        if len(cases) < INNER_FOLDS:
+        if len(cases) < INNER_FOLDS and not all(isinstance(stage, FixedStage) for stage in stages):
             raise CtlymphError(f"{len(cases)} cases are too few to learn from; give {INNER_FOLDS} or more")
+        fold = np.arange(len(cases)) % INNER_FOLDS
         given = [_NOTHING] * len(cases)
         models = []
         for number, stage in enumerate(stages):
-            observed = self._observed(stage, cases, given)
-            models.append(self._model(stage, observed))
-            if number < len(stages) - 1:
-                held_out = [
-                    self._model(stage, [name for n, name in enumerate(observed) if n % INNER_FOLDS != fold])
-                    for fold in range(INNER_FOLDS)
-                ]
-                given = self._applied(stage, [held_out[n % INNER_FOLDS] for n in range(len(cases))], cases, given)
+            observed = np.array(self._observed(stage, cases, given))
+            is_last = number == len(stages) - 1
+            parts = [observed] + ([] if is_last else [observed[fold != held] for held in range(INNER_FOLDS)])
+            model, *held_out = self._models(stage, parts)
+            models.append(model)
+            if held_out:
+                given = self._applied(stage, [held_out[held] for held in fold], cases, given)
         return tuple(models)
 
-    def apply(self, stages: Sequence[Stage], models: Sequence[str], cases: Sequence[KnownCase]) -> list[Candidates]:
-        """Give the candidates of cases, by the models that :meth:`learn` named."""
-        given = [_NOTHING] * len(cases)
+    def apply(
+        self, stages: Sequence[Stage], models: Sequence[str], cases: Sequence[Case], given: Sequence[str] = ()
+    ) -> list[Found]:
+        """Give the candidates of cases, by the models that :meth:`learn` named.
+
+        Args:
+            stages: Of a system.
+            models: Of each stage.
+            cases: To be worked on.
+            given: What the first stage is given for each case, by :meth:`put`; nothing by default.
+        """
+        names = list(given) or [_NOTHING] * len(cases)
+        costs = np.zeros((len(cases), 2))
         for stage, model in zip(stages, models, strict=True):
-            given = self._applied(stage, [model] * len(cases), cases, given)
-        return [_read_candidates(self.folder, name) for name in given]
+            names = self._applied(stage, [model] * len(cases), cases, names)
+            for row, name in enumerate(names):
+                seconds, peak = _read_arrays(_place(self.folder, name, ".npz"))["costs"]
+                costs[row] = costs[row, 0] + seconds, np.maximum(costs[row, 1], peak)
+        return [
+            Found(_read_candidates(self.folder, name), float(seconds), float(peak))
+            for name, (seconds, peak) in zip(names, costs, strict=True)
+        ]
+
+    def put(self, candidates: Candidates) -> str:
+        """Keep candidates that no stage has given, and name them."""
+        arrays = _arrays_of(candidates)
+        name = digest_of("put", {key: values.tolist() for key, values in arrays.items()})
+        if not _place(self.folder, name, ".npz").exists():
+            _write_arrays(_place(self.folder, name, ".npz"), arrays)
+        return name
 
     def model(self, name: str) -> dict[str, Any]:
         """Give what a stage has learned, by the name that :meth:`learn` gave."""
         return load_part(_place(self.folder, name, ".skops"))
 
-    def _observed(self, stage: Stage, cases: Sequence[KnownCase], given: Sequence[str]) -> list[str]:
+    def _observed(self, stage: Stage, cases: Sequence[Case], given: Sequence[str]) -> list[str]:
+        if isinstance(stage, FixedStage):
+            return [_NOTHING] * len(cases)
         names = [
             digest_of("observed", *_settings(stage), case.digest(), each)
             for case, each in zip(cases, given, strict=True)
@@ -103,19 +187,19 @@ class Laboratory:
         self._do(f"{stage.name}: looking", _observe, work)
         return names
 
-    def _model(self, stage: Stage, observed: Sequence[str]) -> str:
-        name = digest_of("model", *_settings(stage), self.seed, list(observed))
-        path = _place(self.folder, name, ".skops")
-        if not path.exists():
-            with self.progress.task(f"{stage.name}: learning", 1) as advance:
-                seen = [_read_arrays(_place(self.folder, each, ".npz")) for each in observed]
-                dump_part(path, stage.learn(seen, self.seed))
-                advance(1)
-        return name
+    def _models(self, stage: Stage, observed: Sequence[Sequence[str]]) -> list[str]:
+        """Let a stage learn several times, each time from other cases."""
+        seen = [[] if isinstance(stage, FixedStage) else list(each) for each in observed]
+        names = [digest_of("model", *_settings(stage), self.seed, each) for each in seen]
+        work = {
+            name: (self.folder, stage, each, self.seed, name)
+            for each, name in zip(seen, names, strict=True)
+            if not _place(self.folder, name, ".skops").exists()
+        }
+        self._do(f"{stage.name}: learning", _learn, list(work.values()))
+        return names
 
-    def _applied(
-        self, stage: Stage, models: Sequence[str], cases: Sequence[KnownCase], given: Sequence[str]
-    ) -> list[str]:
+    def _applied(self, stage: Stage, models: Sequence[str], cases: Sequence[Case], given: Sequence[str]) -> list[str]:
         names = [
             digest_of("applied", *_settings(stage), model, case.digest(), each)
             for model, case, each in zip(models, cases, given, strict=True)
@@ -129,10 +213,15 @@ class Laboratory:
         return names
 
     def _do(self, what: str, function: Callable[..., None], work: Sequence[tuple[Any, ...]]) -> None:
+        for _ in self._done(what, function, work):
+            pass
+
+    def _done(self, what: str, function: Callable[..., Any], work: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         if work:
             with self.progress.task(what, len(work)) as advance:
-                for _ in self.in_processes(self.jobs, function, work):
+                for result in self.do(function, work):
                     advance(1)
+                    yield result
 
 
 def _settings(stage: Stage) -> tuple[str, str]:
@@ -140,26 +229,55 @@ def _settings(stage: Stage) -> tuple[str, str]:
     return repr(stage), code_of(type(stage).__module__)
 
 
-def _observe(folder: Path, stage: Stage, case: KnownCase, given: str, name: str) -> None:
+def _try_to_look(folder: Path, case: Case) -> tuple[str, str]:
+    try:
+        _scene(folder, case)
+    except CtlymphError as error:
+        return case.name, str(error)
+    return case.name, ""
+
+
+def _observe(folder: Path, stage: Stage, case: Case, given: str, name: str) -> None:
     scene, truth = _scene(folder, case)
     _write_arrays(_place(folder, name, ".npz"), stage.observe(scene, _read_candidates(folder, given), truth))
 
 
-def _apply(folder: Path, stage: Stage, model: str, case: KnownCase, given: str, name: str) -> None:
+def _learn(folder: Path, stage: Stage, observed: Sequence[str], seed: int, name: str) -> None:
+    seen = [_read_arrays(_place(folder, each, ".npz")) for each in observed]
+    dump_part(_place(folder, name, ".skops"), stage.learn(seen, seed))
+
+
+def _apply(folder: Path, stage: Stage, model: str, case: Case, given: str, name: str) -> None:
     scene, _ = _scene(folder, case)
     part = load_part(_place(folder, model, ".skops"))
-    found = stage.apply(part, scene, _read_candidates(folder, given))
-    extra = {f"extra_{key}": values for key, values in found.extra.items()}
-    arrays = {"points_mm": found.points_mm, "scores": found.scores, "radii_mm": found.radii_mm, **extra}
-    _write_arrays(_place(folder, name, ".npz"), arrays)
+    candidates = _read_candidates(folder, given)
+    reset_peak()
+    start = time.perf_counter()
+    found = stage.apply(part, scene, candidates)
+    costs = np.array([time.perf_counter() - start, peak_mb()])
+    _write_arrays(_place(folder, name, ".npz"), {**_arrays_of(found), "costs": costs})
 
 
-def _scene(folder: Path, case: KnownCase) -> Any:
-    path = _place(folder, digest_of("scene", code_of(type(case).__module__), case.digest()), ".npz")
+def _scene(folder: Path, case: Case) -> tuple[Scene, TrueNodes]:
+    path = _scene_place(folder, case)
     if not path.exists():
         with new_file(path, overwrite=True) as staging:
             write_scene(staging, *case.look())
     return read_scene(path)
+
+
+def _scene_place(folder: Path, case: Case) -> Path:
+    return _place(folder, digest_of("scene", code_of(type(case).__module__), case.digest()), ".npz")
+
+
+def _arrays_of(candidates: Candidates) -> Arrays:
+    extra = {f"extra_{key}": values for key, values in candidates.extra.items()}
+    return {
+        "points_mm": candidates.points_mm,
+        "scores": candidates.scores,
+        "radii_mm": candidates.radii_mm,
+        **extra,
+    }
 
 
 def _read_candidates(folder: Path, name: str) -> Candidates:
@@ -167,7 +285,8 @@ def _read_candidates(folder: Path, name: str) -> Candidates:
         return NO_CANDIDATES
     arrays = _read_arrays(_place(folder, name, ".npz"))
     extra = {key.removeprefix("extra_"): values for key, values in arrays.items() if key.startswith("extra_")}
-    return Candidates(arrays["points_mm"], arrays["scores"], arrays["radii_mm"], extra)
+    points: Floats = arrays["points_mm"]
+    return Candidates(points, arrays["scores"], arrays["radii_mm"], extra)
 
 
 def _place(folder: Path, name: str, suffix: str) -> Path:

@@ -1,0 +1,1 @@
+"""Classifiers: a candidate's surroundings → a score."""

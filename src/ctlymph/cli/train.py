@@ -1,0 +1,84 @@
+"""``ctlymph train``: a method learns from a collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctlymph.cli.choices import RegionOption
+from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
+from ctlymph.cli.work import CacheOption, JobsOption, laboratory
+from ctlymph.io.atomic import check_new_folder, new_folder
+
+if TYPE_CHECKING:
+    from ctlymph.models import Card
+
+
+def train(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="liu2014, cherry2014, seff2014, seff2015, …")],
+    collection: Annotated[
+        Path, typer.Argument(metavar="COLLECTION", readable=False, help="Folder of cases with CTs and annotations.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="MODEL", readable=False, help="Folder for the model.")
+    ],
+    region: RegionOption = None,
+    folds: Annotated[
+        int, typer.Option(min=0, metavar="K", help="Of the cross-validation that gives figures and threshold; 0: none.")
+    ] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, data and versions give the same scores.")] = 0,
+    jobs: JobsOption = None,
+    cache: CacheOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the model's card.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
+) -> None:
+    """Let a method learn from all cases of a collection, and say how good it is by cross-validation.
+
+    MODEL holds model.json, which tells what it learned from and how good it was, and what each stage has learned;
+    reading it never runs code. detect --model MODEL uses it. What is done is kept in MODEL.cache (--cache), so that
+    the same command goes on where it was interrupted; remove it when the model is there.
+
+    [bold]Example[/bold]
+
+      ctlymph train seff2014 DATA -o MODEL --jobs 2
+    """
+    from ctlymph.collection.case import Collection
+    from ctlymph.methods import method as find_method
+    from ctlymph.regions import REGIONS
+    from ctlymph.training.trainer import Training
+    from ctlymph.training.trainer import train as learn
+
+    chosen, given = find_method(method), Collection(collection)
+    given.cases(region)
+    check_new_folder(output, overwrite=overwrite)
+    place = cache or output.with_name(f"{output.name}.cache")
+    training = Training(chosen, given, (region,) if region else REGIONS, folds)
+    with laboratory(place, seed, jobs) as work, new_folder(output, overwrite=overwrite) as staging:
+        card = learn(staging, training, work)
+    _show(card, output, place, as_json)
+
+
+def _show(card: Card, output: Path, place: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        show_json(asdict(card))
+    else:
+        rows = []
+        for region, each in card.regions.items():
+            at = {one["false_per_volume"]: one for one in each.figures["sensitivity"]} if each.figures else {}
+            cells = [_cell(at.get(rate)) for rate in (1.0, 3.0, 10.0)]
+            rows.append((region, str(len(each.cases)), str(each.nodes), *cells))
+        header = ("region", "cases", "enlarged nodes", "sensitivity at 1 FP", "3 FP", "10 FP")
+        show_table(f"{card.method}, by cross-validation", header, rows)
+    say(f"{card.trained_on} {RESEARCH_USE}")
+    say(f"Threshold {card.threshold:.3f}: {card.threshold_is}.")
+    say(f"Model: {output}. Intermediate results are in {place}; remove them when you no longer need them.")
+
+
+def _cell(found: dict[str, float | None] | None) -> str:
+    if found is None or found["value"] is None:
+        return ""
+    return f"{found['value']:.2f} ({found['low']:.2f}–{found['high']:.2f})"

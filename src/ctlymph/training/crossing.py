@@ -1,0 +1,115 @@
+"""Cross-validation: every case is tested by models that have learned from the cases of the other folds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ctlymph.collection.folds import Folds
+from ctlymph.evaluation.sets import Marks
+from ctlymph.systems import ENLARGED_MM, HIT_MM, Candidates, System
+from ctlymph.training.laboratory import Case, Found, Laboratory
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The cases of one region, and how they are dealt out.
+
+    Attributes:
+        cases: All, also those that cannot be worked on.
+        folds: Of these.
+        unseen: By name, why a case cannot be worked on: nothing is learned from it, and it gets no marks.
+    """
+
+    cases: Sequence[Case]
+    folds: Folds
+    unseen: Mapping[str, str] = field(default_factory=dict)
+
+    def of_fold(self, fold: int) -> list[Case]:
+        """Give the cases that are tested in a round."""
+        return [case for case in self._seen() if self.folds.fold_of(case.name) == fold]
+
+    def but_fold(self, fold: int) -> list[Case]:
+        """Give the cases that may be learned from in a round."""
+        return [case for case in self._seen() if self.folds.fold_of(case.name) != fold]
+
+    def _seen(self) -> list[Case]:
+        return [case for case in self.cases if case.name not in self.unseen]
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What a system gave for the cases of a trial.
+
+    Attributes:
+        found: By case.
+        injected: By case, scored candidates on nodes that the generator had missed; empty unless asked for.
+    """
+
+    found: Mapping[str, Found]
+    injected: Mapping[str, Candidates]
+
+
+def cross_validate(laboratory: Laboratory, system: System, trial: Trial, *, inject: bool = False) -> Tested:
+    """Test a system on every case of a trial.
+
+    Args:
+        laboratory: Where it learns.
+        system: Stages for the region.
+        trial: Cases and folds.
+        inject: Also score candidates put onto the nodes that the generator has missed, so that the classifier alone
+            can be judged (the protocol of Roth 2014); a system without a classifier has none.
+
+    Raises:
+        CtlymphError: If a round has too few cases to learn from, or they teach nothing.
+    """
+    found: dict[str, Found] = {}
+    injected: dict[str, Candidates] = {}
+    for fold in range(trial.folds.k):
+        learned, tested = trial.but_fold(fold), trial.of_fold(fold)
+        models = laboratory.learn(system.stages, learned)
+        given = laboratory.apply(system.stages, models, tested)
+        found |= {case.name: each for case, each in zip(tested, given, strict=True)}
+        if inject and system.classifier:
+            injected |= _inject(laboratory, system, models, tested)
+    return Tested(found, injected)
+
+
+def _inject(
+    laboratory: Laboratory, system: System, models: Sequence[str], cases: Sequence[Case]
+) -> dict[str, Candidates]:
+    """Score, for each case, a candidate on every enlarged node that the generator's candidates have missed."""
+    count = len(system.generator)
+    proposed = laboratory.apply(system.generator, models[:count], cases)
+    missed = [_missed(laboratory, case, each.candidates) for case, each in zip(cases, proposed, strict=True)]
+    names = [laboratory.put(each) for each in missed]
+    scored = laboratory.apply(system.classifier, models[count:], cases, names)
+    return {case.name: each.candidates for case, each in zip(cases, scored, strict=True)}
+
+
+def _missed(laboratory: Laboratory, case: Case, candidates: Candidates) -> Candidates:
+    _, truth = laboratory.scene(case)
+    away = np.linalg.norm(truth.points_mm[:, None] - candidates.points_mm[None], axis=2)
+    missed = (truth.short_axes_mm >= ENLARGED_MM) & ~(away <= HIT_MM).any(axis=1)
+    radii_mm = truth.short_axes_mm[missed] / 2
+    return Candidates(truth.points_mm[missed], np.zeros(int(missed.sum())), radii_mm)
+
+
+def marks_of(name: str, trial: Trial, tested: Tested) -> Marks:
+    """Give what a system found in a trial as marks, cases without any among them, the injected ones last."""
+    cases = tuple(case.name for case in trial.cases)
+    own = {case: each.candidates for case, each in tested.found.items()}
+    both = (own, tested.injected)
+    rows = [(cases.index(case), each) for part in both for case, each in part.items()]
+    counts = [len(each) for _, each in rows]
+    total_own = sum(len(each) for each in own.values())
+    return Marks(
+        name=name,
+        cases=cases,
+        case=np.repeat([number for number, _ in rows], counts).astype(np.int32),
+        points_mm=np.concatenate([np.empty((0, 3)), *(each.points_mm for _, each in rows)]),
+        scores=np.concatenate([np.empty(0), *(each.scores for _, each in rows)]),
+        injected=np.arange(sum(counts)) >= total_own,
+    )

@@ -1,0 +1,148 @@
+"""A method trained on a collection: cross-validated first, then on all its cases, and put into a folder."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctlymph.collection.case import Collection
+from ctlymph.collection.catalogue import TITLE
+from ctlymph.collection.folds import make_folds
+from ctlymph.errors import CtlymphError
+from ctlymph.evaluation.intervals import Resampling
+from ctlymph.evaluation.judging import Evaluation, Protocol, judge_region
+from ctlymph.evaluation.matching import Rules
+from ctlymph.evaluation.summary import document
+from ctlymph.evaluation.truth import read_truth
+from ctlymph.methods import Method
+from ctlymph.models import Card, RegionCard, store, write_card
+from ctlymph.training.crossing import Trial, cross_validate, marks_of
+from ctlymph.training.laboratory import Laboratory
+from ctlymph.training.trials import trials, usable
+
+ASKED_FALSE = 3.0
+"""False positives per CT, in cross-validation, at which a model's threshold lies."""
+_WITHOUT_FIGURES = 0.5
+_PROGRAMS = ("ctlymph", "numpy", "scipy", "scikit-learn", "scikit-image", "skops")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train on what.
+
+    Attributes:
+        method: The method.
+        collection: The cases.
+        regions: Those that are wanted, of those that the method knows.
+        folds: Of the cross-validation that gives figures and threshold; 0: none.
+        bootstraps: For the figures' intervals.
+    """
+
+    method: Method
+    collection: Collection
+    regions: tuple[str, ...]
+    folds: int = 4
+    bootstraps: int = 1000
+
+
+def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
+    """Train a method, and write its model into an empty folder.
+
+    Raises:
+        CtlymphError: If there are too few cases, or they teach nothing.
+    """
+    regions = [region for region in training.regions if region in training.method.systems]
+    if not regions:
+        known = " and ".join(training.method.systems)
+        raise CtlymphError(f"{training.method.name} is for the {known} alone; choose that region")
+    if not training.method.learns:
+        raise CtlymphError(f"{training.method.name} is a rule and learns nothing; use it as it is")
+    chosen = usable(training.collection, regions)
+    folds = make_folds([case.case for case in chosen.all], training.folds or 2, laboratory.seed)
+    by_region = trials(laboratory, chosen, folds)
+    judged = {region: _judged(training, laboratory, trial, region) for region, trial in by_region.items()}
+    figures = {region: each for region, each in judged.items() if each is not None}
+    cards = {
+        region: _learn(folder, training, laboratory, trial, figures.get(region)) for region, trial in by_region.items()
+    }
+    threshold, threshold_is = _threshold(figures)
+    card = Card(
+        method=training.method.name,
+        trained_on=_sentence(training, cards),
+        synthetic=training.collection.synthetic,
+        licence=", ".join(sorted({case.case.licence for case in chosen.all} - {""})),
+        seed=laboratory.seed,
+        threshold=threshold,
+        threshold_is=threshold_is,
+        versions={"python": platform.python_version(), **{name: version(name) for name in _PROGRAMS}},
+        regions=cards,
+    )
+    write_card(folder, card)
+    return card
+
+
+def _judged(training: Training, laboratory: Laboratory, trial: Trial, region: str) -> Evaluation | None:
+    if not training.folds:
+        return None
+    tested = cross_validate(laboratory, training.method.systems[region], trial)
+    marks = marks_of(training.method.name, trial, tested)
+    truth = read_truth(training.collection.folder, marks.cases)
+    return judge_region([marks], truth, region, Protocol(Rules(), Resampling(training.bootstraps, laboratory.seed)))
+
+
+def _learn(
+    folder: Path, training: Training, laboratory: Laboratory, trial: Trial, judged: Evaluation | None
+) -> RegionCard:
+    region = trial.cases[0].region
+    stages = training.method.systems[region].stages
+    cases = [case for case in trial.cases if case.name not in trial.unseen]
+    models = laboratory.learn(stages, cases)
+    parts = [
+        store(folder, f"{region}-{number}-{stage.name}.skops", stage, laboratory.model(name))
+        for number, (stage, name) in enumerate(zip(stages, models, strict=True), start=1)
+    ]
+    nodes = sum(laboratory.scene(case)[1].enlarged for case in cases)
+    return RegionCard(
+        tuple(case.name for case in cases), nodes, tuple(parts), _figures(judged, trial) if judged else None
+    )
+
+
+def _figures(judged: Evaluation, trial: Trial) -> Mapping[str, Any]:
+    whole = document(judged)
+    (verdict,) = whole["detectors"]
+    return {
+        "of": f"{trial.folds.k}-fold cross-validation by patient on the cases of this model",
+        "folds": [list(names) for names in trial.folds.folds],
+        **{key: whole[key] for key in ("rules", "intervals", "cases", "patients", "nodes")},
+        **{key: value for key, value in verdict.items() if key not in ("detector", "mode", "calibration")},
+    }
+
+
+def _threshold(judged: Mapping[str, Evaluation]) -> tuple[float, str]:
+    """Give the score at which all regions together have the wanted number of false positives per CT."""
+    if not judged:
+        return _WITHOUT_FIGURES, "not measured: no cross-validation was asked for"
+    matches = [each.verdicts[0].matches for each in judged.values()]
+    false = np.sort(np.concatenate([each.marks.scores[each.false] for each in matches]))[::-1]
+    allowed = int(ASKED_FALSE * sum(len(each.truth.cases) for each in matches))
+    score = float(false[allowed - 1]) if 0 < allowed <= len(false) else 0.0
+    return float(np.clip(score, 0, 1)), f"{ASKED_FALSE:g} false positives per CT in cross-validation"
+
+
+def _sentence(training: Training, cards: Mapping[str, RegionCard]) -> str:
+    counts = " and ".join(
+        f"{len(each.cases)} CTs of the {region} ({each.nodes} enlarged nodes)" for region, each in cards.items()
+    )
+    if training.collection.synthetic:
+        return (
+            f"{training.method.name} learned from synthetic data: {counts} made by ctlymph phantom; its figures hold "
+            "for such CTs, and say little of real ones."
+        )
+    known = all(case.entry for case in training.collection.cases())
+    return f"{training.method.name} learned from {counts} of {TITLE if known else 'a collection of its user'}."

@@ -1,0 +1,146 @@
+"""A model from a small collection to its use, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ctlymph.cli.train import train as train_command
+from ctlymph.collection.case import Collection
+from ctlymph.detection import DetectOptions, detector, run
+from ctlymph.errors import CtlymphError
+from ctlymph.methods import method
+from ctlymph.models import Card, read_card, read_model
+from ctlymph.training.laboratory import Laboratory
+from ctlymph.training.trainer import Training, train
+
+
+@pytest.fixture(scope="module")
+def trained(toy_collection: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Card, Laboratory]:
+    folder = tmp_path_factory.mktemp("model")
+    laboratory = Laboratory(tmp_path_factory.mktemp("lab"))
+    training = Training(method("liu2014"), Collection(toy_collection), ("mediastinum",), folds=2, bootstraps=20)
+    return folder, train(folder, training, laboratory), laboratory
+
+
+def test_the_card_tells_what_the_model_is(trained: tuple[Path, Card, Laboratory], toy_collection: Path) -> None:
+    folder, card, _ = trained
+    assert read_card(folder) == card
+    assert card.synthetic
+    assert "synthetic" in card.trained_on
+    region = card.regions["mediastinum"]
+    assert list(region.cases) == [case.name for case in Collection(toy_collection).cases("mediastinum")]
+    assert region.figures is not None
+    assert region.figures["cases"] == len(region.cases)
+    assert region.nodes == region.figures["nodes"]["counted"]
+    assert 0 < card.threshold < 1
+    assert json.loads((folder / "model.json").read_text())["intended_use"].startswith("For research use")
+
+
+def test_the_threshold_gives_what_the_card_says(trained: tuple[Path, Card, Laboratory], toy_collection: Path) -> None:
+    _, card, _ = trained
+    figures = card.regions["mediastinum"].figures
+    assert figures is not None
+    assert figures["marks"]["false_positive"] >= 3 * figures["cases"], "the toy has enough false positives to tell"
+    assert card.threshold_is == "3 false positives per CT in cross-validation"
+
+
+def test_the_same_seed_gives_the_same_scores_and_the_model_is_used_by_detect(
+    trained: tuple[Path, Card, Laboratory], toy_collection: Path, tmp_path: Path
+) -> None:
+    folder, _, _ = trained
+    again = tmp_path / "again"
+    again.mkdir()
+    training = Training(method("liu2014"), Collection(toy_collection), ("mediastinum",), folds=0)
+    train(again, training, Laboratory(tmp_path / "lab"))
+    ct = Collection(toy_collection).cases("mediastinum")[0].ct()
+    results = [run(ct, DetectOptions(model=str(each), threshold=0.05)) for each in (folder, again)]
+    first, second = ([(node.point_mm, node.score) for node in result.nodes] for result in results)
+    assert first == second
+    assert first
+    assert results[0].regions == ["mediastinum"]
+    assert "synthetic" in results[0].trained_on
+    assert {node.model for node in results[0].nodes} == {"liu2014"}
+    assert all(node.station for node in results[0].nodes)
+
+
+def test_a_region_that_the_model_does_not_know_is_refused(
+    trained: tuple[Path, Card, Laboratory], toy_collection: Path
+) -> None:
+    ct = Collection(toy_collection).cases("mediastinum")[0].ct()
+    with pytest.raises(CtlymphError, match="knows the mediastinum alone"):
+        run(ct, DetectOptions(region="abdomen", model=str(trained[0])))
+
+
+def _copy(trained: tuple[Path, Card, Laboratory], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained[0], tmp_path / "copy"))
+
+
+def test_a_damaged_part_is_refused(trained: tuple[Path, Card, Laboratory], tmp_path: Path) -> None:
+    folder = _copy(trained, tmp_path)
+    part = next(folder.glob("*.skops"))
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    with pytest.raises(CtlymphError, match="is not the file that"):
+        read_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": "ctlymph-model-9"}, "its format is"),
+        ({"threshold": 2}, "is not from 0 to 1"),
+        ({"threshold": None}, "is not from 0 to 1"),
+        ({"regions": {}}, "its regions are"),
+        ({"surprise": 1}, "is no card"),
+        ({"method": "seff2014"}, "other settings"),
+        ({"method": "unheard"}, "no method"),
+    ],
+)
+def test_a_card_that_is_off_is_refused(
+    trained: tuple[Path, Card, Laboratory], tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    folder = _copy(trained, tmp_path)
+    card = folder / "model.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | change))
+    with pytest.raises(CtlymphError, match=words):
+        detector(str(folder))
+
+
+def test_a_part_is_never_read_from_elsewhere(trained: tuple[Path, Card, Laboratory], tmp_path: Path) -> None:
+    folder = _copy(trained, tmp_path)
+    card = folder / "model.json"
+    card.write_text(card.read_text().replace("mediastinum-1", "../mediastinum-1"))
+    with pytest.raises(CtlymphError, match="is no name of a part"):
+        read_card(folder)
+
+
+def test_names_that_cannot_be_used_say_what_to_do(tmp_path: Path) -> None:
+    for name, words in (
+        ("seff2014", "must be trained first: ctlymph train seff2014"),
+        ("unheard", "there is no method 'unheard'; choose one of"),
+        (str(tmp_path), "holds no model"),
+        (str(tmp_path / "absent"), "holds no model"),
+    ):
+        with pytest.raises(CtlymphError, match=words):
+            detector(name)
+
+
+def test_a_rule_and_a_region_without_the_method_are_refused(toy_collection: Path, tmp_path: Path) -> None:
+    collection = Collection(toy_collection)
+    with pytest.raises(CtlymphError, match="learns nothing"):
+        train(tmp_path, Training(method("blobs"), collection, ("abdomen",)), Laboratory(tmp_path))
+    with pytest.raises(CtlymphError, match="is for the abdomen alone"):
+        train(tmp_path, Training(method("cherry2014"), collection, ("mediastinum",)), Laboratory(tmp_path))
+
+
+def test_the_command_refuses_a_folder_with_files_before_any_work(toy_collection: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken.txt").touch()
+    with pytest.raises(CtlymphError, match="holds files already"):
+        train_command("liu2014", toy_collection, tmp_path)
+    assert np.array_equal([path.name for path in tmp_path.iterdir()], ["taken.txt"])
