@@ -127,6 +127,28 @@ def test_real_cts_hold_the_regions_that_a_reader_sees(shared_data: Path, name: s
         assert not (region.mask & landmarks.lungs).any()
 
 
+@pytest.mark.parametrize("name", [name for name in REAL if "pelvis" in name])
+def test_the_groins_are_searched_on_both_sides_as_far_as_the_skin(shared_data: Path, name: str) -> None:
+    landmarks = find_landmarks(read(shared_data / "ct" / name))
+    (region,) = find_regions(landmarks, "abdomen")
+    hips = slice(5, 10)
+    middle = round(float(np.argwhere(landmarks.body[hips])[:, 2].mean()))
+    for column in (middle - 20, middle + 20):  # 60 mm
+        body, searched = landmarks.body[hips, :, column], region.mask[hips, :, column]
+        assert (searched.argmax(axis=1) - body.argmax(axis=1) <= 3).all()
+        assert (searched.sum(axis=1) * 3 > 40).all()
+
+
+def test_a_scan_that_ends_above_the_hips_has_no_groins(phantom: Phantom, landmarks: Landmarks) -> None:
+    (whole,) = find_regions(landmarks, "abdomen")
+    half = phantom.volume.hu.shape[0] // 2
+    upper_half = phantom.volume.crop((half, 0, 0), (phantom.volume.hu.shape[0] - half, *phantom.volume.hu.shape[1:]))
+    (upper,) = find_regions(find_landmarks(upper_half), "abdomen")
+    at_mm = upper.geometry.index_to_mm(np.argwhere(upper.mask)[:, ::-1])
+    also = whole.mask[tuple(np.rint(whole.geometry.mm_to_index(at_mm)).astype(int).T[::-1])]
+    assert also.mean() > 0.9
+
+
 @pytest.mark.parametrize(
     ("name", "carina_mm"), [("CMB-CRC_MSB-01068_chest.nii.gz", -107), ("Lung_Dx-A0001_chest.nii.gz", -245)]
 )
