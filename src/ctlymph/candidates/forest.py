@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.candidates.reach import reaches
 from ctlymph.candidates.voxels import Floats, gaussian
 from ctlymph.errors import CtlymphError
 from ctlymph.systems import ENLARGED_MM, GRID_MM, Arrays, Candidates, Scene, TrueNodes
@@ -92,19 +93,22 @@ class VoxelForest:
         return {"forest": forest.set_params(n_jobs=1)}
 
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
-        """Propose candidates; ``extra["looks"]`` describes each: how sure its voxels are, and their features."""
+        """Propose candidates; ``extra["looks"]`` describes each: its voxels, how sure they are, how far it goes on."""
         at = scene.tissue
         features = self.features(scene, at)
         chances = _chances(model["forest"], features)
         found = self._gatherings(scene, chances)
         row_of = np.full(scene.hu.shape, -1, dtype=np.int32)
         row_of[tuple(at.T)] = np.arange(len(at))
-        looks = [_look(each, row_of, np.column_stack([chances, features])) for each in found]
+        described = np.column_stack([chances, features])
+        middles = np.array([each.at_zyx for each in found]).reshape(-1, 3).astype(np.intp)
+        looks = np.array([_look(each, row_of, described) for each in found], dtype=np.float32)
+        looks = looks.reshape(len(found), 2 + 3 * described.shape[1])
         return Candidates(
-            scene.grid.index_to_mm(np.array([each.at_zyx[::-1] for each in found]).reshape(-1, 3)),
+            scene.grid.index_to_mm(middles[:, ::-1]),
             np.clip([each.response for each in found], 0, 1),
             np.array([each.radius_mm for each in found]),
-            {"looks": np.array(looks, dtype=np.float32).reshape(len(found), 2 + 3 * (1 + features.shape[1]))},
+            {"looks": np.hstack([looks, reaches(scene.hu, at, middles)])},
         )
 
     def _gatherings(self, scene: Scene, chances: Floats) -> list[_Gathering]:
