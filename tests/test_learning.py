@@ -5,8 +5,9 @@ import pytest
 from sklearn.calibration import _sigmoid_calibration
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.svm import LinearSVC
 
-from ctlymph.learning import honest_decisions, sigmoid, sigmoid_through
+from ctlymph.learning import honest_decisions, linear_decision, linear_svm, sigmoid, sigmoid_through
 
 
 class _Nearest:
@@ -50,3 +51,18 @@ def test_the_sigmoid_is_that_of_scikit_learn() -> None:
 
 def test_one_kind_of_label_leaves_decisions_as_they_are() -> None:
     assert sigmoid_through(np.arange(3.0), np.zeros(3)) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("cost", [0.001, 0.05, 2.0])
+def test_the_linear_machine_is_that_of_liblinear(cost: float) -> None:
+    rng = np.random.default_rng(2)
+    rows = rng.random((500, 30)).astype(np.float32)
+    labels = (rows[:, :5].sum(axis=1) + rng.normal(0, 0.4, 500) > 3).astype(int)  # noisy, and of unequal numbers
+    liblinear = LinearSVC(C=cost, dual=False, class_weight="balanced", tol=1e-7, max_iter=20_000).fit(rows, labels)
+    found = linear_decision(linear_svm(rows, labels, cost), rows)
+    np.testing.assert_allclose(found, liblinear.decision_function(rows), atol=5e-3)
+
+
+def test_a_linear_machine_needs_both_labels() -> None:
+    with pytest.raises(ValueError, match="alike"):
+        linear_svm(np.zeros((3, 2)), np.ones(3), 1.0)

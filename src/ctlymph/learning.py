@@ -1,4 +1,4 @@
-"""What stages share that score candidates: decisions on cases not learned from, and scores from 0 to 1."""
+"""What stages share that score candidates: a linear machine, decisions on unseen cases, scores from 0 to 1."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _FOLDS = 4
+_STEPS = 50
+_DONE = 1e-4
+"""Of the loss: what a step must gain to be worth another."""
 
 
 def honest_decisions(
@@ -63,3 +66,55 @@ def sigmoid(decisions: Floats, slope: float, offset: float) -> Floats:
     from scipy.special import expit
 
     return np.asarray(expit(slope * decisions + offset))
+
+
+def linear_svm(rows: NDArray[np.floating[Any]], labels: NDArray[Any], cost: float) -> NDArray[np.float32]:
+    """Train a linear support vector machine, both classes weighed alike.
+
+    The loss is LIBLINEAR's default (L2, squared hinge, the offset regularised too); Newton's method in the primal
+    (Chapelle, Neural Computation 2007) finds its minimum in a dozen steps where features are few and rows many.
+
+    Args:
+        rows: ``(n, f)`` features.
+        labels: ``(n,)``, positive where a row is of the class.
+        cost: C.
+
+    Returns:
+        ``(f + 1,)`` weights, the offset last; for :func:`linear_decision`.
+
+    Raises:
+        ValueError: If all labels are alike.
+    """
+    y = np.where(np.asarray(labels) > 0, 1.0, -1.0).astype(np.float32)
+    if len(np.unique(y)) < 2:
+        raise ValueError("labels are all alike")
+    x = np.ones((len(rows), rows.shape[1] + 1), np.float32)
+    x[:, :-1] = rows
+    weight = cost * np.where(y > 0, len(y) / (2 * (y > 0).sum()), len(y) / (2 * (y < 0).sum())).astype(np.float32)
+
+    def loss_at(w: Floats) -> tuple[float, NDArray[np.float32]]:
+        short = np.maximum(1 - y * (x @ w.astype(np.float32)), 0)
+        return float(0.5 * w @ w + np.sum(weight * short**2, dtype=np.float64)), short
+
+    w = np.zeros(x.shape[1])
+    loss, short = loss_at(w)
+    for _ in range(_STEPS):
+        inside = short > 0
+        scaled = x[inside] * np.sqrt(2 * weight[inside])[:, None]
+        hessian = (scaled.T @ scaled).astype(np.float64) + np.eye(len(w))
+        step = np.linalg.solve(hessian, scaled.T @ (np.sqrt(2 * weight) * y)[inside]) - w
+        size, better, its_short = 1.0, *loss_at(w + step)
+        while better > loss and size > _DONE:
+            size /= 2
+            better, its_short = loss_at(w + size * step)
+        gain = loss - better
+        if gain > 0:
+            w, loss, short = w + size * step, better, its_short
+        if gain <= _DONE * loss:
+            break
+    return w.astype(np.float32)
+
+
+def linear_decision(weights: NDArray[np.float32], rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Give the decisions of a machine of :func:`linear_svm` on ``(..., f)``."""
+    return np.asarray(rows.astype(np.float32) @ weights[:-1] + weights[-1], dtype=np.float64)

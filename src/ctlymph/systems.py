@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.anatomy.landmarks import Landmarks
+from ctlymph.errors import CtlymphError
 from ctlymph.morphology import box_around, dilate
 from ctlymph.nodes import Mark
 from ctlymph.regions import Region
@@ -167,6 +168,36 @@ class TrueNodes:
         found = np.where((away <= HIT_MM).any(axis=1), -1, 0)
         found[on_node.any(axis=1)] = 1
         return found.astype(np.int8)
+
+
+def labelled(candidates: Candidates, truth: TrueNodes, *what: str, off_nodes: int | None = None) -> Arrays:
+    """Gather what is known of the candidates that lie on and off nodes, with radii and these labels, 1 and 0.
+
+    Args:
+        candidates: All of a case.
+        truth: Its nodes.
+        what: Names in their ``extra``, and in the result.
+        off_nodes: So many of those off nodes at most, the best scored, which are hardest to tell; None: all.
+    """
+    labels = truth.labels(candidates.points_mm)
+    used = labels >= 0
+    if off_nodes is not None:
+        used[np.flatnonzero(labels == 0)[off_nodes:]] = False
+    known = {name: candidates.extra[name][used] for name in what}
+    return {**known, "labels": labels[used], "radii_mm": candidates.radii_mm[used]}
+
+
+def joined(observed: Sequence[Arrays], what: str, name: str) -> tuple[NDArray[Any], NDArray[np.int8], NDArray[np.intp]]:
+    """Put what :func:`labelled` gave for several cases together: values, labels, and the number of each one's case.
+
+    Raises:
+        CtlymphError: If no candidate lies on a node, or none off; it names the stage ``name``.
+    """
+    labels = np.concatenate([each["labels"] for each in observed])
+    if len(np.unique(labels)) < 2:
+        raise CtlymphError(f"{name}: candidates of {len(observed)} cases are all alike; add cases with nodes")
+    cases = np.repeat(np.arange(len(observed)), [len(each["labels"]) for each in observed])
+    return np.concatenate([each[what] for each in observed]), labels, cases
 
 
 class Stage(Protocol):

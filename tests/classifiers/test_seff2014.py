@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ctlymph.classifiers.hog import hog_of, windowed
-from ctlymph.classifiers.seff2014 import HOG, Pooling, SliceHog, SliceSvm, stages
+from ctlymph.classifiers.seff2014 import HOG, SCORES, Pooled, Pooling, SliceHog, SliceMachine, stages
 from ctlymph.classifiers.slices import PER_AXIS, SIDE, SLICES, mask_slices_of, slices_of
 from ctlymph.errors import CtlymphError
-from ctlymph.systems import NO_CANDIDATES, Candidates, Scene, TrueNodes
+from ctlymph.systems import NO_CANDIDATES, Candidates, Scene, Stage, TrueNodes
 from ctlymph.volume import Geometry, Volume
 from scenes import scene_with_nodes
 
@@ -54,32 +54,52 @@ def test_histograms_do_not_change_with_contrast_but_with_direction() -> None:
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "fused"])
 def test_nodes_of_scenes_not_learned_from_come_first(pooling: Pooling) -> None:
-    eyes, machine = stages(pooling)
     learned = [scene_with_nodes(seed) for seed in range(1, 5)]
-    seen = [(s, eyes.apply({}, s, _candidates(s, t, n)), t) for n, (s, t) in enumerate(learned)]
-    model = machine.learn([machine.observe(*each) for each in seen], seed=0)
+    given = [_candidates(s, t, n) for n, (s, t) in enumerate(learned)]
     scene, truth = scene_with_nodes(9)
-    found = machine.apply(model, scene, eyes.apply({}, scene, _candidates(scene, truth, 9)))
+    found = _candidates(scene, truth, 9)
+    for stage in stages(pooling):
+        model = _learned(stage, learned, given)
+        given = [stage.apply(model, s, each) for (s, _), each in zip(learned, given, strict=True)]
+        found = stage.apply(model, scene, found)
     assert (np.diff(found.scores) <= 0).all()
     assert (truth.labels(found.points_mm)[: len(truth.points_mm)] == 1).all()
     assert found.scores[0] > 0.5 > found.scores[-1]
 
 
-def test_the_surest_slice_or_all_of_them_decide_as_the_pooling_says() -> None:
+def _learned(stage: Stage, cases: list[tuple[Scene, TrueNodes]], given: list[Candidates]) -> dict[str, object]:
+    return stage.learn([stage.observe(s, each, t) for (s, t), each in zip(cases, given, strict=True)], 0)
+
+
+def test_a_slice_is_scored_by_itself() -> None:
     rng = np.random.default_rng(0)
     hog = rng.normal(size=(40, SLICES, 4)).astype(np.float16)
     labels = np.repeat([0, 1], 20)
-    hog[labels == 1, :, 0] += 1
-    observed = [{HOG: hog[n::4], "labels": labels[n::4]} for n in range(4)]
+    hog[labels == 1, :, 0] += 3
+    machine = SliceMachine()
+    model = machine.learn([{HOG: hog[n::4], "labels": labels[n::4]} for n in range(4)], 0)
+    one = np.zeros((1, SLICES, 4), np.float16)
+    one[0, 5, 0] = 3
+    given = Candidates(np.zeros((1, 3)), np.zeros(1), np.ones(1), {HOG: one})
+    (scores,) = machine.apply(model, scene_with_nodes(1)[0], given).extra[SCORES]
+    assert scores.argmax() == 5
+    assert np.ptp(np.delete(scores, 5)) < 1e-6
+
+
+def test_the_surest_slice_or_all_of_them_decide_as_the_pooling_says() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 20)
+    scores = rng.normal(size=(40, SLICES)) + 2.0 * labels[:, None]
+    observed = [{SCORES: scores[n::4], "labels": labels[n::4]} for n in range(4)]
     scene, _ = scene_with_nodes(1)
-    one, many = np.zeros((2, SLICES, 4), np.float16)
-    one[0, 0] = 8  # one slice that is very sure
-    many[:, 0] = 1  # all a little
-    given = Candidates(np.zeros((2, 3)), np.zeros(2), np.array([1.0, 2.0]), {HOG: np.stack([one, many])})
+    one, many = np.zeros((2, SLICES))
+    one[0] = 8  # one slice that is very sure
+    many[:] = 1  # all a little
+    given = Candidates(np.zeros((2, 3)), np.zeros(2), np.array([1.0, 2.0]), {SCORES: np.stack([one, many])})
     first = {}
     for pooling in ("mean", "max"):
-        machine = SliceSvm(pooling)  # type: ignore[arg-type]
-        found = machine.apply(machine.learn(observed, 0), scene, given)
+        layer = Pooled(pooling)  # type: ignore[arg-type]
+        found = layer.apply(layer.learn(observed, 0), scene, given)
         first[pooling] = found.radii_mm[0]
     assert first == {"mean": 2.0, "max": 1.0}
 
@@ -89,9 +109,11 @@ def test_no_more_candidates_are_looked_at_than_asked_for_and_none_is_no_fault() 
     assert len(SliceHog(at_most=2).apply({}, scene, _candidates(scene, truth, 0))) == 2
     nothing = SliceHog().apply({}, scene, NO_CANDIDATES)
     assert nothing.extra[HOG].shape == (0, SLICES, 576)
-    assert len(SliceSvm().apply({}, scene, nothing)) == 0
+    scored = SliceMachine().apply({"weights": np.zeros(577, np.float32)}, scene, nothing)
+    assert scored.extra[SCORES].shape == (0, SLICES)
+    assert len(Pooled().apply({}, scene, scored)) == 0
 
 
 def test_candidates_that_are_all_alike_teach_nothing() -> None:
     with pytest.raises(CtlymphError, match="all alike"):
-        SliceSvm().learn([{HOG: np.zeros((3, SLICES, 4)), "labels": np.zeros(3, np.int8)}], seed=0)
+        SliceMachine().learn([{HOG: np.zeros((3, SLICES, 4)), "labels": np.zeros(3, np.int8)}], seed=0)

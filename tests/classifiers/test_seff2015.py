@@ -15,7 +15,7 @@ from ctlymph.systems import Candidates, Scene, TrueNodes
 from scenes import scene_with_nodes
 
 CONTOURS = ContourMaps(classes=6, trees=6, off_edges=600)
-TEMPLATES = STAGES[1]
+_, TEMPLATES, GATE = STAGES
 
 
 def _candidates(scene: Scene, truth: TrueNodes, seed: int) -> Candidates:
@@ -80,14 +80,17 @@ def test_an_edge_that_runs_another_way_looks_different() -> None:
     assert np.abs(looks[0] - looks[1]).max() > 0.05
 
 
-def test_both_stages_tell_nodes_from_other_places(contours: dict[str, object]) -> None:
+def test_the_stages_tell_nodes_from_other_places(contours: dict[str, object]) -> None:
     cases = _cases(8)
     described = [CONTOURS.apply(contours, scene, candidates) for scene, _, candidates in cases]
     assert described[0].extra[HOG].shape == (len(cases[0][2]), SLICES, 3 * 576)
     observed = [TEMPLATES.observe(scene, each, truth) for (scene, truth, _), each in zip(cases, described, strict=True)]
     part = TEMPLATES.learn(observed[:6], 0)
-    for (scene, truth, _), each in list(zip(cases, described, strict=True))[6:]:
-        found = TEMPLATES.apply(part, scene, each)
+    sized = [TEMPLATES.apply(part, scene, each) for (scene, _, _), each in zip(cases, described, strict=True)]
+    seen = [GATE.observe(scene, each, truth) for (scene, truth, _), each in zip(cases, sized, strict=True)]
+    gate = GATE.learn(seen[:6], 0)
+    for (scene, truth, _), each in list(zip(cases, sized, strict=True))[6:]:
+        found = GATE.apply(gate, scene, each)
         on_node = truth.labels(found.points_mm) == 1
         assert found.scores[on_node].min() > found.scores[~on_node].max()
         assert ((found.scores > 0) & (found.scores < 1)).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from skimage.feature import hog
 
 from ctlymph.classifiers.hog import hog_of, windowed
 from ctlymph.classifiers.slices import PER_AXIS, mask_slices_of, slices_of
@@ -81,6 +82,18 @@ def test_an_edge_fills_the_orientation_that_it_has() -> None:
     upright[:, :, 22:] = 1
     by_orientation = [hog_of(image, (9,)).reshape(-1, 9).sum(axis=0).argmax() for image in (upright[0], upright[0].T)]
     assert by_orientation[0] != by_orientation[1]
+
+
+@pytest.mark.parametrize("cell", [9, 5, 8])
+def test_the_histograms_are_those_of_scikit_image(cell: int) -> None:
+    images = np.random.default_rng(3).random((4, 45, 45), dtype=np.float32)
+    images[1] = np.round(images[1])  # many gradients of exactly one orientation
+    images[2] = 0.5
+    of_others = [
+        hog(image, orientations=9, pixels_per_cell=(cell, cell), cells_per_block=(2, 2), block_norm="L2-Hys")
+        for image in images
+    ]
+    np.testing.assert_allclose(hog_of(images, (cell,)), of_others, atol=5e-4)
 
 
 def test_a_shift_of_all_hu_within_the_window_changes_no_feature() -> None:

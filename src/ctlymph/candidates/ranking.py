@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.errors import CtlymphError
 from ctlymph.learning import honest_decisions, sigmoid, sigmoid_through
-from ctlymph.systems import Arrays, Candidates, Floats, Scene, TrueNodes
+from ctlymph.systems import Arrays, Candidates, Floats, Scene, TrueNodes, joined, labelled
 
 LOOKS = "looks"
 """What the stage before says of each candidate, in ``extra``."""
@@ -40,8 +39,7 @@ class CandidateSvm:
 
     def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Gather the looks of candidates on and off nodes."""
-        labels = truth.labels(candidates.points_mm)
-        return {"looks": candidates.extra[LOOKS][labels >= 0], "labels": labels[labels >= 0]}
+        return labelled(candidates, truth, LOOKS)
 
     def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Train the machines, and the sigmoid that makes chances of their decisions.
@@ -49,11 +47,7 @@ class CandidateSvm:
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
         """
-        looks = np.concatenate([each["looks"] for each in observed])
-        labels = np.concatenate([each["labels"] for each in observed])
-        cases = np.repeat(np.arange(len(observed)), [len(each["labels"]) for each in observed])
-        if len(np.unique(labels)) < 2:
-            raise CtlymphError(f"{self.name}: candidates of {len(observed)} cases are all alike; add cases with nodes")
+        looks, labels, cases = joined(observed, LOOKS, self.name)
         made = Committee(self.committee, self.cost, seed)
         honest = honest_decisions(lambda: Committee(self.committee, self.cost, seed), looks, labels, cases)
         slope, offset = sigmoid_through(honest, labels)

@@ -6,13 +6,13 @@ the body are cut through a candidate; histograms of oriented gradients describe 
 scores every slice by itself; the 27 scores become one by their mean, their maximum, or a second, sparse linear layer.
 
 Left open by the paper, and chosen here: slices are 1 mm apart; cells of 9 pixels; C of both machines. The second layer
-and the sigmoid learn from scores of cases from which the first has not learned.
+learns from scores of cases from which the first has not learned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 
 from ctlymph.classifiers.hog import hog_of, windowed
 from ctlymph.classifiers.slices import SLICES, slices_of
-from ctlymph.errors import CtlymphError
-from ctlymph.learning import honest_decisions, sigmoid, sigmoid_through
-from ctlymph.systems import Arrays, Candidates, FixedStage, Scene, Stage, TrueNodes
+from ctlymph.learning import honest_decisions, linear_decision, linear_svm, sigmoid, sigmoid_through
+from ctlymph.systems import Arrays, Candidates, FixedStage, Scene, Stage, TrueNodes, joined, labelled
 
 Pooling = Literal["mean", "max", "fused"]
-HOG = "hog"
-"""Name of the slices' features among a candidate's ``extra``, ``(n, 27, f)``."""
+HOG, SCORES = "hog", "slices"
+"""Names of the slices' features ``(n, 27, f)`` and scores ``(n, 27)`` among a candidate's ``extra``."""
 
 
 @dataclass(frozen=True)
@@ -51,70 +50,80 @@ class SliceHog(FixedStage):
 
 
 @dataclass(frozen=True)
-class SliceSvm:
-    """Both linear layers.
+class SliceMachine:
+    """First layer, what is thought of it: one linear machine scores every slice by itself.
 
     Attributes:
-        pooling: How 27 scores become one.
         name: Of the stage.
-        slice_cost: C of the machine that scores slices.
-        fusion_cost: C of the sparse layer; the smaller, the fewer slices count.
+        cost: C of the machine.
     """
 
-    pooling: Pooling = "fused"
-    name: str = "seff2014-svm"
-    slice_cost: float = 0.003
-    fusion_cost: float = 0.1
+    name: str = "seff2014-slices"
+    cost: float = 0.003
 
     def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Gather the slices of candidates on and off nodes."""
-        labels = truth.labels(candidates.points_mm)
-        return {HOG: candidates.extra[HOG][labels >= 0], "labels": labels[labels >= 0]}
+        return labelled(candidates, truth, HOG)
 
     def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Train the layers, and the sigmoid that makes chances of their decisions.
+        """Train the machine.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
         """
-        labels = np.concatenate([each["labels"] for each in observed])
-        if len(np.unique(labels)) < 2:
-            raise CtlymphError(f"{self.name}: candidates of {len(observed)} cases are all alike; add cases with nodes")
-        cases = np.repeat(np.arange(len(observed)), [len(each["labels"]) for each in observed])
-        hog = np.concatenate([each[HOG] for each in observed]).astype(np.float32)
-        rows, row_labels = hog.reshape(-1, hog.shape[-1]), np.repeat(labels, SLICES)
-        honest = honest_decisions(lambda: self._machine(seed), rows, row_labels, np.repeat(cases, SLICES))
-        part: dict[str, Any] = {"slices": self._machine(seed).fit(rows, row_labels)}
-        seen = honest.reshape(-1, SLICES)
-        known = np.isfinite(seen).all(axis=1)
-        if self.pooling == "fused":
-            part["fusion"] = self._fusion(seed).fit(seen[known], labels[known])
-            pooled = np.full(len(labels), np.nan)
-            pooled[known] = honest_decisions(lambda: self._fusion(seed), seen[known], labels[known], cases[known])
-        else:
-            pooled = _pooled(seen, self.pooling)
-        part["slope"], part["offset"] = sigmoid_through(pooled, labels)
-        return part
+        hog, labels, _ = joined(observed, HOG, self.name)
+        return {"weights": linear_svm(hog.reshape(-1, hog.shape[-1]), np.repeat(labels, SLICES), self.cost)}
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        """Score the slices; candidates keep their order."""
+        return replace(candidates, extra={SCORES: linear_decision(model["weights"], candidates.extra[HOG])})
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Second layer: 27 scores become one.
+
+    Attributes:
+        pooling: How.
+        name: Of the stage.
+        cost: C of the sparse layer of ``fused``; the smaller, the fewer slices count.
+    """
+
+    pooling: Pooling = "fused"
+    name: str = "seff2014-fused"
+    cost: float = 0.1
+
+    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+        """Gather the slices' scores of candidates on and off nodes."""
+        return labelled(candidates, truth, SCORES)
+
+    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+        """Train the layer, and the sigmoid that makes chances of its decisions.
+
+        Raises:
+            CtlymphError: If no candidate lies on a node, or none off.
+        """
+        scores, labels, cases = joined(observed, SCORES, self.name)
+        if self.pooling != "fused":
+            slope, offset = sigmoid_through(_pooled(scores, self.pooling), labels)
+            return {"slope": slope, "offset": offset}
+        slope, offset = sigmoid_through(honest_decisions(lambda: self._layer(seed), scores, labels, cases), labels)
+        return {"layer": self._layer(seed).fit(scores, labels), "slope": slope, "offset": offset}
 
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
         """Score candidates anew."""
         if not len(candidates):
             return candidates.scored(candidates.scores)
-        hog = candidates.extra[HOG].astype(np.float32)
-        seen = model["slices"].decision_function(hog.reshape(-1, hog.shape[-1])).reshape(-1, SLICES)
+        scores = candidates.extra[SCORES]
         fused = self.pooling == "fused"
-        decisions = model["fusion"].decision_function(seen) if fused else _pooled(seen, self.pooling)
+        decisions = model["layer"].decision_function(scores) if fused else _pooled(scores, self.pooling)
         return candidates.scored(sigmoid(decisions, model["slope"], model["offset"]))
 
-    def _machine(self, seed: int) -> Any:
+    def _layer(self, seed: int) -> Any:
         from sklearn.svm import LinearSVC
 
-        return LinearSVC(C=self.slice_cost, dual=False, class_weight="balanced", tol=1e-3, random_state=seed)
-
-    def _fusion(self, seed: int) -> Any:
-        from sklearn.svm import LinearSVC
-
-        return LinearSVC(C=self.fusion_cost, penalty="l1", dual=False, class_weight="balanced", random_state=seed)
+        options = {"C": self.cost, "class_weight": "balanced", "random_state": seed}
+        return LinearSVC(penalty="l1", dual=False, max_iter=20_000, **options)
 
 
 def _pooled(scores: NDArray[np.float64], pooling: Pooling) -> NDArray[np.float64]:
@@ -124,4 +133,4 @@ def _pooled(scores: NDArray[np.float64], pooling: Pooling) -> NDArray[np.float64
 
 def stages(pooling: Pooling = "fused") -> tuple[Stage, ...]:
     """Give the stages that follow a candidate generator."""
-    return SliceHog(), SliceSvm(pooling, f"seff2014-{pooling}")
+    return SliceHog(), SliceMachine(), Pooled(pooling, f"seff2014-{pooling}")

@@ -15,7 +15,7 @@ of a target), whose mean scores over the slices are weighed by the candidate's s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from ctlymph.classifiers.hog import hog_of, windowed
 from ctlymph.classifiers.slices import SIDE, SLICES, mask_slices_of, slices_of
 from ctlymph.errors import CtlymphError
-from ctlymph.learning import honest_decisions, sigmoid, sigmoid_through
-from ctlymph.systems import ENLARGED_MM, Arrays, Candidates, Scene, Stage, TrueNodes
+from ctlymph.learning import honest_decisions, linear_decision, linear_svm, sigmoid, sigmoid_through
+from ctlymph.systems import ENLARGED_MM, Arrays, Candidates, Scene, Stage, TrueNodes, joined, labelled
 
 Floats = NDArray[np.float32]
-HOG = "hog3"
-"""Name of the slices' features among a candidate's ``extra``, ``(n, 27, f)``."""
+HOG, SCORES, SIZE = "hog3", "templates", "size"
+"""Names in ``extra`` of the slices' features ``(n, 27, f)``, the templates' scores ``(n, 2)``, and class of size."""
 
 _REACH = 7
 """Half a patch, pixels of 1 mm: a patch is 15 × 15."""
@@ -39,6 +39,7 @@ _FAR_FROM_EDGE = 3
 """A pixel farther than this from every traced edge shows no contour."""
 _SIZES_MM = (15.0,)
 """Short axes that part the templates."""
+_TEMPLATES = len(_SIZES_MM) + 1
 
 
 @dataclass(frozen=True)
@@ -140,106 +141,92 @@ class ContourMaps:
 
 @dataclass(frozen=True)
 class SizedTemplates:
-    """Second stage: a linear machine for each class of size, gated by the size that the candidate seems to have.
+    """Second stage: a linear machine for each class of size scores every slice; a candidate has the mean over them.
 
     Attributes:
         name: Of the stage.
-        slice_cost: C of the templates.
-        gate_cost: C of the machine that weighs them.
+        cost: C of the machines.
+        off_nodes: Candidates of a case off nodes that are learned from, the best scored.
     """
 
     name: str = "seff2015-templates"
-    slice_cost: float = 0.001
-    gate_cost: float = 1.0
+    cost: float = 0.001
+    off_nodes: int = 25
 
     def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
-        """Gather the slices of candidates on and off nodes, and the nodes' sizes."""
-        labels = truth.labels(candidates.points_mm)
-        known = labels >= 0
+        """Gather the slices of candidates on and off nodes, and the class of the nearest enlarged node's size."""
         away = np.linalg.norm(candidates.points_mm[:, None] - truth.points_mm[None], axis=2)
         away[:, ~(truth.short_axes_mm >= ENLARGED_MM)] = np.inf
         short_axis = truth.short_axes_mm[away.argmin(axis=1)] if len(truth.points_mm) else np.zeros(len(candidates))
-        return {
-            HOG: candidates.extra[HOG][known],
-            "labels": labels[known],
-            "radii_mm": candidates.radii_mm[known],
-            "size": np.digitize(np.nan_to_num(short_axis[known]), _SIZES_MM),
-        }
+        size = np.digitize(np.nan_to_num(short_axis), _SIZES_MM)
+        sized = replace(candidates, extra={**candidates.extra, SIZE: size})
+        return labelled(sized, truth, HOG, SIZE, off_nodes=self.off_nodes)
 
     def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Train templates and gate, and the sigmoid that makes chances of decisions.
+        """Train the machines.
 
         Raises:
             CtlymphError: If no candidate lies on a node of some class of size, or none off.
         """
-        labels, radii, size = (
-            np.concatenate([each[name] for each in observed]) for name in ("labels", "radii_mm", "size")
-        )
-        hog = np.concatenate([each[HOG] for each in observed])
-        cases = np.repeat(np.arange(len(observed)), [len(each["labels"]) for each in observed])
-        part: dict[str, Any] = {}
-        scores = np.full((len(labels), len(_SIZES_MM) + 1), np.nan)
-        for number in range(scores.shape[1]):
+        hog, labels, _ = joined(observed, HOG, self.name)
+        size = np.concatenate([each[SIZE] for each in observed])
+        weights = []
+        for number in range(_TEMPLATES):
             used = (labels == 0) | (size == number)
             if len(np.unique(labels[used])) < 2:
                 raise CtlymphError(f"{self.name}: no candidate lies on a node of size class {number}; add cases")
-            part[f"template{number}"], scores[:, number] = self._template(hog, labels, cases, used, seed)
-        known = np.isfinite(scores).all(axis=1)
-        gated = _gated(scores[known], radii[known])
-        part["gate"] = self._gate(seed).fit(gated, labels[known])
-        decisions = honest_decisions(lambda: self._gate(seed), gated, labels[known], cases[known])
-        part["slope"], part["offset"] = sigmoid_through(decisions, labels[known])
-        return part
+            rows = hog[used].reshape(-1, hog.shape[-1])
+            weights.append(linear_svm(rows, np.repeat(labels[used], SLICES), self.cost))
+        return {"weights": np.stack(weights)}
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        """Score candidates by each template; they keep their order."""
+        hog = candidates.extra[HOG]
+        scores = [linear_decision(each, hog).mean(axis=1) for each in model["weights"]]
+        return replace(candidates, extra={SCORES: np.stack(scores, axis=1)})
+
+
+@dataclass(frozen=True)
+class SizeGate:
+    """Third stage: the templates' scores, weighed by the size that the candidate seems to have, become one.
+
+    Attributes:
+        name: Of the stage.
+        cost: C of the machine that weighs them.
+    """
+
+    name: str = "seff2015-gate"
+    cost: float = 1.0
+
+    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+        """Gather the templates' scores of candidates on and off nodes, and their sizes."""
+        return labelled(candidates, truth, SCORES)
+
+    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+        """Train the gate, and the sigmoid that makes chances of its decisions.
+
+        Raises:
+            CtlymphError: If no candidate lies on a node, or none off.
+        """
+        scores, labels, cases = joined(observed, SCORES, self.name)
+        gated = _gated(scores, np.concatenate([each["radii_mm"] for each in observed]))
+        slope, offset = sigmoid_through(honest_decisions(lambda: self._gate(seed), gated, labels, cases), labels)
+        return {"gate": self._gate(seed).fit(gated, labels), "slope": slope, "offset": offset}
 
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
         """Score candidates anew."""
         if not len(candidates):
             return candidates.scored(candidates.scores)
-        hog = candidates.extra[HOG]
-        templates = [model[f"template{number}"] for number in range(len(_SIZES_MM) + 1)]
-        scores = np.stack([_mean_over_slices(template, hog) for template in templates], axis=1)
-        decisions = model["gate"].decision_function(_gated(scores, candidates.radii_mm))
+        decisions = model["gate"].decision_function(_gated(candidates.extra[SCORES], candidates.radii_mm))
         return candidates.scored(sigmoid(decisions, model["slope"], model["offset"]))
-
-    def _template(
-        self,
-        hog: NDArray[np.float16],
-        labels: NDArray[Any],
-        cases: NDArray[np.intp],
-        used: NDArray[np.bool_],
-        seed: int,
-    ) -> tuple[Any, NDArray[np.float64]]:
-        """Train a template; and give every candidate the mean over its slices by one that has not seen its case."""
-        rows = hog[used].reshape(-1, hog.shape[-1]).astype(np.float32)
-        template = self._machine(seed).fit(rows, np.repeat(labels[used], SLICES))
-        scores = np.full(len(labels), np.nan)
-        numbers = np.unique(cases)
-        for fold in range(min(4, len(numbers))):
-            held = np.isin(cases, numbers[fold::4])
-            seen = used & ~held
-            if len(np.unique(labels[seen])) == 2:
-                rows = hog[seen].reshape(-1, hog.shape[-1]).astype(np.float32)
-                machine = self._machine(seed).fit(rows, np.repeat(labels[seen], SLICES))
-                scores[held] = _mean_over_slices(machine, hog[held])
-        return template, scores
-
-    def _machine(self, seed: int) -> Any:
-        from sklearn.svm import LinearSVC
-
-        return LinearSVC(C=self.slice_cost, dual=False, class_weight="balanced", tol=1e-2, random_state=seed)
 
     def _gate(self, seed: int) -> Any:
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
         from sklearn.svm import LinearSVC
 
-        machine = LinearSVC(C=self.gate_cost, dual=False, class_weight="balanced", random_state=seed)
+        machine = LinearSVC(C=self.cost, dual=False, class_weight="balanced", random_state=seed)
         return make_pipeline(StandardScaler(), machine)
-
-
-def _mean_over_slices(machine: Any, hog: NDArray[np.float16]) -> NDArray[np.float64]:
-    rows = hog.reshape(-1, hog.shape[-1]).astype(np.float32)
-    return np.asarray(machine.decision_function(rows).reshape(-1, SLICES).mean(axis=1))
 
 
 def _gated(scores: NDArray[np.float64], radii_mm: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -313,4 +300,4 @@ def _some(at: NDArray[np.intp], at_most: int, rng: np.random.Generator) -> NDArr
     return at if len(at) <= at_most else at[rng.choice(len(at), at_most, replace=False)]
 
 
-STAGES: tuple[Stage, ...] = (ContourMaps(), SizedTemplates())
+STAGES: tuple[Stage, ...] = (ContourMaps(), SizedTemplates(), SizeGate())
