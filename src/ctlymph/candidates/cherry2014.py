@@ -3,7 +3,8 @@
 Cherry KM, Wang S, Turkbey EB, Summers RM: Abdominal lymphadenopathy detection using random forest, SPIE Medical
 Imaging 2014, https://doi.org/10.1117/12.2043837. Every voxel of the search region is told by its intensity, by the
 shape that the Hessian sees at it (ball, tube, sheet; blobness alone is not enough), and by texture; where voxels that
-look like a node's gather is a candidate; a second classifier judges candidates by what their voxels say together.
+look like a node's gather is a candidate; a second classifier judges candidates by what their voxels say together, and
+by how far tissue like their middle goes on.
 
 Left open by the paper, and chosen here: scales (1.5 to 10 mm, of balls of radius 2.6 to 17 mm); texture (spread of HU,
 and shares of gas, fat and bright voxels, within 4 and 8 mm); what gathers (peaks of −σ²∇² of the chances, at the scale
