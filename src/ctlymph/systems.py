@@ -156,6 +156,12 @@ class TrueNodes:
         """Number of enlarged nodes."""
         return int((self.short_axes_mm >= ENLARGED_MM).sum())
 
+    def missed(self, candidates: Candidates) -> Candidates:
+        """Give a candidate, of score 0, on every enlarged node that has none within 15 mm (Roth 2014 injects them)."""
+        away = np.linalg.norm(self.points_mm[:, None] - candidates.points_mm[None], axis=2)
+        missed = (self.short_axes_mm >= ENLARGED_MM) & ~(away <= HIT_MM).any(axis=1)
+        return Candidates(self.points_mm[missed], np.zeros(int(missed.sum())), self.short_axes_mm[missed] / 2)
+
     def labels(self, points_mm: Floats) -> NDArray[np.int8]:
         """Tell of points ``(n, 3)`` LPS mm what they teach: 1 on an enlarged node, 0 off all nodes, −1 neither.
 

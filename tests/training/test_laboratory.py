@@ -10,7 +10,7 @@ import pytest
 
 from ctlymph.candidates import cherry2014
 from ctlymph.errors import CtlymphError
-from ctlymph.systems import Arrays, Candidates, Scene, TrueNodes
+from ctlymph.systems import ENLARGED_MM, HIT_MM, Arrays, Candidates, FixedStage, Scene, System, TrueNodes
 from ctlymph.training.cases import read_scene, write_scene
 from ctlymph.training.laboratory import INNER_FOLDS, Laboratory
 from scenes import scene_with_nodes
@@ -58,34 +58,78 @@ CASES: list[Any] = [SmallCase(number) for number in range(1, 6)]
 def test_a_later_stage_learns_only_from_candidates_of_cases_that_the_one_before_has_not_seen(tmp_path: Path) -> None:
     stages = (Teller("first", tmp_path / "log"), Teller("second", tmp_path / "log"))
     laboratory = Laboratory(tmp_path / "lab")
-    models = laboratory.learn(stages, CASES)  # Teller asserts it
+    models = laboratory.learn(System(stages), CASES)  # Teller asserts it
     assert laboratory.model(models[0])["cases"].tolist() == [1, 2, 3, 4, 5]
     assert laboratory.model(models[1])["cases"].tolist() == [1, 2, 3, 4, 5]
+
+
+@dataclass(frozen=True)
+class Blind(FixedStage):
+    """A generator that marks one place, far from every node."""
+
+    name: str = "blind"
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        return Candidates(np.full((1, 3), 1e4), np.ones(1), np.ones(1))
+
+
+@dataclass(frozen=True)
+class Counter(FixedStage):
+    """A classifier's first stage that must be given every enlarged node to learn from, and none to be tested on."""
+
+    name: str
+    folder: Path
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        np.save(self.folder / f"{scene.volume.case}.npy", candidates.points_mm)
+        return candidates
+
+
+def test_a_classifier_learns_from_nodes_that_the_generator_missed_but_is_not_given_them_to_find(tmp_path: Path) -> None:
+    system = System((Blind(),), (Counter("counter", tmp_path), Teller("last", tmp_path / "log")))
+    laboratory = Laboratory(tmp_path / "lab")
+    models = laboratory.learn(system, CASES)
+    for case in CASES:
+        _, truth = case.look()
+        given = np.load(tmp_path / f"scene{case.number}.npy")
+        away = np.linalg.norm(truth.points_mm[:, None] - given[None], axis=2)
+        assert (away.min(axis=1)[truth.short_axes_mm >= ENLARGED_MM] == 0).all()
+        assert len(given) == truth.enlarged + 1
+    laboratory.apply(system.stages, models, [SmallCase(9)])  # type: ignore[list-item]
+    assert np.load(tmp_path / "scene9.npy").tolist() == [[1e4] * 3]
+
+
+def test_only_nodes_beyond_the_reach_of_every_candidate_are_missed() -> None:
+    truth = TrueNodes(np.array([[0.0, 0, 0], [40, 0, 0], [80, 0, 0]]), np.array([12.0, 12, 8]), None)
+    candidates = Candidates(np.array([[HIT_MM - 0.1, 0, 0]]), np.ones(1), np.ones(1))
+    missed = truth.missed(candidates)
+    assert missed.points_mm.tolist() == [[40, 0, 0]]
+    assert (missed.scores.tolist(), missed.radii_mm.tolist()) == ([0.0], [6.0])
 
 
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
     stages = (Teller("first", log), Teller("second", log))
     laboratory = Laboratory(tmp_path / "lab")
-    models = laboratory.learn(stages, CASES)
+    models = laboratory.learn(System(stages), CASES)
     laboratory.apply(stages, models, [SmallCase(9)])  # type: ignore[list-item]
     done = log.read_text()
     assert done.count("first observed") == done.count("second observed") == done.count("first applied") - 1 == 5
-    assert laboratory.learn(stages, CASES) == models
+    assert laboratory.learn(System(stages), CASES) == models
     laboratory.apply(stages, models, [SmallCase(9)])  # type: ignore[list-item]
     assert log.read_text() == done
     other = (stages[0], replace(stages[1], name="third"))
-    laboratory.learn(other, CASES)
+    laboratory.learn(System(other), CASES)
     assert log.read_text().count("first") == done.count("first")
 
 
 def test_lost_results_come_back_the_same(tmp_path: Path) -> None:
     stages = (cherry2014.CherryVoxels(trees=4), *cherry2014.STAGES[1:])
     laboratory = Laboratory(tmp_path / "lab")
-    whole = laboratory.apply(stages, laboratory.learn(stages, CASES[:3]), CASES[3:])
+    whole = laboratory.apply(stages, laboratory.learn(System(stages), CASES[:3]), CASES[3:])
     for path in sorted((tmp_path / "lab").rglob("*.*"))[::2]:
         path.unlink()
-    again = laboratory.apply(stages, laboratory.learn(stages, CASES[:3]), CASES[3:])
+    again = laboratory.apply(stages, laboratory.learn(System(stages), CASES[:3]), CASES[3:])
     for first, second in zip(whole, again, strict=True):
         np.testing.assert_array_equal(first.candidates.points_mm, second.candidates.points_mm)
         np.testing.assert_array_equal(first.candidates.scores, second.candidates.scores)
@@ -93,7 +137,7 @@ def test_lost_results_come_back_the_same(tmp_path: Path) -> None:
 
 def test_too_few_cases_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CtlymphError, match=f"give {INNER_FOLDS} or more"):
-        Laboratory(tmp_path).learn(cherry2014.STAGES, CASES[:2])
+        Laboratory(tmp_path).learn(System(cherry2014.STAGES), CASES[:2])
 
 
 @pytest.mark.parametrize("masks", [True, False])

@@ -196,7 +196,7 @@ class _Beyond:
         learned = [case for case in self.trial.cases if case.name not in self.trial.unseen]
         found = {}
         for name, system in self.systems.items():
-            models = self.laboratory.learn(system.stages, learned)
+            models = self.laboratory.learn(system, learned)
             given = self.laboratory.apply(system.stages, models, cases)
             found[name] = Tested({case.name: each for case, each in zip(cases, given, strict=True)}, {})
         return found

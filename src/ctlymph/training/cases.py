@@ -157,6 +157,12 @@ def write_scene(path: Path, scene: Scene, truth: TrueNodes) -> None:
     np.savez(path, **arrays)
 
 
+def read_nodes(path: Path) -> TrueNodes:
+    """Read the nodes that :func:`write_scene` wrote, without masks, and nothing else."""
+    with np.load(path, allow_pickle=False) as file:
+        return TrueNodes(file["points_mm"], file["short_axes_mm"], None)
+
+
 def read_scene(path: Path) -> tuple[Scene, TrueNodes]:
     """Read what :func:`write_scene` wrote."""
     with np.load(path, allow_pickle=False) as file:

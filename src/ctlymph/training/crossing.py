@@ -9,7 +9,7 @@ import numpy as np
 
 from ctlymph.collection.folds import Folds
 from ctlymph.evaluation.sets import Marks
-from ctlymph.systems import ENLARGED_MM, HIT_MM, Candidates, System
+from ctlymph.systems import Candidates, System
 from ctlymph.training.laboratory import Case, Found, Laboratory
 
 
@@ -69,7 +69,7 @@ def cross_validate(laboratory: Laboratory, system: System, trial: Trial, *, inje
     injected: dict[str, Candidates] = {}
     for fold in range(trial.folds.k):
         learned, tested = trial.but_fold(fold), trial.of_fold(fold)
-        models = laboratory.learn(system.stages, learned)
+        models = laboratory.learn(system, learned)
         given = laboratory.apply(system.stages, models, tested)
         found |= {case.name: each for case, each in zip(tested, given, strict=True)}
         if inject and system.classifier:
@@ -83,18 +83,10 @@ def _inject(
     """Score, for each case, a candidate on every enlarged node that the generator's candidates have missed."""
     count = len(system.generator)
     proposed = laboratory.apply(system.generator, models[:count], cases)
-    missed = [_missed(laboratory, case, each.candidates) for case, each in zip(cases, proposed, strict=True)]
+    missed = [laboratory.nodes(case).missed(each.candidates) for case, each in zip(cases, proposed, strict=True)]
     names = [laboratory.put(each) for each in missed]
     scored = laboratory.apply(system.classifier, models[count:], cases, names)
     return {case.name: each.candidates for case, each in zip(cases, scored, strict=True)}
-
-
-def _missed(laboratory: Laboratory, case: Case, candidates: Candidates) -> Candidates:
-    _, truth = laboratory.scene(case)
-    away = np.linalg.norm(truth.points_mm[:, None] - candidates.points_mm[None], axis=2)
-    missed = (truth.short_axes_mm >= ENLARGED_MM) & ~(away <= HIT_MM).any(axis=1)
-    radii_mm = truth.short_axes_mm[missed] / 2
-    return Candidates(truth.points_mm[missed], np.zeros(int(missed.sum())), radii_mm)
 
 
 def marks_of(name: str, trial: Trial, tested: Tested) -> Marks:

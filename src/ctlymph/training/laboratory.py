@@ -18,8 +18,8 @@ from ctlymph.errors import CtlymphError
 from ctlymph.io.atomic import new_file
 from ctlymph.models import dump_part, load_part
 from ctlymph.progress import SILENT, Progress
-from ctlymph.systems import NO_CANDIDATES, Arrays, Candidates, FixedStage, Floats, Scene, Stage, TrueNodes
-from ctlymph.training.cases import read_scene, write_scene
+from ctlymph.systems import NO_CANDIDATES, Arrays, Candidates, FixedStage, Floats, Scene, Stage, System, TrueNodes
+from ctlymph.training.cases import read_nodes, read_scene, write_scene
 from ctlymph.training.memory import peak_mb, reset_peak
 from ctlymph.training.names import code_of, digest_of
 
@@ -110,11 +110,21 @@ class Laboratory:
         """
         return _scene(self.folder, case)
 
-    def learn(self, stages: Sequence[Stage], cases: Sequence[Case]) -> tuple[str, ...]:
+    def nodes(self, case: Case) -> TrueNodes:
+        """Give a case's nodes alone, without masks.
+
+        Raises:
+            CtlymphError: As the case's ``look``.
+        """
+        path = _scene_place(self.folder, case)
+        return read_nodes(path) if path.exists() else self.scene(case)[1]
+
+    def learn(self, system: System, cases: Sequence[Case]) -> tuple[str, ...]:
         """Let the stages of a system learn, one after the other.
 
         Each but the first learns from what the one before gives for cases that it has not learned from: the cases are
-        dealt out to :data:`INNER_FOLDS`, and for each of these the stage learns from the others.
+        dealt out to :data:`INNER_FOLDS`, and for each of these the stage learns from the others. The classifier also
+        learns from candidates put onto enlarged nodes that the generator has missed, as in Roth 2014.
 
         Returns:
             The name of each stage's model.
@@ -122,12 +132,15 @@ class Laboratory:
         Raises:
             CtlymphError: If there are too few cases, or they teach nothing.
         """
-        if len(cases) < INNER_FOLDS and not all(isinstance(stage, FixedStage) for stage in stages):
+        stages = system.stages
+        if len(cases) < INNER_FOLDS and system.learns:
             raise CtlymphError(f"{len(cases)} cases are too few to learn from; give {INNER_FOLDS} or more")
         fold = np.arange(len(cases)) % INNER_FOLDS
         given = [_NOTHING] * len(cases)
         models = []
         for number, stage in enumerate(stages):
+            if number == len(system.generator):
+                given = [self._with_missed(case, each) for case, each in zip(cases, given, strict=True)]
             observed = np.array(self._observed(stage, cases, given))
             is_last = number == len(stages) - 1
             parts = [observed] + ([] if is_last else [observed[fold != held] for held in range(INNER_FOLDS)])
@@ -171,6 +184,17 @@ class Laboratory:
     def model(self, name: str) -> dict[str, Any]:
         """Give what a stage has learned, by the name that :meth:`learn` gave."""
         return load_part(_place(self.folder, name, ".skops"))
+
+    def _with_missed(self, case: Case, given: str) -> str:
+        """Put candidates onto the nodes that a generator has missed, first, for a stage may look at the best alone."""
+        candidates = _read_candidates(self.folder, given)
+        missed = self.nodes(case).missed(candidates)
+        if not len(missed):
+            return given
+        both = [(getattr(missed, name), getattr(candidates, name)) for name in ("points_mm", "scores", "radii_mm")]
+        points_mm, scores, radii_mm = (np.concatenate(each) for each in both)
+        scores[: len(missed)] = 1.0
+        return self.put(Candidates(points_mm, scores, radii_mm))
 
     def _observed(self, stage: Stage, cases: Sequence[Case], given: Sequence[str]) -> list[str]:
         if isinstance(stage, FixedStage):

@@ -100,14 +100,14 @@ def _learn(
     folder: Path, training: Training, laboratory: Laboratory, trial: Trial, judged: Evaluation | None
 ) -> RegionCard:
     region = trial.cases[0].region
-    stages = training.method.systems[region].stages
+    system = training.method.systems[region]
     cases = [case for case in trial.cases if case.name not in trial.unseen]
-    models = laboratory.learn(stages, cases)
+    models = laboratory.learn(system, cases)
     parts = [
         store(folder, f"{region}-{number}-{stage.name}.skops", stage, laboratory.model(name))
-        for number, (stage, name) in enumerate(zip(stages, models, strict=True), start=1)
+        for number, (stage, name) in enumerate(zip(system.stages, models, strict=True), start=1)
     ]
-    nodes = sum(laboratory.scene(case)[1].enlarged for case in cases)
+    nodes = sum(laboratory.nodes(case).enlarged for case in cases)
     return RegionCard(
         tuple(case.name for case in cases), nodes, tuple(parts), _figures(judged, trial) if judged else None
     )
