@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -136,6 +138,12 @@ def test_contrast_brightens_nodes() -> None:
     ]
     assert 28 <= plain <= 46
     assert 50 <= enhanced <= 85
+
+
+def test_axillary_nodes_are_not_annotated_however_large() -> None:
+    by_name = {station.name: station for station in STATIONS}
+    germs = [replace(germ_at(x), station=by_name[name]) for x, name in ((-30, "left axillary"), (30, "4R"))]
+    assert [node.marked for node in grown(ground_of_fat(), germs)] == [False, True]
 
 
 def test_only_stations_of_the_lobes_lie_in_the_lung() -> None:

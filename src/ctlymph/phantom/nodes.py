@@ -16,7 +16,7 @@ from ctlymph.phantom.node_figures import FIGURES
 from ctlymph.phantom.node_shapes import Extent, Lobulated, directions, drawn_shape, measured
 from ctlymph.phantom.parts import Build, Part
 from ctlymph.phantom.shapes import Array, Bounds, Common, Ellipsoid, Grown, Sampled, Solid, Tubes, Union, Without, near
-from ctlymph.phantom.stations import STATIONS, Station, stations_of
+from ctlymph.phantom.stations import STATIONS, Station, is_annotated, stations_of
 from ctlymph.regions import ABDOMEN, MEDIASTINUM, REGIONS
 
 _REACH_MM = 10.0
@@ -49,7 +49,7 @@ class TrueNode:
         region: ``mediastinum`` or ``abdomen``.
         station: Name of its station.
         hu: CT number before noise, of what ``inner`` does not cover.
-        marked: Whether those who annotated the scan mark it: small normal nodes they pass over.
+        marked: Whether those who annotated the scan mark it: small normal nodes and axillary ones they pass over.
         inner: What lies within it, painted after it: a fatty hilum, a necrotic or calcified centre.
     """
 
@@ -517,7 +517,8 @@ def grown(ground: Fat, germs: Sequence[Germ]) -> tuple[TrueNode, ...]:
         solid = _dented(ground, germ, [node.solid for node in nodes])
         station, number = germ.station, len(nodes) + 1
         inner = (_inner(germ.filling, number, solid),) if germ.filling else ()
-        nodes.append(TrueNode(number, solid, station.region, station.name, germ.hu, germ.marked, inner))
+        marked = germ.marked and is_annotated(station.name)
+        nodes.append(TrueNode(number, solid, station.region, station.name, germ.hu, marked, inner))
     return tuple(nodes)
 
 

@@ -70,7 +70,7 @@ _CHEST = (
     *_one(MEDIASTINUM, "14L", (86, 16, 285), (6, 8, 10), 0.0, 0.15),
     *_pair(MEDIASTINUM, "internal mammary", (27, -84, 335), (4, 6, 25), 0.15, 0.3),
     *_pair(MEDIASTINUM, "cardiophrenic", (28, -76, 245), (9, 7, 8), 0.25, 0.4),
-    *_pair(MEDIASTINUM, "axillary", (138, -12, 352), (8, 16, 22), 0.0, 1.6),
+    *_pair(MEDIASTINUM, "axillary", (138, -12, 352), (8, 16, 22), 0.2, 1.6),
 )
 _UPPER_ABDOMEN = (
     *_pair(ABDOMEN, "retrocrural", (14, -2, 192), (5, 4, 12), 0.4, 0.3),
@@ -107,6 +107,14 @@ STATIONS = (*_CHEST, *_UPPER_ABDOMEN, *_RETROPERITONEUM, *_MESENTERY, *_PELVIS)
 def stations_of(region: str) -> tuple[Station, ...]:
     """Give the stations of a region at which nodes are enlarged."""
     return tuple(station for station in STATIONS if station.region == region and station.enlarged)
+
+
+def is_annotated(station: str) -> bool:
+    """Tell whether those who annotated the public collection mark enlarged nodes of a station.
+
+    Not of the axillae: of the 388 nodes in its chests none lies more than 91 mm beside the middle of the picture.
+    """
+    return not station.endswith("axillary")
 
 
 def is_in_lung(station: str) -> bool:
