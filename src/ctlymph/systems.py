@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,6 +126,14 @@ class Candidates:
         extra = {name: values[rows] for name, values in self.extra.items()}
         return Candidates(self.points_mm[rows], self.scores[rows], self.radii_mm[rows], extra)
 
+    def spread(self, apart_mm: float, at_most: int) -> Candidates:
+        """Give so many of them, each unless it is nearer than ``apart_mm`` to one chosen before."""
+        rows: list[int] = []
+        for row, point in enumerate(self.points_mm):
+            if len(rows) < at_most and (np.linalg.norm(self.points_mm[rows] - point, axis=1) >= apart_mm).all():
+                rows.append(row)
+        return self.chosen(np.array(rows, dtype=np.intp))
+
     def marks(self, region: str) -> list[Mark]:
         """Give them as marks."""
         return [
@@ -224,6 +233,15 @@ class Stage(Protocol):
 
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
         """Propose candidates, or look at those given."""
+        ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A :class:`Stage` that learns for long: it keeps in a folder how far it is, and goes on there."""
+
+    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path) -> dict[str, Any]:
+        """Learn as ``learn`` does."""
         ...
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.learning import honest_decisions, sigmoid, sigmoid_through
-from ctlymph.systems import Arrays, Candidates, Floats, Scene, TrueNodes, joined, labelled
+from ctlymph.systems import Arrays, Candidates, Scene, TrueNodes, joined, labelled
 
 LOOKS = "looks"
 """What the stage before says of each candidate, in ``extra``."""
@@ -59,7 +59,7 @@ class CandidateSvm:
             return candidates.scored(candidates.scores)
         decisions = mean_decision(model["machines"], candidates.extra[LOOKS])
         scored = candidates.scored(sigmoid(decisions, model["slope"], model["offset"]))
-        return scored.chosen(_spread(scored.points_mm, self.apart_mm, self.at_most))
+        return scored.spread(self.apart_mm, self.at_most)
 
 
 class Committee:
@@ -93,12 +93,3 @@ class Committee:
 def mean_decision(machines: Sequence[Any], rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Give the mean decision of machines, ``(n,)``."""
     return np.asarray(np.mean([machine.decision_function(rows) for machine in machines], axis=0))
-
-
-def _spread(points_mm: Floats, apart_mm: float, at_most: int) -> NDArray[np.intp]:
-    """Choose points in their order, each unless it is too near to one chosen before."""
-    chosen: list[int] = []
-    for row, point in enumerate(points_mm):
-        if len(chosen) < at_most and (np.linalg.norm(points_mm[chosen] - point, axis=1) >= apart_mm).all():
-            chosen.append(row)
-    return np.array(chosen, dtype=np.intp)

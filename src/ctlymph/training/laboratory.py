@@ -18,7 +18,18 @@ from ctlymph.errors import CtlymphError
 from ctlymph.io.atomic import new_file
 from ctlymph.models import dump_part, load_part
 from ctlymph.progress import SILENT, Progress
-from ctlymph.systems import NO_CANDIDATES, Arrays, Candidates, FixedStage, Floats, Scene, Stage, System, TrueNodes
+from ctlymph.systems import (
+    NO_CANDIDATES,
+    Arrays,
+    Candidates,
+    FixedStage,
+    Floats,
+    Resumable,
+    Scene,
+    Stage,
+    System,
+    TrueNodes,
+)
 from ctlymph.training.cases import read_nodes, read_scene, write_scene
 from ctlymph.training.memory import peak_mb, reset_peak
 from ctlymph.training.names import code_of, digest_of
@@ -142,7 +153,7 @@ class Laboratory:
             if number == len(system.generator):
                 given = [self._with_missed(case, each) for case, each in zip(cases, given, strict=True)]
             observed = np.array(self._observed(stage, cases, given))
-            is_last = number == len(stages) - 1
+            is_last = all(isinstance(later, FixedStage) for later in stages[number + 1 :])
             parts = [observed] + ([] if is_last else [observed[fold != held] for held in range(INNER_FOLDS)])
             model, *held_out = self._models(stage, parts)
             models.append(model)
@@ -268,7 +279,12 @@ def _observe(folder: Path, stage: Stage, case: Case, given: str, name: str) -> N
 
 def _learn(folder: Path, stage: Stage, observed: Sequence[str], seed: int, name: str) -> None:
     seen = [_read_arrays(_place(folder, each, ".npz")) for each in observed]
-    dump_part(_place(folder, name, ".skops"), stage.learn(seen, seed))
+    if isinstance(stage, Resumable):
+        halfway = _place(folder, name, ".learning")
+        halfway.mkdir(parents=True, exist_ok=True)
+        dump_part(_place(folder, name, ".skops"), stage.learn_in(seen, seed, halfway))
+    else:
+        dump_part(_place(folder, name, ".skops"), stage.learn(seen, seed))
 
 
 def _apply(folder: Path, stage: Stage, model: str, case: Case, given: str, name: str) -> None:

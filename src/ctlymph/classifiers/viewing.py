@@ -1,0 +1,155 @@
+"""What the methods share that see a candidate in many 2.5D views: a network scores each, the scores are averaged."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.classifiers.views import PLANES, Frames, drawn_frames, views_of
+from ctlymph.inference.engine import ready
+from ctlymph.inference.layers import Architecture
+from ctlymph.networks.fitting import Batch, Lesson, Schedule, fit
+from ctlymph.systems import Arrays, Candidates, FixedStage, Scene, TrueNodes, joined, labelled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WINDOW_HU = (-100.0, 200.0)
+"""Of the views (Roth 2014)."""
+
+CHANCES = "views"
+"""Name of the views' scores ``(n, views)`` among a candidate's ``extra``."""
+
+_SCHEDULE = Schedule(steps=1200)
+_AT_ONCE = 256
+"""Views that the network is given together."""
+
+
+@dataclass(frozen=True)
+class ViewNetwork(ABC):
+    """A network scores every view of a candidate by itself.
+
+    Attributes:
+        name: Of the stage.
+        side_px: Of the views' pictures.
+        sides_mm: Of the same.
+        shifts: Random shifts for each of these.
+        turns: Random rotations for each shift.
+        shift_mm: The longest shift.
+        seen_off_nodes: Views that are learned from of a candidate off nodes; of one on a node, all are.
+        at_most: Candidates that are looked at, the best first.
+        schedule: How the network learns.
+        batch: Views in a step, half of them on nodes.
+    """
+
+    name: str
+    side_px: int
+    sides_mm: tuple[float, ...] = (30.0, 35.0, 40.0, 45.0)
+    shifts: int = 5
+    turns: int = 5
+    shift_mm: float = 3.0
+    seen_off_nodes: int = 25
+    at_most: int = 60
+    schedule: Schedule = _SCHEDULE
+    batch: int = 128
+
+    @property
+    @abstractmethod
+    def architecture(self) -> Architecture:
+        """The network; it gives the log-odds of a node."""
+
+    @property
+    def frames(self) -> Frames:
+        """How all candidates are looked at."""
+        return drawn_frames(self.sides_mm, self.shifts, self.turns, shift_mm=self.shift_mm, seed=0)
+
+    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+        """Take views of the candidates on and off nodes."""
+        frames = self.frames
+        best = candidates.chosen(np.arange(min(len(candidates), self.at_most)))
+        known = labelled(best, truth)
+        labels = truth.labels(best.points_mm)
+        taken = [
+            _windowed(views_of(scene.volume, best.points_mm[labels == label], frames.first(count), self.side_px))
+            for label, count in ((1, len(frames)), (0, self.seen_off_nodes))
+        ]
+        return {"on": taken[0].reshape(-1, *self._shape), "off": taken[1].reshape(-1, *self._shape), **known}
+
+    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+        """Train the network, keeping nothing on the way."""
+        return self._learned(observed, seed, None)
+
+    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path) -> dict[str, Any]:
+        """Train the network, with checkpoints.
+
+        Raises:
+            CtlymphError: If no candidate lies on a node, or none off; or as :func:`ctlymph.networks.fitting.fit`.
+        """
+        return self._learned(observed, seed, folder)
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        """Score the views; candidates keep their order."""
+        best = candidates.chosen(np.arange(min(len(candidates), self.at_most)))
+        frames = self.frames
+        run = ready(self.architecture, model["weights"], [(-1, *self._shape)])
+        views = _windowed(views_of(scene.volume, best.points_mm, frames, self.side_px)).reshape(-1, *self._shape)
+        parts = [run(_scaled(views[at : at + _AT_ONCE]))[0] for at in range(0, len(views), _AT_ONCE)]
+        odds = np.concatenate([np.empty((0, 1)), *parts]).reshape(len(best), len(frames))
+        return Candidates(best.points_mm, best.scores, best.radii_mm, {CHANCES: 1 / (1 + np.exp(-odds))})
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return PLANES, self.side_px, self.side_px
+
+    def _learned(self, observed: Sequence[Arrays], seed: int, folder: Path | None) -> dict[str, Any]:
+        joined(observed, "labels", self.name)  # refuses cases that teach nothing
+        on, off = (np.concatenate([each[name] for each in observed]) for name in ("on", "off"))
+
+        def draw(rng: np.random.Generator) -> tuple[Batch, Batch]:
+            half = self.batch // 2
+            views = [part[rng.integers(len(part), size=half)] for part in (on, off)]
+            return (_scaled(np.concatenate(views)),), (np.repeat([1.0, 0.0], half)[:, None],)
+
+        return {"weights": fit(Lesson(self.architecture, draw, _binary, self.schedule, seed), folder)}
+
+
+@dataclass(frozen=True)
+class Averaged(FixedStage):
+    """The chances of a candidate's views become one by their mean.
+
+    Attributes:
+        name: Of the stage.
+        views: So many, the first, count.
+    """
+
+    name: str
+    views: int = 100
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        """Score candidates anew."""
+        if not len(candidates):
+            return candidates.scored(candidates.scores)
+        return candidates.scored(candidates.extra[CHANCES][:, : self.views].mean(axis=1))
+
+
+def _windowed(views_hu: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Map the window to 0…255; so many values are enough, and take a quarter of the room."""
+    low, high = WINDOW_HU
+    return np.asarray(np.clip((views_hu - low) * (255 / (high - low)), 0, 255).round().astype(np.uint8))
+
+
+def _scaled(views: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Map 0…255 to -1…1."""
+    return views.astype(np.float32) / 127.5 - 1
+
+
+def _binary(outputs: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    return binary_cross_entropy_with_logits(outputs[0], wanted[0])

@@ -1,0 +1,94 @@
+"""Networks that have learned, ready to run: by OpenVINO on processors, by PyTorch where there is a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.errors import CtlymphError
+from ctlymph.inference.layers import Architecture, Weights
+
+Device = Literal["auto", "cpu", "cuda"]
+DEVICES = ("auto", "cpu", "cuda")
+Precision = Literal["auto", "f32"]
+
+Run = Callable[..., tuple[NDArray[np.float32], ...]]
+"""Gives a network's outputs for its inputs, float32, batch first."""
+
+
+def ready(
+    architecture: Architecture,
+    weights: Weights,
+    shapes: Sequence[Sequence[int]],
+    *,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> Run:
+    """Make a network ready to run.
+
+    Args:
+        architecture: Of the network.
+        weights: What it has learned.
+        shapes: Of its inputs, batch first; a batch of -1 may have any size.
+        device: ``auto``: a GPU if PyTorch is installed and sees one.
+        precision: ``auto``: what the device computes quickly, bf16 on processors that have it and tf32 on GPUs; or
+            ``f32``.
+
+    Raises:
+        CtlymphError: If a GPU is asked for and there is none.
+    """
+    if device == "cuda" or (device == "auto" and _sees_gpu()):
+        return _on_gpu(architecture, weights, precision)
+    return _on_cpu(architecture, weights, shapes, precision)
+
+
+def _sees_gpu() -> bool:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _on_cpu(architecture: Architecture, weights: Weights, shapes: Sequence[Sequence[int]], precision: Precision) -> Run:
+    import openvino
+
+    from ctlymph.inference.graph import graph_of
+
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if precision == "f32":
+        options["INFERENCE_PRECISION_HINT"] = "f32"
+    request = (
+        openvino.Core().compile_model(graph_of(architecture, weights, shapes), "CPU", options).create_infer_request()
+    )
+
+    def run(*inputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        found = request.infer([np.ascontiguousarray(each, np.float32) for each in inputs])
+        return tuple(np.array(values) for values in found.values())
+
+    return run
+
+
+def _on_gpu(architecture: Architecture, weights: Weights, precision: Precision) -> Run:
+    if not _sees_gpu():
+        raise CtlymphError("there is no GPU that PyTorch sees; use --device cpu, or install a PyTorch for your GPU")
+    import torch
+
+    from ctlymph.inference.torched import TorchNetwork
+
+    network = TorchNetwork(architecture)
+    network.load(weights)
+    network.cuda().eval()
+    torch.backends.cudnn.allow_tf32 = precision == "auto"
+
+    def run(*inputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        with torch.inference_mode():
+            outputs = network(*(torch.from_numpy(np.ascontiguousarray(each, np.float32)).cuda() for each in inputs))
+        return tuple(each.float().cpu().numpy() for each in outputs)
+
+    return run

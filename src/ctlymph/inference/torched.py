@@ -1,0 +1,189 @@
+"""The layers in PyTorch: a network that can learn, and that runs on a GPU."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from ctlymph.errors import CtlymphError
+from ctlymph.inference.layers import NORM_EPSILON, Architecture, Weights, padding_of
+
+_MOMENTUM = 0.1
+"""Of running means and variances, PyTorch's own."""
+
+
+class TorchNetwork(nn.Module):
+    """A network of an :class:`~ctlymph.inference.layers.Architecture`.
+
+    Its parameters are made when it is, by one walk through the architecture: He's initial weights (ICCV 2015) from
+    a generator of the seed, so that the same seed gives the same network.
+    """
+
+    def __init__(self, architecture: Architecture, seed: int = 0) -> None:
+        super().__init__()
+        self.architecture = architecture
+        maker = _Making(self, torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            architecture.build(maker, *(torch.zeros(1, *shape) for shape in architecture.inputs))
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Give the outputs for batches of the inputs."""
+        return tuple(self.architecture.build(_Running(self), *inputs))
+
+    def value(self, name: str) -> Tensor:
+        """Give a parameter or a running statistic by its name in :data:`~ctlymph.inference.layers.Weights`."""
+        found = getattr(self, _attribute(name))
+        assert isinstance(found, Tensor)
+        return found
+
+    def weights(self) -> dict[str, Any]:
+        """Give what it has learned, to be kept."""
+        return {
+            _name(key): np.ascontiguousarray(value.detach().float().cpu().numpy())
+            for key, value in self.state_dict().items()
+        }
+
+    def load(self, weights: Weights, *, leave: Sequence[str] = ()) -> None:
+        """Take weights over.
+
+        Args:
+            weights: All of this network's, but those of the layers in ``leave``.
+            leave: Layers that keep their own.
+
+        Raises:
+            CtlymphError: If one is absent or has another shape.
+        """
+        with torch.no_grad():
+            for key, value in self.state_dict().items():
+                name = _name(key)
+                if name.rpartition(".")[0] in leave:
+                    continue
+                if name not in weights:
+                    raise CtlymphError(
+                        f"{self.architecture.name}: the weights hold no {name}; give those of this network"
+                    )
+                if tuple(weights[name].shape) != tuple(value.shape):
+                    shapes = f"{tuple(weights[name].shape)}, expected {tuple(value.shape)}"
+                    raise CtlymphError(f"{self.architecture.name}: {name} has the shape {shapes}")
+                value.copy_(torch.from_numpy(np.asarray(weights[name])))
+
+
+class _Running:
+    """:class:`~ctlymph.inference.layers.Layers` whose values are tensors."""
+
+    def __init__(self, network: TorchNetwork) -> None:
+        self.network = network
+
+    def conv(
+        self,
+        name: str,
+        x: Tensor,
+        channels: int,
+        size: int = 3,
+        *,
+        stride: int = 1,
+        norm: bool = True,
+        relu: bool = True,
+    ) -> Tensor:
+        value = self.network.value
+        convolve = F.conv2d if x.ndim == 4 else F.conv3d
+        bias = None if norm else value(f"{name}.bias")
+        x = convolve(x, value(f"{name}.weight"), bias, stride, padding_of(size, stride))
+        if norm:
+            mean, variance = value(f"{name}.mean"), value(f"{name}.variance")
+            gain, offset = value(f"{name}.gain"), value(f"{name}.bias")
+            x = F.batch_norm(x, mean, variance, gain, offset, self.network.training, _MOMENTUM, NORM_EPSILON)
+        return F.relu(x) if relu else x
+
+    def up(self, name: str, x: Tensor, channels: int) -> Tensor:
+        transpose = F.conv_transpose2d if x.ndim == 4 else F.conv_transpose3d
+        return transpose(x, self.network.value(f"{name}.weight"), self.network.value(f"{name}.bias"), 2)
+
+    def dense(self, name: str, x: Tensor, width: int, *, relu: bool = True) -> Tensor:
+        x = F.linear(x, self.network.value(f"{name}.weight"), self.network.value(f"{name}.bias"))
+        return F.relu(x) if relu else x
+
+    def pool(self, x: Tensor, size: int = 2) -> Tensor:
+        return F.max_pool2d(x, size) if x.ndim == 4 else F.max_pool3d(x, size)
+
+    def shrink(self, x: Tensor, size: int = 2) -> Tensor:
+        return F.avg_pool2d(x, size) if x.ndim == 4 else F.avg_pool3d(x, size)
+
+    def mean(self, x: Tensor) -> Tensor:
+        return x.mean(dim=tuple(range(2, x.ndim)))
+
+    def flat(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+    def relu(self, x: Tensor) -> Tensor:
+        return F.relu(x)
+
+    def plus(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+    def joined(self, *parts: Tensor) -> Tensor:
+        return torch.cat(parts, dim=1)
+
+    def dropout(self, x: Tensor, share: float) -> Tensor:
+        return F.dropout(x, share, self.network.training)
+
+
+class _Making(_Running):
+    """The same, making each layer's parameters before it runs."""
+
+    def __init__(self, network: TorchNetwork, generator: torch.Generator) -> None:
+        super().__init__(network)
+        self.generator = generator
+
+    def conv(
+        self,
+        name: str,
+        x: Tensor,
+        channels: int,
+        size: int = 3,
+        *,
+        stride: int = 1,
+        norm: bool = True,
+        relu: bool = True,
+    ) -> Tensor:
+        self._weight(name, (channels, x.shape[1], *[size] * (x.ndim - 2)), x.shape[1] * size ** (x.ndim - 2))
+        self._parameter(f"{name}.bias", torch.zeros(channels))
+        if norm:
+            self._parameter(f"{name}.gain", torch.ones(channels))
+            self.network.register_buffer(_attribute(f"{name}.mean"), torch.zeros(channels))
+            self.network.register_buffer(_attribute(f"{name}.variance"), torch.ones(channels))
+        return super().conv(name, x, channels, size, stride=stride, norm=False, relu=relu)
+
+    def up(self, name: str, x: Tensor, channels: int) -> Tensor:
+        self._weight(name, (x.shape[1], channels, *[2] * (x.ndim - 2)), x.shape[1])
+        self._parameter(f"{name}.bias", torch.zeros(channels))
+        return super().up(name, x, channels)
+
+    def dense(self, name: str, x: Tensor, width: int, *, relu: bool = True) -> Tensor:
+        self._weight(name, (width, x.shape[1]), x.shape[1])
+        self._parameter(f"{name}.bias", torch.zeros(width))
+        return super().dense(name, x, width, relu=relu)
+
+    def _weight(self, name: str, shape: tuple[int, ...], inputs: int) -> None:
+        self._parameter(f"{name}.weight", torch.randn(shape, generator=self.generator) * math.sqrt(2 / inputs))
+
+    def _parameter(self, name: str, value: Tensor) -> None:
+        attribute = _attribute(name)
+        if hasattr(self.network, attribute):
+            raise ValueError(f"two layers are named {name.rpartition('.')[0]!r}")
+        self.network.register_parameter(attribute, nn.Parameter(value))
+
+
+def _attribute(name: str) -> str:
+    """Give the attribute's name, in which PyTorch allows no dot."""
+    return name.replace(".", ":")
+
+
+def _name(attribute: str) -> str:
+    return attribute.replace(":", ".")

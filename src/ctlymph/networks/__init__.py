@@ -1,0 +1,1 @@
+"""Networks that look at whole regions, and how networks learn."""

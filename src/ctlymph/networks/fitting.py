@@ -1,0 +1,245 @@
+"""How networks learn: one loop in plain PyTorch, that goes on where it was killed.
+
+Every step draws its examples from a generator of the seed and the step's number, and the rate depends on the number
+alone: so a checkpoint holds all that there is to know, and a run that was killed comes to the same end.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.errors import CtlymphError
+from ctlymph.inference.layers import Architecture, Weights
+from ctlymph.io.atomic import new_file
+from ctlymph.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ctlymph.inference.torched import TorchNetwork
+
+Batch = tuple[NDArray[Any], ...]
+Draw = Callable[[np.random.Generator], tuple[Batch, Batch]]
+"""Draws a batch: what the network is given, and what it should answer."""
+
+CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a network learns.
+
+    Attributes:
+        steps: Batches.
+        rate: Greatest learning rate; it rises over the first twentieth of the steps and falls along a cosine to zero.
+        decay: Of the weights (Loshchilov and Hutter, ICLR 2019).
+        checkpoint_every: Steps between checkpoints.
+        average: Share of the mean of weights that a step leaves; this mean, over about 1 / (1 - average) steps, is
+            what has been learned.
+        last_layer: Of a network that begins with weights of another: this layer begins anew, at the full rate.
+        rate_below: Share of the rate for the layers below it (Shin 2016: a tenth).
+    """
+
+    steps: int
+    rate: float = 1e-3
+    decay: float = 1e-4
+    checkpoint_every: int = 100
+    average: float = 0.99
+    last_layer: str = ""
+    rate_below: float = 0.1
+
+    def rate_at(self, step: int) -> float:
+        """Give the rate of a step, 0…steps - 1."""
+        rising = max(self.steps // 20, 1)
+        if step < rising:
+            return self.rate * (step + 1) / rising
+        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(self.steps - rising, 1)))
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a network is to learn.
+
+    Attributes:
+        architecture: Of the network.
+        draw: Gives examples.
+        loss: Of outputs and answers, a scalar.
+        schedule: How long and how fast.
+        seed: For weights and examples.
+        begin_with: Weights of the same architecture to begin with, but for the schedule's last layer.
+    """
+
+    architecture: Architecture
+    draw: Draw
+    loss: Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
+    schedule: Schedule
+    seed: int
+    begin_with: Weights | None = None
+
+
+def fit(lesson: Lesson, folder: Path | None = None, progress: Progress = SILENT) -> dict[str, Any]:
+    """Let a network learn.
+
+    Args:
+        lesson: What and how.
+        folder: For checkpoint and log; where it has a checkpoint, learning goes on there. None: nothing is kept.
+        progress: Where to show the advance.
+
+    Returns:
+        Its :data:`~ctlymph.inference.layers.Weights`.
+
+    Raises:
+        CtlymphError: If the loss becomes infinite or no number, memory runs out, PyTorch is absent, or the checkpoint
+            cannot be read.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise CtlymphError("networks learn with PyTorch; install it: pip install 'ctlymph[train]'") from error
+    learner = _Learner(lesson, "cuda" if torch.cuda.is_available() else "cpu")
+    begin = learner.resume(folder) if folder else 0
+    steps = lesson.schedule.steps
+    with progress.task(f"{lesson.architecture.name} learns", steps) as advance:
+        advance(begin)
+        for step in range(begin, steps):
+            start = time.perf_counter()
+            loss = learner.step(step)
+            if folder:
+                learner.log.append((step, loss, lesson.schedule.rate_at(step), time.perf_counter() - start))
+                if (step + 1) % lesson.schedule.checkpoint_every == 0 or step + 1 == steps:
+                    learner.keep(folder, step + 1)
+            advance(1)
+    return learner.mean.weights()
+
+
+class _Learner:
+    """A network while it learns: all that a checkpoint holds."""
+
+    def __init__(self, lesson: Lesson, device: str) -> None:
+        import torch
+
+        from ctlymph.inference.torched import TorchNetwork
+
+        self.lesson, self.device = lesson, device
+        self.network, self.mean = (TorchNetwork(lesson.architecture, lesson.seed) for _ in range(2))
+        last = lesson.schedule.last_layer
+        if lesson.begin_with is not None:
+            for each in (self.network, self.mean):
+                each.load(lesson.begin_with, leave=[last])
+        self.network.to(device).train()
+        self.mean.to(device).eval()
+        groups = _groups(self.network, last if lesson.begin_with is not None else "", lesson.schedule.rate_below)
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=lesson.schedule.decay)
+        self.shares = [group["share"] for group in groups]
+        self.short_numbers = device == "cuda" or _computes_bf16()
+        self.log: list[tuple[int, float, float, float]] = []
+
+    def step(self, number: int) -> float:
+        """Learn from one batch.
+
+        Returns:
+            The loss.
+        """
+        import torch
+
+        schedule = self.lesson.schedule
+        torch.manual_seed(self.lesson.seed * 1_000_003 + number)  # of dropout
+        given, wanted = self.lesson.draw(np.random.default_rng([self.lesson.seed, number]))
+        for group, share in zip(self.optimiser.param_groups, self.shares, strict=True):
+            group["lr"] = schedule.rate_at(number) * share
+        try:
+            with torch.autocast(self.device, torch.bfloat16, enabled=self.short_numbers):
+                outputs = self.network(*self._placed(given))
+            loss = self.lesson.loss([each.float() for each in outputs], self._placed(wanted))
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise CtlymphError(
+                    f"{self.lesson.architecture.name}: the loss is {value} in step {number}; lower the rate "
+                    f"({schedule.rate:g}), or look for broken CTs"
+                )
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+        except torch.OutOfMemoryError as error:
+            raise CtlymphError(
+                f"{self.lesson.architecture.name}: the GPU's memory is full; lower the batch or the size of its parts"
+            ) from error
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
+        self.optimiser.step()
+        self._average(min(schedule.average, (number + 1) / (number + 10)))
+        return value
+
+    def keep(self, folder: Path, steps: int) -> None:
+        """Write a checkpoint and the log."""
+        import torch
+
+        state = {
+            "steps": steps,
+            "network": self.network.state_dict(),
+            "mean": self.mean.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "log": torch.tensor(self.log, dtype=torch.float64),
+        }
+        with new_file(folder / CHECKPOINT, overwrite=True) as staging:
+            torch.save(state, staging)
+        with new_file(folder / LOG, overwrite=True) as staging, staging.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("step", "loss", "rate", "seconds"))
+            writer.writerows((step, f"{loss:.6g}", f"{rate:.6g}", f"{took:.4f}") for step, loss, rate, took in self.log)
+
+    def resume(self, folder: Path) -> int:
+        """Take a checkpoint over, where there is one.
+
+        Returns:
+            The steps that have been made.
+        """
+        import torch
+
+        path = folder / CHECKPOINT
+        if not path.exists():
+            return 0
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)  # reads tensors and numbers, no code
+            self.network.load_state_dict(state["network"])
+            self.mean.load_state_dict(state["mean"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.log = [(int(step), *rest) for step, *rest in state["log"].tolist()]
+            return int(state["steps"])
+        except (OSError, RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
+            raise CtlymphError(f"{path} cannot be read ({error}); remove it to begin anew") from error
+
+    def _placed(self, batch: Batch) -> list[Tensor]:
+        import torch
+
+        return [torch.from_numpy(np.ascontiguousarray(each)).to(self.device, torch.float32) for each in batch]
+
+    def _average(self, share: float) -> None:
+        import torch
+
+        with torch.no_grad():
+            for mean, value in zip(self.mean.state_dict().values(), self.network.state_dict().values(), strict=True):
+                mean.lerp_(value, 1 - share)
+
+
+def _groups(network: TorchNetwork, last: str, below: float) -> list[dict[str, Any]]:
+    """Deal the parameters out to those that learn at the full rate and those that learn at a share of it."""
+    named = list(network.named_parameters())
+    full = [value for name, value in named if not last or name.startswith(f"{last}:")]
+    slow = [value for name, value in named if last and not name.startswith(f"{last}:")]
+    return [{"params": full, "share": 1.0}] + ([{"params": slow, "share": below}] if slow else [])
+
+
+def _computes_bf16() -> bool:
+    """Tell whether this processor computes with short numbers quickly."""
+    import torch
+
+    return bool(torch.cpu._is_amx_tile_supported()) if hasattr(torch.cpu, "_is_amx_tile_supported") else False
