@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,10 @@ from scipy.spatial.transform import Rotation
 
 from ctlymph.phantom.patient import Phantom, PhantomSpec, make_patient
 from ctlymph.volume import Geometry, Volume
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes that each take all cores would wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
@@ -53,16 +59,16 @@ def toy_collection(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -
     from ctlymph.phantom.collection import finish
     from ctlymph.phantom.patients import Wishes
 
-    source, folder = tmp_path_factory.mktemp("chests"), tmp_path_factory.mktemp("toy") / "collection"
+    source, folder = tmp_path_factory.mktemp("chests") / "chest.nii.gz", tmp_path_factory.mktemp("toy") / "collection"
     trunk = phantom.volume.resample(2.2)
     lowest = round(0.53 * trunk.hu.shape[0])
-    chest = trunk.crop((lowest, 0, 0), (trunk.hu.shape[0] - lowest, *trunk.hu.shape[1:]))
-    paths = [source / f"chest{number}.nii.gz" for number in range(6)]
-    for path in paths:
-        write_image(chest, path)
+    write_image(trunk.crop((lowest, 0, 0), (trunk.hu.shape[0] - lowest, *trunk.hu.shape[1:])), source)
+    # What is drawn follows from the digest: six are made up, for the chest's own differs with the processor's rounding.
+    chest = look_at_background(source)
+    chests = [replace(chest, digest=f"{number:016x}") for number in range(1, 7)]
     wishes = Wishes(seed=1)
     folder.mkdir()
-    for patient in inserted_patients(folder, [look_at_background(path) for path in paths], wishes):
+    for patient in inserted_patients(folder, chests, wishes):
         for case in patient.write():
             assert case.annotated, case.name
     finish(folder, wishes)

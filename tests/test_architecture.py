@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "classifiers": TOOLS | {"systems", "learning", "inference", "networks"},
     "measurement": TOOLS,
     "methods": TOOLS | {"systems", "candidates", "classifiers", "networks"},
-    "detection": TOOLS | {"io", "anatomy", "systems", "models", "methods", "measurement"},
+    "detection": TOOLS | {"io", "anatomy", "systems", "inference", "models", "methods", "measurement"},
     "realism": TOOLS | {"io", "anatomy", "candidates"},
     "phantom": TOOLS | {"io", "collection", "anatomy", "candidates", "realism"},
     "collection": TOOLS | {"io", "measurement"},

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ctlymph.errors import CtlymphError
+from ctlymph.inference.engine import DEVICES, Device
 from ctlymph.io.results import Result
 from ctlymph.methods import DEFAULT, METHODS, method
 from ctlymph.models import CARD, Model, read_model
@@ -28,18 +30,22 @@ class DetectOptions:
         model: A rule from :data:`ctlymph.methods.METHODS`, or the folder of a trained model.
         threshold: Score, 0…1, from which on a mark counts as a node; None: the model's own.
         progress: Where to show the advance.
+        device: Where networks run; ``auto``: a GPU if PyTorch sees one.
 
     Raises:
-        CtlymphError: If the threshold is not between 0 and 1 or there is no such model.
+        CtlymphError: If the threshold is not between 0 and 1 or there is no such model or device.
     """
 
     region: str = "auto"
     model: str = DEFAULT
     threshold: float | None = None
     progress: Progress = SILENT
+    device: Device = "auto"
 
     def __post_init__(self) -> None:
         detector(self.model)
+        if self.device not in DEVICES:
+            raise CtlymphError(f"there is no device {self.device!r}; choose of {', '.join(DEVICES)}")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise CtlymphError(f"the threshold {self.threshold} is not a score; give a number from 0 to 1")
 
@@ -95,6 +101,19 @@ def detector(model: str) -> Detector:
     return Detector(model, trained_on, rule.threshold, rule.systems, None)
 
 
+def _on(chosen: Detector, device: Device) -> Detector:
+    """Have a detector's networks run on a device."""
+
+    def placed(stage: Any) -> Any:
+        return replace(stage, device=device) if hasattr(stage, "device") else stage
+
+    systems = {
+        region: System(tuple(map(placed, system.generator)), tuple(map(placed, system.classifier)))
+        for region, system in chosen.systems.items()
+    }
+    return replace(chosen, systems=systems)
+
+
 def _trained(folder: Path) -> Detector:
     model = read_model(folder)
     card = model.card
@@ -115,6 +134,7 @@ def detect(
     model: str = DEFAULT,
     threshold: float | None = None,
     progress: Progress = SILENT,
+    device: Device = "auto",
 ) -> list[LymphNode]:
     """Find and measure the lymph nodes of a CT. For research use, not for diagnosis.
 
@@ -124,6 +144,7 @@ def detect(
         model: Name of a rule, or the folder of a trained model.
         threshold: Score, 0…1, from which on a mark counts as a node; None: the model's own.
         progress: Where to show the advance.
+        device: Where networks run: ``cpu``, ``cuda``, or ``auto``: a GPU if PyTorch sees one.
 
     Returns:
         Nodes by falling score, numbered from 1, sizes in mm, points in LPS mm.
@@ -131,7 +152,7 @@ def detect(
     Raises:
         CtlymphError: If the scan does not hold the region, or an option is off.
     """
-    return list(run(volume, DetectOptions(region, model, threshold, progress)).nodes)
+    return list(run(volume, DetectOptions(region, model, threshold, progress, device)).nodes)
 
 
 def run(volume: Volume, options: DetectOptions) -> Result:
@@ -143,7 +164,7 @@ def run(volume: Volume, options: DetectOptions) -> Result:
     from ctlymph.measurement.segmentation import segment_marks
 
     _refuse_other_scales(volume)
-    chosen = detector(options.model)
+    chosen = _on(detector(options.model), options.device)
     threshold = chosen.threshold if options.threshold is None else options.threshold
     seconds: dict[str, float] = {}
     with _timed("anatomy", seconds), options.progress.task("Anatomy", 1) as advance:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 from ctlymph.candidates import blobs, cherry2014, liu2014, published
-from ctlymph.classifiers import seff2014, seff2015
+from ctlymph.classifiers import roth2014, seff2014, seff2015, shin2016
 from ctlymph.errors import CtlymphError
+from ctlymph.networks import iuga2021, lymphnet
 from ctlymph.regions import ABDOMEN, MEDIASTINUM
 from ctlymph.systems import Stage, System
 
@@ -35,6 +37,7 @@ class Method:
         systems: Its stages, by region.
         published: What its paper reports, by region.
         threshold: Score from which on marks count as nodes, of a rule; a trained model has its own.
+        network: Whether it learns with PyTorch, which takes long without a GPU.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Method:
     systems: Mapping[str, System]
     published: Mapping[str, Published] = field(default_factory=dict)
     threshold: float | None = None
+    network: bool = False
 
     @property
     def learns(self) -> bool:
@@ -66,6 +70,15 @@ _SEFF2014 = {
 _SEFF2015 = {
     region: Published({3: 0.78}, f"{_OWN_CANDIDATES}; read off as about 78 %, against 60 % of a single channel")
     for region in _BOTH
+}
+
+_ROTH2014 = {
+    MEDIASTINUM: Published({3: 0.70, 6: 0.84}, f"3-fold on {_OWN_CANDIDATES}, missed nodes added to them"),
+    ABDOMEN: Published({3: 0.83, 6: 0.90}, f"3-fold on {_OWN_CANDIDATES}, missed nodes added to them"),
+}
+_SHIN2016 = {
+    MEDIASTINUM: Published({3: 0.86}, f"{_OWN_CANDIDATES}; its best network, 85 to 86 %"),
+    ABDOMEN: Published({3: 0.70}, f"{_OWN_CANDIDATES}; from memory"),
 }
 
 METHODS = {
@@ -112,6 +125,39 @@ METHODS = {
             _SEFF2015,
         ),
         Method(
+            "roth2014",
+            "Candidates seen in a hundred random views, each scored by a small network; the mean counts.",
+            _after(_GENERATORS, roth2014.stages()),
+            _ROTH2014,
+            network=True,
+        ),
+        Method(
+            "shin2016-alex",
+            "The same views, larger, through an AlexNet.",
+            _after(_GENERATORS, shin2016.ALEXNET),
+            network=True,
+        ),
+        Method(
+            "shin2016",
+            "The same through a residual network.",
+            _after(_GENERATORS, shin2016.RESIDUAL),
+            _SHIN2016,
+            network=True,
+        ),
+        Method(
+            "iuga2021",
+            "The whole region by a 3D network that sees surroundings coarsely, and segments nodes.",
+            {region: System(iuga2021.STAGES) for region in _BOTH},
+            {MEDIASTINUM: Published({10.3: 0.769}, "4-fold on 89 of the collection's CTs, own reference masks")},
+            network=True,
+        ),
+        Method(
+            "lymphnet",
+            "The whole region in one pass of a 3D network: centres, sizes, masks.",
+            {region: System(lymphnet.STAGES) for region in _BOTH},
+            network=True,
+        ),
+        Method(
             "nih-candidates",
             "The candidates that the collection publishes, without scores.",
             {region: System(stages) for region, stages in _NIH.items()},
@@ -129,9 +175,34 @@ METHODS = {
             _after(_NIH, seff2015.STAGES),
             _SEFF2015,
         ),
+        Method(
+            "nih-roth2014",
+            "Those candidates, scored as in roth2014.",
+            _after(_NIH, roth2014.stages()),
+            _ROTH2014,
+            network=True,
+        ),
+        Method(
+            "nih-shin2016",
+            "Those candidates, scored as in shin2016.",
+            _after(_NIH, shin2016.RESIDUAL),
+            _SHIN2016,
+            network=True,
+        ),
     )
 }
 DEFAULT = "blobs"
+
+
+def check_can_learn(methods: Iterable[Method]) -> None:
+    """See to it that what methods learn with is installed, before hours of work begin.
+
+    Raises:
+        CtlymphError: If a network is among them and PyTorch is not installed.
+    """
+    networks = [each.name for each in methods if each.network]
+    if networks and find_spec("torch") is None:
+        raise CtlymphError(f"{networks[0]} learns with PyTorch; install it: pip install 'ctlymph[train]'")
 
 
 def method(name: str) -> Method:

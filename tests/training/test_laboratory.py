@@ -123,6 +123,44 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     assert log.read_text().count("first") == done.count("first")
 
 
+@dataclass(frozen=True)
+class Slow(Teller):
+    """A stage that is killed the first time, halfway."""
+
+    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path) -> dict[str, Any]:
+        halfway = folder / "halfway"
+        if not halfway.exists():
+            halfway.touch()
+            raise KeyboardInterrupt
+        return self.learn(observed, seed)
+
+
+def test_a_stage_that_learns_for_long_goes_on_in_its_folder(tmp_path: Path) -> None:
+    system = System((Slow("slow", tmp_path / "log"),))
+    laboratory = Laboratory(tmp_path / "lab")
+    with pytest.raises(KeyboardInterrupt):
+        laboratory.learn(system, CASES)
+    (model,) = laboratory.learn(system, CASES)
+    assert laboratory.model(model)["cases"].tolist() == [1, 2, 3, 4, 5]
+
+
+@dataclass(frozen=True)
+class Mean(FixedStage):
+    """A stage that follows and learns nothing."""
+
+    name: str = "mean"
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        return candidates
+
+
+def test_what_no_later_stage_learns_from_is_not_made(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    models = Laboratory(tmp_path / "lab").learn(System((Teller("first", log), Mean())), CASES)
+    assert len(models) == 2
+    assert "applied" not in log.read_text()
+
+
 def test_lost_results_come_back_the_same(tmp_path: Path) -> None:
     stages = (cherry2014.CherryVoxels(trees=4), *cherry2014.STAGES[1:])
     laboratory = Laboratory(tmp_path / "lab")

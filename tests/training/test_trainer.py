@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
 
+from ctlymph.classifiers.roth2014 import RothViews
+from ctlymph.cli.main import app
 from ctlymph.cli.train import train as train_command
 from ctlymph.collection.case import Collection
 from ctlymph.detection import DetectOptions, detector, run
 from ctlymph.errors import CtlymphError
-from ctlymph.methods import method
+from ctlymph.methods import METHODS, method
 from ctlymph.models import Card, read_card, read_model
 from ctlymph.training.laboratory import Laboratory
 from ctlymph.training.trainer import Training, train
@@ -144,3 +147,43 @@ def test_the_command_refuses_a_folder_with_files_before_any_work(toy_collection:
     with pytest.raises(CtlymphError, match="holds files already"):
         train_command("liu2014", toy_collection, tmp_path)
     assert np.array_equal([path.name for path in tmp_path.iterdir()], ["taken.txt"])
+
+
+def _asked(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["models", *map(str, arguments)])
+
+
+def test_models_shows_what_a_model_is_worth(trained: tuple[Path, Card, Laboratory]) -> None:
+    folder, card, _ = trained
+    for given in (folder, folder.parent):
+        shown = _asked(given)
+        assert shown.exit_code == 0
+        assert "synthetic" in shown.output
+        assert str(len(card.regions["mediastinum"].cases)) in shown.stdout.splitlines()[1].split("\t")
+    told = json.loads(_asked(folder, "--json").stdout)
+    assert told["models"][str(folder)]["trained_on"] == card.trained_on
+    assert {"name": "blobs", "summary": method("blobs").summary, "rule": True} in told["methods"]
+
+
+def test_models_names_every_method_and_refuses_what_is_no_model(tmp_path: Path) -> None:
+    listed = [line.split("\t")[0] for line in _asked().stdout.splitlines()[1:]]
+    assert listed == list(METHODS)
+    refused = _asked(tmp_path)
+    assert isinstance(refused.exception, CtlymphError)
+    assert "holds no model" in str(refused.exception)
+
+
+def test_a_network_without_pytorch_is_refused_at_once(
+    toy_collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ctlymph.methods.find_spec", lambda name: None)
+    training = Training(method("roth2014"), Collection(toy_collection), ("mediastinum",))
+    with pytest.raises(CtlymphError, match=r"roth2014 learns with PyTorch; install it: pip install 'ctlymph\[train\]'"):
+        train(tmp_path, training, Laboratory(tmp_path / "lab"))
+
+
+def test_where_a_network_runs_is_no_part_of_what_it_is() -> None:
+    one, other = RothViews(), RothViews(device="cpu")
+    assert repr(one) == repr(other)
+    with pytest.raises(CtlymphError, match="there is no device 'tpu'"):
+        DetectOptions(device="tpu")  # type: ignore[arg-type]

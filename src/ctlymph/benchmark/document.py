@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from ctlymph.benchmark.running import Comparison, Report
 from ctlymph.evaluation.summary import document
-
-PROGRAMS = ("ctlymph", "numpy", "scipy", "scikit-learn", "scikit-image", "SimpleITK", "skops")
+from ctlymph.training.names import versions
 
 
 def benchmark_document(report: Report, command: str) -> dict[str, Any]:
@@ -20,7 +17,7 @@ def benchmark_document(report: Report, command: str) -> dict[str, Any]:
     return {
         "notice": "For research use, not for diagnosis",
         "command": command,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PROGRAMS}},
+        "versions": versions(),
         "collection": plan.collection.folder.name,
         "synthetic": plan.collection.synthetic,
         "folds": {"k": report.plan.folds.k, "seed": report.plan.folds.seed},

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ctlymph.benchmark.document import PROGRAMS
 from ctlymph.benchmark.running import Comparison, Cost, Report
 from ctlymph.evaluation.examples import Examples, examples, with_pictures
 from ctlymph.evaluation.froc import RATES
@@ -20,6 +19,7 @@ from ctlymph.evaluation.plots import froc_svg
 from ctlymph.evaluation.summary import interval_text, lines, protocol_line
 from ctlymph.methods import METHODS
 from ctlymph.progress import SILENT, Progress
+from ctlymph.training.names import versions
 
 SHOWN_RATES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 SIZE_RATE = 3.0
@@ -98,7 +98,7 @@ def write_page(path: Path, report: Report, command: str, links: Mapping[int, str
         sections=[_section(each, links.get(number, ""), progress) for number, each in enumerate(comparisons)],
         tried=[_tried(each, progress) for each in report.tried],
         command=command,
-        programs=[(name, version(name)) for name in PROGRAMS],
+        programs=list(versions().items()),
         version=version("ctlymph"),
     )
     path.write_text(html, encoding="utf-8")

@@ -19,7 +19,7 @@ from ctlymph.evaluation.matching import Rules
 from ctlymph.evaluation.scans import Scans
 from ctlymph.evaluation.sets import Truth
 from ctlymph.evaluation.truth import read_truth
-from ctlymph.methods import METHODS, Method
+from ctlymph.methods import METHODS, Method, check_can_learn
 from ctlymph.regions import REGIONS
 from ctlymph.systems import System
 from ctlymph.training.cases import UnknownCase
@@ -111,6 +111,7 @@ def run(plan: Plan, laboratory: Laboratory) -> Report:
     Raises:
         CtlymphError: If no method can be tested in any region.
     """
+    check_can_learn(plan.methods)
     chosen = usable(plan.collection, plan.regions)
     by_region = trials(laboratory, chosen, plan.folds)
     crossed, others, tried = [], [], []

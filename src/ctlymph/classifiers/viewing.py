@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.classifiers.views import PLANES, Frames, drawn_frames, views_of
-from ctlymph.inference.engine import ready
+from ctlymph.inference.engine import Device, ready
 from ctlymph.inference.layers import Architecture
 from ctlymph.networks.fitting import Batch, Lesson, Schedule, fit
 from ctlymph.systems import Arrays, Candidates, FixedStage, Scene, TrueNodes, joined, labelled
@@ -46,6 +46,7 @@ class ViewNetwork(ABC):
         at_most: Candidates that are looked at, the best first.
         schedule: How the network learns.
         batch: Views in a step, half of them on nodes.
+        device: Where it runs; no part of what it is.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ViewNetwork(ABC):
     at_most: int = 60
     schedule: Schedule = _SCHEDULE
     batch: int = 128
+    device: Device = field(default="auto", repr=False)
 
     @property
     @abstractmethod
@@ -97,7 +99,7 @@ class ViewNetwork(ABC):
         """Score the views; candidates keep their order."""
         best = candidates.chosen(np.arange(min(len(candidates), self.at_most)))
         frames = self.frames
-        run = ready(self.architecture, model["weights"], [(-1, *self._shape)])
+        run = ready(self.architecture, model["weights"], [(-1, *self._shape)], device=self.device)
         views = _windowed(views_of(scene.volume, best.points_mm, frames, self.side_px)).reshape(-1, *self._shape)
         parts = [run(_scaled(views[at : at + _AT_ONCE]))[0] for at in range(0, len(views), _AT_ONCE)]
         odds = np.concatenate([np.empty((0, 1)), *parts]).reshape(len(best), len(frames))

@@ -31,7 +31,7 @@ def benchmark(
         Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
     ],
     methods: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Separated by commas; default all but nih-*.")
+        str | None, typer.Option(metavar="NAMES", help="Separated by commas; default the classical ones.")
     ] = None,
     folds: Annotated[
         str, typer.Option(metavar="K|NAME|FILE", help="Their number; roth2014, seff2014, iuga2021; or a file.")

@@ -17,6 +17,8 @@ from ctlymph.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, new_file, new_folder
 
 if TYPE_CHECKING:
+    from ctlymph.detection import DetectOptions
+    from ctlymph.inference.engine import Device
     from ctlymph.io.results import Result
 
 
@@ -28,6 +30,14 @@ class RegionChoice(StrEnum):
     ABDOMEN = "abdomen"
 
 
+class DeviceChoice(StrEnum):
+    """Where networks run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 @dataclass(frozen=True)
 class _Job:
     """What is the same for every CT of a run; plain values, so that it can go to another process."""
@@ -35,6 +45,7 @@ class _Job:
     region: str
     model: str
     threshold: float | None
+    device: Device
     series: str | None
     allow_gaps: bool
     formats: tuple[str, ...] | None
@@ -61,6 +72,9 @@ def detect(
         str | None, typer.Option(metavar="UID", help="Which DICOM series, where there are several.")
     ] = None,
     allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Interpolate missing slices.")] = False,
+    device: Annotated[
+        DeviceChoice, typer.Option(help="Where networks run; auto: a GPU if PyTorch sees one.")
+    ] = DeviceChoice.AUTO,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="CTs worked on at a time.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the nodes as JSON.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results in OUT.")] = False,
@@ -76,16 +90,20 @@ def detect(
 
       ctlymph detect a.nii.gz b.nii.gz study.zip -o OUT --region mediastinum --jobs 2
     """
-    from ctlymph.detection import DetectOptions
-
-    job = _Job(region.value, model, threshold, series, allow_gaps, _formats(formats), overwrite)
-    DetectOptions(job.region, job.model, job.threshold)  # refuses what is off before anything is read
+    job = _Job(region.value, model, threshold, device.value, series, allow_gaps, _formats(formats), overwrite)
+    _options(job)  # refuses what is off before anything is read
     if len(cts) == 1:
         check_new_folder(output, overwrite=overwrite)
         result = _one(cts[0], output, job)
         _show(result, output, as_json)
     else:
         _many(cts, output, job, jobs, as_json)
+
+
+def _options(job: _Job) -> DetectOptions:
+    from ctlymph.detection import DetectOptions
+
+    return DetectOptions(job.region, job.model, job.threshold, progress(), job.device)
 
 
 def _formats(text: str | None) -> tuple[str, ...] | None:
@@ -104,7 +122,7 @@ def _one(ct: Path, folder: Path, job: _Job) -> Result:
     """Read, detect, write; all of the folder or nothing."""
     import time
 
-    from ctlymph.detection import DetectOptions, run
+    from ctlymph.detection import run
     from ctlymph.io import read
     from ctlymph.io.results import write_results
 
@@ -114,7 +132,7 @@ def _one(ct: Path, folder: Path, job: _Job) -> Result:
     for note in volume.notes:
         say(f"note: {note}")
     try:
-        result = run(volume, DetectOptions(job.region, job.model, job.threshold, progress()))
+        result = run(volume, _options(job))
     except CtlymphError as error:
         raise CtlymphError(f"{ct}: {error}") from error
     result = replace(result, seconds={"reading": reading, **result.seconds})

@@ -15,6 +15,7 @@ from ctlymph.cli.convert import convert
 from ctlymph.cli.detect import detect
 from ctlymph.cli.evaluate import evaluate
 from ctlymph.cli.measure import measure
+from ctlymph.cli.models import models
 from ctlymph.cli.phantom import phantom
 from ctlymph.cli.processes import Stopped, quiet, stoppable
 from ctlymph.cli.realism import realism
@@ -33,6 +34,7 @@ app.command()(measure)
 app.command()(evaluate)
 app.command()(benchmark)
 app.command()(train)
+app.command()(models)
 app.command()(convert)
 app.command()(phantom)
 app.command()(realism)

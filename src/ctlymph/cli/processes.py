@@ -19,6 +19,10 @@ from ctlymph.errors import CtlymphError
 T = TypeVar("T")
 
 
+THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Where PyTorch and numba, and our engine for OpenVINO, look how many threads they may take."""
+
+
 class Stopped(BaseException):
     """Someone, or a batch system, told the command to stop."""
 
@@ -84,7 +88,8 @@ def workers(jobs: int) -> Iterator[Callable[..., Iterator[Any]]]:
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import active_children, get_context
 
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin) as pool:
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(threads,)) as pool:
         try:
             yield partial(_work, pool)
         except BrokenProcessPool as error:
@@ -122,11 +127,16 @@ def _interrupt_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
-def _begin() -> None:
-    """Prepare a process: heed Ctrl-C only at work, silence warnings, and end when the command is killed."""
+def _begin(threads: int) -> None:
+    """Prepare a process: heed Ctrl-C only at work, silence warnings, and end when the command is killed.
+
+    Networks take so many threads as are its share of the cores: processes that each take all wait for one another.
+    """
     from multiprocessing import parent_process
     from threading import Thread
 
+    for name in THREADS:
+        os.environ.setdefault(name, str(threads))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

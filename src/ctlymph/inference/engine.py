@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -60,7 +61,7 @@ def _on_cpu(architecture: Architecture, weights: Weights, shapes: Sequence[Seque
 
     from ctlymph.inference.graph import graph_of
 
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _threads()}
     if precision == "f32":
         options["INFERENCE_PRECISION_HINT"] = "f32"
     request = (
@@ -72,6 +73,12 @@ def _on_cpu(architecture: Architecture, weights: Weights, shapes: Sequence[Seque
         return tuple(np.array(values) for values in found.values())
 
     return run
+
+
+def _threads() -> int:
+    """Give the number of threads that whoever started this process allows it, 0 for all, as other libraries do."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return int(allowed) if allowed.isdecimal() else 0
 
 
 def _on_gpu(architecture: Architecture, weights: Weights, precision: Precision) -> Run:

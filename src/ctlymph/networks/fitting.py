@@ -215,7 +215,7 @@ class _Learner:
             self.log = [(int(step), *rest) for step, *rest in state["log"].tolist()]
             return int(state["steps"])
         except (OSError, RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
-            raise CtlymphError(f"{path} cannot be read ({error}); remove it to begin anew") from error
+            raise CtlymphError(f"{path} is damaged, or of another network; remove it to begin anew") from error
 
     def _placed(self, batch: Batch) -> list[Tensor]:
         import torch

@@ -1,4 +1,4 @@
-"""Names for results, made from all that they depend on: data, settings, seed, and the code itself."""
+"""Names for results, made from all that they depend on: data, settings, seed, and the code itself; and versions."""
 
 from __future__ import annotations
 
@@ -6,16 +6,27 @@ import ast
 import hashlib
 import inspect
 import json
+import platform
 from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+PROGRAMS = ("ctlymph", "numpy", "scipy", "scikit-learn", "scikit-image", "SimpleITK", "skops", "openvino", "torch")
+_MODULES = {"scikit-learn": "sklearn", "scikit-image": "skimage"}
 
 
 def digest_of(*what: Any) -> str:
     """Give a short name for plain values."""
     return hashlib.sha256(json.dumps(what, default=repr).encode()).hexdigest()[:24]
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of what results depend on, as far as it is installed."""
+    installed = {name: version(name) for name in PROGRAMS if find_spec(_MODULES.get(name, name))}
+    return {"python": platform.python_version(), **installed}
 
 
 @cache

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +18,16 @@ from ctlymph.evaluation.judging import Evaluation, Protocol, judge_region
 from ctlymph.evaluation.matching import Rules
 from ctlymph.evaluation.summary import document
 from ctlymph.evaluation.truth import read_truth
-from ctlymph.methods import Method
+from ctlymph.methods import Method, check_can_learn
 from ctlymph.models import Card, RegionCard, store, write_card
 from ctlymph.training.crossing import Trial, cross_validate, marks_of
 from ctlymph.training.laboratory import Laboratory
+from ctlymph.training.names import versions
 from ctlymph.training.trials import trials, usable
 
 ASKED_FALSE = 3.0
 """False positives per CT, in cross-validation, at which a model's threshold lies."""
 _WITHOUT_FIGURES = 0.5
-_PROGRAMS = ("ctlymph", "numpy", "scipy", "scikit-learn", "scikit-image", "skops")
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,7 @@ def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
         raise CtlymphError(f"{training.method.name} is for the {known} alone; choose that region")
     if not training.method.learns:
         raise CtlymphError(f"{training.method.name} is a rule and learns nothing; use it as it is")
+    check_can_learn([training.method])
     chosen = usable(training.collection, regions)
     folds = make_folds([case.case for case in chosen.all], training.folds or 2, laboratory.seed)
     by_region = trials(laboratory, chosen, folds)
@@ -80,7 +79,7 @@ def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
         seed=laboratory.seed,
         threshold=threshold,
         threshold_is=threshold_is,
-        versions={"python": platform.python_version(), **{name: version(name) for name in _PROGRAMS}},
+        versions=versions(),
         regions=cards,
     )
     write_card(folder, card)

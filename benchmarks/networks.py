@@ -1,0 +1,157 @@
+"""How long networks take: 2.5D views and a network over a region, beside other programs in the same run.
+
+Run ``python benchmarks/networks.py``, with ``--peer PYTHON`` the interpreter of an environment with MONAI and PyTorch.
+
+Views: 100 of each of 40 candidates, 32 x 32 pixels on three planes, by our sampler, by scipy's ``map_coordinates``
+(linear), and by PyTorch's ``grid_sample``, which MONAI and torchio resample with; the latter two are given their
+coordinates' arithmetic too, as ours has to do it. Network: LymphNet with weights as they begin, over a region of
+300 x 255 x 330 mm in voxels of 1.5 mm, in slabs by OpenVINO, and in windows of 96 voxels with a quarter overlap by
+MONAI's ``sliding_window_inference`` with PyTorch in f32. Medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from ctlymph.classifiers import views
+from ctlymph.classifiers.views import drawn_frames, views_of
+from ctlymph.inference.engine import ready
+from ctlymph.inference.sliding import in_slabs
+from ctlymph.networks.lymphnet import LymphNet
+from ctlymph.volume import Geometry, Volume
+
+REGION = (220, 170, 200)
+MONAI = """
+import sys, time
+import numpy as np, torch
+from monai.inferers import sliding_window_inference
+from ctlymph.inference.torched import TorchNetwork
+from ctlymph.networks.lymphnet import LymphNet
+network = TorchNetwork(LymphNet().architecture)
+network.load(dict(np.load(sys.argv[1])))
+network.eval()
+region = torch.from_numpy(np.load(sys.argv[2]))[None, None]
+times = []
+with torch.inference_mode():
+    for _ in range(int(sys.argv[3])):
+        start = time.perf_counter()
+        found = sliding_window_inference(region, (96, 96, 96), 1, network, overlap=0.25)
+        times.append(time.perf_counter() - start)
+np.save(sys.argv[4], found[0].numpy())
+print(sorted(times)[len(times) // 2])
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peer", help="Python with MONAI and PyTorch")
+    options = parser.parse_args()
+    _views(options.repeats)
+    _network(options.repeats, options.peer)
+
+
+def _views(repeats: int) -> None:
+    rng = np.random.default_rng(0)
+    grid = Geometry((400, 512, 512), np.zeros(3), np.array([0.75, 0.75, 1.0]))
+    volume = Volume(rng.integers(-150, 250, grid.shape_zyx).astype(np.int16), grid)
+    places = grid.index_to_mm(rng.uniform(0.2, 0.8, (40, 3)) * grid.shape_ijk)
+    frames = drawn_frames((30.0, 35.0, 40.0, 45.0), 5, 5, shift_mm=3.0, seed=0)
+
+    def coordinates() -> np.ndarray:
+        grids = views._grids(grid, places, frames, 32)
+        pixel = np.arange(32, dtype=np.float32)
+        return (
+            grids.first[:, None, None]
+            + pixel[:, None, None] * grids.row[:, None, None]
+            + pixel[None, :, None] * grids.column[:, None, None]
+        )
+
+    def by_scipy() -> np.ndarray:
+        at = coordinates()[..., ::-1].reshape(-1, 3).T
+        return map_coordinates(volume.hu, at, order=1, output=np.float32, cval=-1024).reshape(40, 100, 3, 32, 32)
+
+    def by_torch() -> np.ndarray:
+        import torch
+
+        at = torch.from_numpy(coordinates()) / (torch.tensor(grid.shape_ijk) - 1) * 2 - 1
+        source = torch.from_numpy(volume.hu).float()[None, None]
+        found = torch.nn.functional.grid_sample(source, at.reshape(1, 1, 1, -1, 3), align_corners=True)
+        return found.numpy().reshape(40, 100, 3, 32, 32)
+
+    ours, own = _timed(lambda: views_of(volume, places, frames, 32), repeats)
+    print(f"views: ours {ours:.3f} s")
+    for name, other in (("scipy", by_scipy), ("PyTorch", by_torch)):
+        seconds, found = _timed(other, repeats)
+        apart = np.abs(own - found).max()
+        print(f"views: {name} {seconds:.3f} s, {seconds / ours:.1f} times ours; apart by {apart:.3f} HU")
+
+
+def _network(repeats: int, peer: str | None) -> None:
+    stage = LymphNet()
+    region = np.random.default_rng(0).uniform(-1, 1, REGION).astype(np.float32)
+    weights = _weights(stage)
+
+    def ours() -> list[np.ndarray]:
+        return in_slabs(
+            lambda shape: ready(stage.architecture, weights, [shape], device="cpu"),
+            region,
+            slices=stage.slab,
+            overlap=stage.overlap,
+            multiple=16,
+            fill=-1.0,
+        )
+
+    seconds, found = _timed(ours, repeats)
+    print(f"network: ours {seconds:.2f} s, the compiler's time included")
+    if peer is None:
+        print("network: MONAI not timed; give --peer PYTHON, of an environment with MONAI and PyTorch")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        np.savez(place / "weights.npz", **weights)
+        np.save(place / "region.npy", region)
+        arguments = [place / "weights.npz", place / "region.npy", repeats, place / "found.npy"]
+        source = Path(__file__).parents[1] / "src"
+        printed = subprocess.run(
+            [peer, "-c", MONAI, *map(str, arguments)],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={"PYTHONPATH": str(source), "PATH": ""},
+        )
+        other = float(printed.stdout.split()[-1])
+        middle = np.load(place / "found.npy")[0, 0, 30:60, 30:50, 30:60] - found[0][0, 30:60, 30:50, 30:60]
+    print(
+        f"network: MONAI {other:.2f} s, {other / seconds:.1f} times ours; outputs apart by {np.abs(middle).mean():.4f}"
+    )
+
+
+def _weights(stage: LymphNet) -> dict[str, np.ndarray]:
+    from ctlymph.inference.torched import TorchNetwork
+
+    return TorchNetwork(stage.architecture).weights()
+
+
+def _timed(function: Callable[[], object], repeats: int) -> tuple[float, np.ndarray]:
+    found = function()  # once for nothing: numba compiles
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times), found  # type: ignore[return-value]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""``ctlymph models``: which methods there are, and what trained models were trained on and are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
+
+if TYPE_CHECKING:
+    from ctlymph.models import Card, RegionCard
+
+_RATE = 3.0
+
+
+def models(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER]...", readable=False, help="Of models, or folders that hold such."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print methods and cards as JSON.")] = False,
+) -> None:
+    """List the methods, and the trained models in folders: what each learned from, and how good it was.
+
+    [bold]Examples[/bold]
+
+      ctlymph models
+
+      ctlymph models MODELS --json
+    """
+    from ctlymph.methods import METHODS
+    from ctlymph.models import read_card
+
+    cards = {folder: read_card(folder) for given in folders or () for folder in _found(given)}
+    if as_json:
+        methods = [{"name": each.name, "summary": each.summary, "rule": not each.learns} for each in METHODS.values()]
+        show_json({"methods": methods, "models": {str(folder): asdict(card) for folder, card in cards.items()}})
+        return
+    if not folders:
+        rows = [(each.name, _way(each.learns, each.network), each.summary) for each in METHODS.values()]
+        show_table("Methods", ("method", "", "how it works"), rows)
+        say("Trained models are folders of ctlymph train: ctlymph models FOLDER shows what they are.")
+        return
+    header = ("model", "method", "region", "cases", "enlarged nodes", "synthetic", "sensitivity at 3 FP a CT")
+    show_table("Models", header, [row for folder, card in cards.items() for row in _rows(folder, card)])
+    for folder, card in cards.items():
+        say(f"{folder}: {card.trained_on} Licence of the cases: {card.licence or 'not known'}.")
+    say(RESEARCH_USE)
+
+
+def _found(folder: Path) -> Iterator[Path]:
+    """Give the models in a folder; the folder itself, if it holds none, so that reading it says what is amiss."""
+    from ctlymph.models import CARD
+
+    inside = sorted(path.parent for path in folder.glob(f"*/{CARD}"))
+    yield from [folder] if (folder / CARD).exists() or not inside else inside
+
+
+def _way(learns: bool, network: bool) -> str:
+    if not learns:
+        return "rule"
+    return "network, to be trained" if network else "to be trained"
+
+
+def _rows(folder: Path, card: Card) -> list[tuple[str, ...]]:
+    synthetic = "yes" if card.synthetic else "no"
+    return [
+        (str(folder), card.method, region, str(len(each.cases)), str(each.nodes), synthetic, _sensitivity(each))
+        for region, each in card.regions.items()
+    ]
+
+
+def _sensitivity(card: RegionCard) -> str:
+    """Give the figure of cross-validation, with its interval."""
+    figures: Any = (card.figures or {}).get("sensitivity", ())
+    for one in figures:
+        if one["false_per_volume"] == _RATE and one["value"] is not None:
+            return f"{one['value']:.2f} ({one['low']:.2f}–{one['high']:.2f})"
+    return "not measured"
