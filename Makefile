@@ -38,6 +38,7 @@ benchmark: setup
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/detecting.py
 	$(BIN)/python benchmarks/judging.py
+	$(BIN)/python benchmarks/networks.py
 
 clean:
 	rm -rf .venv demo
