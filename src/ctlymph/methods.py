@@ -125,6 +125,18 @@ METHODS = {
             _SEFF2015,
         ),
         Method(
+            "roth2014-1",
+            "As roth2014, by one view alone.",
+            _after(_GENERATORS, roth2014.stages(1)),
+            network=True,
+        ),
+        Method(
+            "roth2014-10",
+            "The same, by ten views.",
+            _after(_GENERATORS, roth2014.stages(10)),
+            network=True,
+        ),
+        Method(
             "roth2014",
             "Candidates seen in a hundred random views, each scored by a small network; the mean counts.",
             _after(_GENERATORS, roth2014.stages()),

@@ -19,6 +19,7 @@ from ctlymph.anatomy.landmarks import Landmarks
 from ctlymph.errors import CtlymphError
 from ctlymph.morphology import box_around, dilate
 from ctlymph.nodes import Mark
+from ctlymph.progress import Progress
 from ctlymph.regions import Region
 from ctlymph.volume import AIR_HU, Geometry, Masks, Volume, resample_array
 
@@ -240,7 +241,7 @@ class Stage(Protocol):
 class Resumable(Protocol):
     """A :class:`Stage` that learns for long: it keeps in a folder how far it is, and goes on there."""
 
-    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path) -> dict[str, Any]:
+    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
         """Learn as ``learn`` does."""
         ...
 

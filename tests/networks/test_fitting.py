@@ -72,6 +72,7 @@ def test_a_killed_run_comes_to_the_same_end(tmp_path: Path) -> None:
     curves = [[line.rpartition(",")[0] for line in log] for log in logs]
     assert curves[0] == curves[1]
     assert len(curves[0]) == 61
+    assert list((tmp_path / "straight").glob("events.out.tfevents.*"))
 
 
 def test_a_finished_run_is_not_made_again(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ctlymph.candidates import cherry2014
 from ctlymph.errors import CtlymphError
+from ctlymph.progress import Progress
 from ctlymph.systems import ENLARGED_MM, HIT_MM, Arrays, Candidates, FixedStage, Scene, System, TrueNodes
 from ctlymph.training.cases import read_scene, write_scene
 from ctlymph.training.laboratory import INNER_FOLDS, Laboratory
@@ -127,7 +128,7 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
 class Slow(Teller):
     """A stage that is killed the first time, halfway."""
 
-    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path) -> dict[str, Any]:
+    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
         halfway = folder / "halfway"
         if not halfway.exists():
             halfway.touch()

@@ -15,6 +15,7 @@ from ctlymph.classifiers.views import PLANES, Frames, drawn_frames, views_of
 from ctlymph.inference.engine import Device, ready
 from ctlymph.inference.layers import Architecture
 from ctlymph.networks.fitting import Batch, Lesson, Schedule, fit
+from ctlymph.progress import SILENT, Progress
 from ctlymph.systems import Arrays, Candidates, FixedStage, Scene, TrueNodes, joined, labelled
 
 if TYPE_CHECKING:
@@ -85,15 +86,15 @@ class ViewNetwork(ABC):
 
     def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Train the network, keeping nothing on the way."""
-        return self._learned(observed, seed, None)
+        return self._learned(observed, seed, None, SILENT)
 
-    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path) -> dict[str, Any]:
+    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
         """Train the network, with checkpoints.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off; or as :func:`ctlymph.networks.fitting.fit`.
         """
-        return self._learned(observed, seed, folder)
+        return self._learned(observed, seed, folder, progress)
 
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
         """Score the views; candidates keep their order."""
@@ -109,7 +110,9 @@ class ViewNetwork(ABC):
     def _shape(self) -> tuple[int, int, int]:
         return PLANES, self.side_px, self.side_px
 
-    def _learned(self, observed: Sequence[Arrays], seed: int, folder: Path | None) -> dict[str, Any]:
+    def _learned(
+        self, observed: Sequence[Arrays], seed: int, folder: Path | None, progress: Progress
+    ) -> dict[str, Any]:
         joined(observed, "labels", self.name)  # refuses cases that teach nothing
         on, off = (np.concatenate([each[name] for each in observed]) for name in ("on", "off"))
 
@@ -118,7 +121,7 @@ class ViewNetwork(ABC):
             views = [part[rng.integers(len(part), size=half)] for part in (on, off)]
             return (_scaled(np.concatenate(views)),), (np.repeat([1.0, 0.0], half)[:, None],)
 
-        return {"weights": fit(Lesson(self.architecture, draw, _binary, self.schedule, seed), folder)}
+        return {"weights": fit(Lesson(self.architecture, draw, _binary, self.schedule, seed), folder, progress)}
 
 
 @dataclass(frozen=True)

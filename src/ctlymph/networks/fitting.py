@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -109,17 +110,30 @@ def fit(lesson: Lesson, folder: Path | None = None, progress: Progress = SILENT)
     learner = _Learner(lesson, "cuda" if torch.cuda.is_available() else "cpu")
     begin = learner.resume(folder) if folder else 0
     steps = lesson.schedule.steps
-    with progress.task(f"{lesson.architecture.name} learns", steps) as advance:
+    with progress.task(f"{lesson.architecture.name} learns", steps) as advance, _tensorboard(folder, begin) as tell:
         advance(begin)
         for step in range(begin, steps):
             start = time.perf_counter()
             loss = learner.step(step)
+            tell(step, loss)
             if folder:
                 learner.log.append((step, loss, lesson.schedule.rate_at(step), time.perf_counter() - start))
                 if (step + 1) % lesson.schedule.checkpoint_every == 0 or step + 1 == steps:
                     learner.keep(folder, step + 1)
             advance(1)
     return learner.mean.weights()
+
+
+@contextmanager
+def _tensorboard(folder: Path | None, begin: int) -> Iterator[Callable[[int, float], None]]:
+    """Give what writes the loss of a step for TensorBoard; it writes nothing where nothing is kept."""
+    if folder is None:
+        yield lambda step, loss: None
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder), purge_step=begin) as writer:
+        yield lambda step, loss: writer.add_scalar("loss", loss, step)
 
 
 class _Learner:

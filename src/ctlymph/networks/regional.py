@@ -17,6 +17,7 @@ from ctlymph.inference.layers import Architecture
 from ctlymph.inference.sliding import in_slabs
 from ctlymph.networks.examples import Changes, Cutter, Part, example_of, near_region
 from ctlymph.networks.fitting import Batch, Lesson, Schedule, fit
+from ctlymph.progress import SILENT, Progress
 from ctlymph.systems import NO_CANDIDATES, Arrays, Candidates, Scene, TrueNodes, sample, working_grid
 
 if TYPE_CHECKING:
@@ -104,15 +105,15 @@ class RegionNetwork(ABC):
 
     def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Train the network, keeping nothing on the way."""
-        return self._learned(observed, seed, None)
+        return self._learned(observed, seed, None, SILENT)
 
-    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path) -> dict[str, Any]:
+    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
         """Train the network, with checkpoints.
 
         Raises:
             CtlymphError: If no case has an enlarged node, or as :func:`ctlymph.networks.fitting.fit`.
         """
-        return self._learned(observed, seed, folder)
+        return self._learned(observed, seed, folder, progress)
 
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
         """Find the peaks in and around the region."""
@@ -139,7 +140,9 @@ class RegionNetwork(ABC):
         found = Candidates(grid.index_to_mm(index_zyx[:, ::-1]), scores.astype(float), radii_mm.astype(float))
         return found.spread(self.apart_mm, self.at_most)
 
-    def _learned(self, observed: Sequence[Arrays], seed: int, folder: Path | None) -> dict[str, Any]:
+    def _learned(
+        self, observed: Sequence[Arrays], seed: int, folder: Path | None, progress: Progress
+    ) -> dict[str, Any]:
         cutter = Cutter(observed, self.side, self.changes)
         if not cutter.nodes:
             raise CtlymphError(f"{self.name}: {len(observed)} cases have no enlarged node; add cases with nodes")
@@ -152,7 +155,7 @@ class RegionNetwork(ABC):
             given = np.stack([windowed(part.hu)[None] for part in parts])
             return (given,), tuple(np.stack(each) for each in zip(*answers, strict=True))
 
-        return {"weights": fit(Lesson(self.architecture, draw, self.loss, self.schedule, seed), folder)}
+        return {"weights": fit(Lesson(self.architecture, draw, self.loss, self.schedule, seed), folder, progress)}
 
 
 def windowed(hu: NDArray[Any]) -> NDArray[np.float32]:

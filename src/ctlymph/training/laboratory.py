@@ -226,12 +226,17 @@ class Laboratory:
         """Let a stage learn several times, each time from other cases."""
         seen = [[] if isinstance(stage, FixedStage) else list(each) for each in observed]
         names = [digest_of("model", *_settings(stage), self.seed, each) for each in seen]
-        work = {
-            name: (self.folder, stage, each, self.seed, name)
+        todo = {
+            name: each
             for each, name in zip(seen, names, strict=True)
             if not _place(self.folder, name, ".skops").exists()
         }
-        self._do(f"{stage.name}: learning", _learn, list(work.values()))
+        if isinstance(stage, Resumable):  # in this process: it may take all cores or the GPU, and shows how far it is
+            for name, each in todo.items():
+                _learn_for_long(self.folder, stage, each, self.seed, name, self.progress)
+        else:
+            work = [(self.folder, stage, each, self.seed, name) for name, each in todo.items()]
+            self._do(f"{stage.name}: learning", _learn, work)
         return names
 
     def _applied(self, stage: Stage, models: Sequence[str], cases: Sequence[Case], given: Sequence[str]) -> list[str]:
@@ -279,12 +284,16 @@ def _observe(folder: Path, stage: Stage, case: Case, given: str, name: str) -> N
 
 def _learn(folder: Path, stage: Stage, observed: Sequence[str], seed: int, name: str) -> None:
     seen = [_read_arrays(_place(folder, each, ".npz")) for each in observed]
-    if isinstance(stage, Resumable):
-        halfway = _place(folder, name, ".learning")
-        halfway.mkdir(parents=True, exist_ok=True)
-        dump_part(_place(folder, name, ".skops"), stage.learn_in(seen, seed, halfway))
-    else:
-        dump_part(_place(folder, name, ".skops"), stage.learn(seen, seed))
+    dump_part(_place(folder, name, ".skops"), stage.learn(seen, seed))
+
+
+def _learn_for_long(
+    folder: Path, stage: Resumable, observed: Sequence[str], seed: int, name: str, progress: Progress
+) -> None:
+    seen = [_read_arrays(_place(folder, each, ".npz")) for each in observed]
+    halfway = _place(folder, name, ".learning")
+    halfway.mkdir(parents=True, exist_ok=True)
+    dump_part(_place(folder, name, ".skops"), stage.learn_in(seen, seed, halfway, progress))
 
 
 def _apply(folder: Path, stage: Stage, model: str, case: Case, given: str, name: str) -> None:
