@@ -149,6 +149,21 @@ def test_the_command_refuses_a_folder_with_files_before_any_work(toy_collection:
     assert np.array_equal([path.name for path in tmp_path.iterdir()], ["taken.txt"])
 
 
+def test_the_command_goes_on_where_the_library_was_and_shows_the_figures(
+    trained: tuple[Path, Card, Laboratory], toy_collection: Path, tmp_path: Path
+) -> None:
+    _, card, laboratory = trained
+    asked = ["train", "liu2014", toy_collection, "-o", tmp_path / "model", "--folds", 2, "--jobs", 1]
+    asked += ["--region", "mediastinum", "--cache", laboratory.folder]
+    result = CliRunner().invoke(app, list(map(str, asked)), catch_exceptions=False)
+    assert result.exit_code == 0
+    figures = card.regions["mediastinum"].figures
+    assert figures is not None
+    at_three = next(one for one in figures["sensitivity"] if one["false_per_volume"] == 3)
+    assert f"{at_three['value']:.2f} (" in result.stdout
+    assert (tmp_path / "model" / "model.json").exists()
+
+
 def _asked(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["models", *map(str, arguments)])
 
@@ -159,7 +174,9 @@ def test_models_shows_what_a_model_is_worth(trained: tuple[Path, Card, Laborator
         shown = _asked(given)
         assert shown.exit_code == 0
         assert "synthetic" in shown.output
-        assert str(len(card.regions["mediastinum"].cases)) in shown.stdout.splitlines()[1].split("\t")
+        row = shown.stdout.splitlines()[1].split("\t")
+        assert str(len(card.regions["mediastinum"].cases)) in row
+        assert "not measured" not in row
     told = json.loads(_asked(folder, "--json").stdout)
     assert told["models"][str(folder)]["trained_on"] == card.trained_on
     assert {"name": "blobs", "summary": method("blobs").summary, "rule": True} in told["methods"]

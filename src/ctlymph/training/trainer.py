@@ -119,7 +119,8 @@ def _figures(judged: Evaluation, trial: Trial) -> Mapping[str, Any]:
         "of": f"{trial.folds.k}-fold cross-validation by patient on the cases of this model",
         "folds": [list(names) for names in trial.folds.folds],
         **{key: whole[key] for key in ("rules", "intervals", "cases", "patients", "nodes")},
-        **{key: value for key, value in verdict.items() if key not in ("detector", "mode", "calibration")},
+        **verdict["figures"],
+        **{key: value for key, value in verdict.items() if key not in ("detector", "mode", "calibration", "figures")},
     }
 
 
