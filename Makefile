@@ -27,7 +27,7 @@ demo: setup
 	$(BIN)/ctlymph detect demo/patient/ct_lymph_nodes/MED_LYMPH_001 --output demo/result --overwrite
 
 test: setup
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 --dist loadscope
 
 lint: setup
 	$(BIN)/ruff check
