@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from ctlymph.cli.processes import THREADS
 from ctlymph.phantom.patient import Phantom, PhantomSpec, make_patient
 from ctlymph.volume import Geometry, Volume
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes that each take all cores would wait for one another
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+    for name in THREADS:
+        os.environ.setdefault(name, "1")
 
 
 @pytest.fixture(scope="session")

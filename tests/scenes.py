@@ -7,7 +7,7 @@ import numpy as np
 from ctlymph.anatomy.airways import Airway
 from ctlymph.anatomy.landmarks import Landmarks
 from ctlymph.regions import MEDIASTINUM, Region
-from ctlymph.systems import Scene, TrueNodes
+from ctlymph.systems import Candidates, Scene, TrueNodes
 from ctlymph.volume import Geometry, Masks, Volume
 
 SIDE_MM = 80.0
@@ -46,3 +46,12 @@ def scene_with_nodes(
     volume = Volume(hu.astype(np.int16), grid, f"scene{seed}")
     truth = TrueNodes(np.array(points).reshape(-1, 3), 2 * radii[: len(points)], Masks(labels, grid) if masks else None)
     return Scene(volume, landmarks, Region(MEDIASTINUM, everywhere, coarse)), truth
+
+
+def candidates_of(scene: Scene, truth: TrueNodes, seed: int) -> Candidates:
+    """Nodes and as many other places, in no order."""
+    rng = np.random.default_rng(seed)
+    others = rng.uniform(15, 65, (60, 3)) + scene.volume.geometry.origin_mm
+    away = np.linalg.norm(others[:, None] - truth.points_mm[None], axis=2).min(axis=1)
+    points = np.concatenate([truth.points_mm + rng.normal(0, 1, truth.points_mm.shape), others[away > 16][:9]])
+    return Candidates(points, np.full(len(points), 0.5), np.full(len(points), 6.0))

@@ -38,7 +38,7 @@ GRID_MM = 2.0
 _MARGIN_MM = 15.0
 _BEYOND_MM = 10.0
 """A node at the region's edge, as in the hilum of a lung, has its middle beyond it."""
-_TISSUE_HU = (-30.0, 180.0)
+TISSUE_HU = (-30.0, 180.0)
 """A voxel of a node, with its neighbours, holds as much: enhancing nodes reach 120 HU, and noise is averaged."""
 
 
@@ -68,14 +68,18 @@ class Scene:
         """The CT on the grid, z, y, x, HU."""
         return sample(self.volume, self.grid)
 
+    def near(self, grid: Geometry) -> NDArray[np.bool_]:
+        """Tell which voxels of a grid lie in the region or just outside."""
+        near = dilate(self.region.mask, self.region.geometry, _BEYOND_MM)
+        return resample_array(near, self.region.geometry, grid, 0, "nearest").astype(bool)
+
     @cached_property
     def tissue(self) -> NDArray[np.intp]:
         """Voxels in or near the region that may belong to a node, ``(n, 3)`` z, y, x of the grid."""
         from scipy.ndimage import uniform_filter
 
-        near = dilate(self.region.mask, self.region.geometry, _BEYOND_MM)
-        inside = resample_array(near, self.region.geometry, self.grid, 0, "nearest").astype(bool)
-        low, high = _TISSUE_HU
+        inside = self.near(self.grid)
+        low, high = TISSUE_HU
         mean = uniform_filter(np.clip(self.hu, -200, 400).astype(np.float32), 3)
         return np.argwhere(inside & (mean >= low) & (mean <= high))
 
@@ -126,6 +130,10 @@ class Candidates:
         """Give those with these indices."""
         extra = {name: values[rows] for name, values in self.extra.items()}
         return Candidates(self.points_mm[rows], self.scores[rows], self.radii_mm[rows], extra)
+
+    def first(self, count: int) -> Candidates:
+        """Give so many of them, the best, or all if there are no more."""
+        return self.chosen(np.arange(min(len(self), count)))
 
     def spread(self, apart_mm: float, at_most: int) -> Candidates:
         """Give so many of them, each unless it is nearer than ``apart_mm`` to one chosen before."""

@@ -9,16 +9,7 @@ from ctlymph.classifiers.slices import PER_AXIS, SIDE, SLICES, mask_slices_of, s
 from ctlymph.errors import CtlymphError
 from ctlymph.systems import NO_CANDIDATES, Candidates, Scene, Stage, TrueNodes
 from ctlymph.volume import Geometry, Volume
-from scenes import scene_with_nodes
-
-
-def _candidates(scene: Scene, truth: TrueNodes, seed: int) -> Candidates:
-    """Nodes and as many other places, in no order."""
-    rng = np.random.default_rng(seed)
-    others = rng.uniform(15, 65, (60, 3)) + scene.volume.geometry.origin_mm
-    away = np.linalg.norm(others[:, None] - truth.points_mm[None], axis=2).min(axis=1)
-    points = np.concatenate([truth.points_mm + rng.normal(0, 1, truth.points_mm.shape), others[away > 16][:9]])
-    return Candidates(points, np.full(len(points), 0.5), np.full(len(points), 6.0))
+from scenes import candidates_of, scene_with_nodes
 
 
 def test_a_slice_shows_its_plane() -> None:
@@ -55,9 +46,9 @@ def test_histograms_do_not_change_with_contrast_but_with_direction() -> None:
 @pytest.mark.parametrize("pooling", ["mean", "max", "fused"])
 def test_nodes_of_scenes_not_learned_from_come_first(pooling: Pooling) -> None:
     learned = [scene_with_nodes(seed) for seed in range(1, 5)]
-    given = [_candidates(s, t, n) for n, (s, t) in enumerate(learned)]
+    given = [candidates_of(s, t, n) for n, (s, t) in enumerate(learned)]
     scene, truth = scene_with_nodes(9)
-    found = _candidates(scene, truth, 9)
+    found = candidates_of(scene, truth, 9)
     for stage in stages(pooling):
         model = _learned(stage, learned, given)
         given = [stage.apply(model, s, each) for (s, _), each in zip(learned, given, strict=True)]
@@ -106,7 +97,7 @@ def test_the_surest_slice_or_all_of_them_decide_as_the_pooling_says() -> None:
 
 def test_no_more_candidates_are_looked_at_than_asked_for_and_none_is_no_fault() -> None:
     scene, truth = scene_with_nodes(1)
-    assert len(SliceHog(at_most=2).apply({}, scene, _candidates(scene, truth, 0))) == 2
+    assert len(SliceHog(at_most=2).apply({}, scene, candidates_of(scene, truth, 0))) == 2
     nothing = SliceHog().apply({}, scene, NO_CANDIDATES)
     assert nothing.extra[HOG].shape == (0, SLICES, 576)
     scored = SliceMachine().apply({"weights": np.zeros(577, np.float32)}, scene, nothing)

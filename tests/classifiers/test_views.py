@@ -12,9 +12,9 @@ from ctlymph.classifiers.shin2016 import AlexViews, ResidualViews
 from ctlymph.classifiers.viewing import CHANCES, Averaged, ViewNetwork
 from ctlymph.classifiers.views import Frames, drawn_frames, views_by_torch, views_of
 from ctlymph.networks.fitting import Schedule
-from ctlymph.systems import NO_CANDIDATES, Candidates, Scene, TrueNodes
+from ctlymph.systems import NO_CANDIDATES, Candidates
 from ctlymph.volume import AIR_HU, Geometry, Volume
-from scenes import scene_with_nodes
+from scenes import candidates_of, scene_with_nodes
 
 STRAIGHT = Frames(np.array([16.0]), np.zeros((1, 3)), np.eye(3)[None])
 
@@ -90,14 +90,6 @@ def test_frames_are_drawn_by_their_seed_and_keep_their_limits() -> None:
     assert len(frames.first(7)) == 7
 
 
-def _candidates(scene: Scene, truth: TrueNodes, seed: int) -> Candidates:
-    rng = np.random.default_rng(seed)
-    others = rng.uniform(15, 65, (60, 3)) + scene.volume.geometry.origin_mm
-    away = np.linalg.norm(others[:, None] - truth.points_mm[None], axis=2).min(axis=1)
-    points = np.concatenate([truth.points_mm + rng.normal(0, 1, truth.points_mm.shape), others[away > 16][:9]])
-    return Candidates(points, np.full(len(points), 0.5), np.full(len(points), 6.0))
-
-
 QUICK = {
     "schedule": Schedule(30, rate=0.003, average=0.9),
     "batch": 16,
@@ -113,9 +105,9 @@ STAGES: Sequence[ViewNetwork] = (RothViews(**QUICK), AlexViews(**QUICK), Residua
 def test_nodes_of_a_scene_not_learned_from_come_first(stage: ViewNetwork) -> None:
     pytest.importorskip("torch", reason="PyTorch (the extra 'train') is not installed")
     learned = [scene_with_nodes(seed) for seed in range(1, 5)]
-    observed = [stage.observe(s, _candidates(s, t, n), t) for n, (s, t) in enumerate(learned)]
+    observed = [stage.observe(s, candidates_of(s, t, n), t) for n, (s, t) in enumerate(learned)]
     scene, truth = scene_with_nodes(9)
-    scored = stage.apply(stage.learn(observed, 0), scene, _candidates(scene, truth, 9))
+    scored = stage.apply(stage.learn(observed, 0), scene, candidates_of(scene, truth, 9))
     assert scored.extra[CHANCES].shape == (len(scored), 8)
     found = Averaged("mean").apply({}, scene, scored)
     assert (truth.labels(found.points_mm)[: len(truth.points_mm)] == 1).all()

@@ -111,7 +111,7 @@ def test_full_memory_says_what_to_lower() -> None:
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 broken"])
 def test_a_damaged_checkpoint_says_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / CHECKPOINT).write_bytes(content)
-    with pytest.raises(CtlymphError, match=r"checkpoint\.pt is damaged, .* remove it"):
+    with pytest.raises(CtlymphError, match=r"checkpoint\.npz is damaged, .* remove it"):
         fit(LESSON, tmp_path)
 
 

@@ -44,7 +44,7 @@ class SliceHog(FixedStage):
 
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
         """Describe the candidates' slices."""
-        best = candidates.chosen(np.arange(min(len(candidates), self.at_most)))
+        best = candidates.first(self.at_most)
         seen = hog_of(windowed(slices_of(scene.volume, best.points_mm)), self.cells_px)
         return Candidates(best.points_mm, best.scores, best.radii_mm, {HOG: seen})
 

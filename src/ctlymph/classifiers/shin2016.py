@@ -6,8 +6,7 @@ computer-aided detection: CNN architectures, dataset characteristics and transfe
 pictures of the world, all but the last layer at a tenth of the rate.
 
 Chosen here: an AlexNet for pictures of 64 pixels, with batch normalisation in place of its local one; and for the
-GoogLeNet a residual network (He et al., CVPR 2016), which does as well with fewer kinds of layers. Weights of another
-training are given as a file of safetensors that holds this network's arrays.
+GoogLeNet a residual network (He et al., CVPR 2016), which does as well with fewer kinds of layers.
 """
 
 from __future__ import annotations
@@ -48,12 +47,16 @@ _SCHEDULE = Schedule(steps=1500)
 
 
 @dataclass(frozen=True)
-class AlexViews(ViewNetwork):
+class _LargerViews(ViewNetwork):
+    side_px: int = 64
+    schedule: Schedule = _SCHEDULE
+
+
+@dataclass(frozen=True)
+class AlexViews(_LargerViews):
     """Every view scored by the AlexNet."""
 
     name: str = "shin2016-alex-views"
-    side_px: int = 64
-    schedule: Schedule = _SCHEDULE
 
     @property
     def architecture(self) -> Architecture:
@@ -62,12 +65,10 @@ class AlexViews(ViewNetwork):
 
 
 @dataclass(frozen=True)
-class ResidualViews(ViewNetwork):
+class ResidualViews(_LargerViews):
     """Every view scored by the residual network."""
 
     name: str = "shin2016-views"
-    side_px: int = 64
-    schedule: Schedule = _SCHEDULE
 
     @property
     def architecture(self) -> Architecture:

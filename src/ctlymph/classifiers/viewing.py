@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.classifiers.hog import WINDOW_HU
 from ctlymph.classifiers.views import PLANES, Frames, drawn_frames, views_of
 from ctlymph.inference.engine import Device, ready
 from ctlymph.inference.layers import Architecture
+from ctlymph.learning import sigmoid
 from ctlymph.networks.fitting import Batch, Lesson, Schedule, fit
 from ctlymph.progress import SILENT, Progress
-from ctlymph.systems import Arrays, Candidates, FixedStage, Scene, TrueNodes, joined, labelled
+from ctlymph.systems import Arrays, Candidates, FixedStage, Scene, TrueNodes, joined
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-WINDOW_HU = (-100.0, 200.0)
-"""Of the views (Roth 2014)."""
 
 CHANCES = "views"
 """Name of the views' scores ``(n, views)`` among a candidate's ``extra``."""
@@ -75,44 +74,27 @@ class ViewNetwork(ABC):
     def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Take views of the candidates on and off nodes."""
         frames = self.frames
-        best = candidates.chosen(np.arange(min(len(candidates), self.at_most)))
-        known = labelled(best, truth)
+        best = candidates.first(self.at_most)
         labels = truth.labels(best.points_mm)
         taken = [
             _windowed(views_of(scene.volume, best.points_mm[labels == label], frames.first(count), self.side_px))
             for label, count in ((1, len(frames)), (0, self.seen_off_nodes))
         ]
-        return {"on": taken[0].reshape(-1, *self._shape), "off": taken[1].reshape(-1, *self._shape), **known}
+        on, off = (views.reshape(-1, *self._shape) for views in taken)
+        return {"on": on, "off": off, "labels": labels[labels >= 0]}
 
     def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Train the network, keeping nothing on the way."""
-        return self._learned(observed, seed, None, SILENT)
+        return self.learn_in(observed, seed, None, SILENT)
 
-    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
-        """Train the network, with checkpoints.
+    def learn_in(
+        self, observed: Sequence[Arrays], seed: int, folder: Path | None, progress: Progress
+    ) -> dict[str, Any]:
+        """Train the network, with checkpoints in a folder, if one is given.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off; or as :func:`ctlymph.networks.fitting.fit`.
         """
-        return self._learned(observed, seed, folder, progress)
-
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
-        """Score the views; candidates keep their order."""
-        best = candidates.chosen(np.arange(min(len(candidates), self.at_most)))
-        frames = self.frames
-        run = ready(self.architecture, model["weights"], [(-1, *self._shape)], device=self.device)
-        views = _windowed(views_of(scene.volume, best.points_mm, frames, self.side_px)).reshape(-1, *self._shape)
-        parts = [run(_scaled(views[at : at + _AT_ONCE]))[0] for at in range(0, len(views), _AT_ONCE)]
-        odds = np.concatenate([np.empty((0, 1)), *parts]).reshape(len(best), len(frames))
-        return Candidates(best.points_mm, best.scores, best.radii_mm, {CHANCES: 1 / (1 + np.exp(-odds))})
-
-    @property
-    def _shape(self) -> tuple[int, int, int]:
-        return PLANES, self.side_px, self.side_px
-
-    def _learned(
-        self, observed: Sequence[Arrays], seed: int, folder: Path | None, progress: Progress
-    ) -> dict[str, Any]:
         joined(observed, "labels", self.name)  # refuses cases that teach nothing
         on, off = (np.concatenate([each[name] for each in observed]) for name in ("on", "off"))
 
@@ -122,6 +104,20 @@ class ViewNetwork(ABC):
             return (_scaled(np.concatenate(views)),), (np.repeat([1.0, 0.0], half)[:, None],)
 
         return {"weights": fit(Lesson(self.architecture, draw, _binary, self.schedule, seed), folder, progress)}
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        """Score the views; candidates keep their order."""
+        best = candidates.first(self.at_most)
+        frames = self.frames
+        run = ready(self.architecture, model["weights"], [(-1, *self._shape)], device=self.device)
+        views = _windowed(views_of(scene.volume, best.points_mm, frames, self.side_px)).reshape(-1, *self._shape)
+        parts = [run(_scaled(views[at : at + _AT_ONCE]))[0] for at in range(0, len(views), _AT_ONCE)]
+        odds = np.concatenate([np.empty((0, 1)), *parts]).reshape(len(best), len(frames))
+        return Candidates(best.points_mm, best.scores, best.radii_mm, {CHANCES: sigmoid(odds, 1.0, 0.0)})
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return PLANES, self.side_px, self.side_px
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
+from ctlymph.cli.work import figure_of
 
 if TYPE_CHECKING:
-    from ctlymph.models import Card, RegionCard
+    from ctlymph.models import Card
 
 _RATE = 3.0
 
@@ -69,15 +70,14 @@ def _way(learns: bool, network: bool) -> str:
 def _rows(folder: Path, card: Card) -> list[tuple[str, ...]]:
     synthetic = "yes" if card.synthetic else "no"
     return [
-        (str(folder), card.method, region, str(len(each.cases)), str(each.nodes), synthetic, _sensitivity(each))
+        (
+            str(folder),
+            card.method,
+            region,
+            str(len(each.cases)),
+            str(each.nodes),
+            synthetic,
+            figure_of(each, _RATE) or "not measured",
+        )
         for region, each in card.regions.items()
     ]
-
-
-def _sensitivity(card: RegionCard) -> str:
-    """Give the figure of cross-validation, with its interval."""
-    figures: Any = (card.figures or {}).get("sensitivity", ())
-    for one in figures:
-        if one["false_per_volume"] == _RATE and one["value"] is not None:
-            return f"{one['value']:.2f} ({one['low']:.2f}–{one['high']:.2f})"
-    return "not measured"

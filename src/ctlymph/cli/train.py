@@ -9,7 +9,7 @@ import typer
 
 from ctlymph.cli.choices import RegionOption
 from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
-from ctlymph.cli.work import CacheOption, JobsOption, laboratory
+from ctlymph.cli.work import CacheOption, JobsOption, figure_of, laboratory
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
@@ -68,17 +68,10 @@ def _show(card: Card, output: Path, place: Path, as_json: bool) -> None:
     else:
         rows = []
         for region, each in card.regions.items():
-            at = {one["false_per_volume"]: one for one in each.figures["sensitivity"]} if each.figures else {}
-            cells = [_cell(at.get(rate)) for rate in (1.0, 3.0, 10.0)]
+            cells = [figure_of(each, rate) for rate in (1.0, 3.0, 10.0)]
             rows.append((region, str(len(each.cases)), str(each.nodes), *cells))
         header = ("region", "cases", "enlarged nodes", "sensitivity at 1 FP", "3 FP", "10 FP")
         show_table(f"{card.method}, by cross-validation", header, rows)
     say(f"{card.trained_on} {RESEARCH_USE}")
     say(f"Threshold {card.threshold:.3f}: {card.threshold_is}.")
     say(f"Model: {output}. Intermediate results are in {place}; remove them when you no longer need them.")
-
-
-def _cell(found: dict[str, float | None] | None) -> str:
-    if found is None or found["value"] is None:
-        return ""
-    return f"{found['value']:.2f} ({found['low']:.2f}–{found['high']:.2f})"

@@ -15,6 +15,7 @@ from ctlymph.cli.processes import workers
 from ctlymph.errors import CtlymphError
 
 if TYPE_CHECKING:
+    from ctlymph.models import RegionCard
     from ctlymph.training.laboratory import Laboratory
 
 _AT_MOST = 4
@@ -27,6 +28,14 @@ CacheOption = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", readable=False, help="Where intermediate results are kept, to go on from."),
 ]
+
+
+def figure_of(card: RegionCard, false_per_volume: float) -> str:
+    """Give a model's sensitivity in cross-validation with its interval; nothing where it was not measured."""
+    for one in card.figures["sensitivity"] if card.figures else ():
+        if one["false_per_volume"] == false_per_volume and one["value"] is not None:
+            return f"{one['value']:.2f} ({one['low']:.2f}–{one['high']:.2f})"
+    return ""
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from ctlymph.errors import CtlymphError
 from ctlymph.inference.layers import Architecture, Weights
 
 Device = Literal["auto", "cpu", "cuda"]
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES: tuple[Device, ...] = get_args(Device)
 Precision = Literal["auto", "f32"]
 
 Run = Callable[..., tuple[NDArray[np.float32], ...]]

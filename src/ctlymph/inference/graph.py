@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import openvino
+from openvino import opset13 as ops
 
 from ctlymph.inference.layers import NORM_EPSILON, Architecture, Weights, padding_of
-
-if TYPE_CHECKING:
-    import openvino
 
 
 def graph_of(architecture: Architecture, weights: Weights, shapes: Sequence[Sequence[int]]) -> openvino.Model:
@@ -26,7 +25,6 @@ def graph_of(architecture: Architecture, weights: Weights, shapes: Sequence[Sequ
         KeyError: If a layer has no weights.
     """
     import openvino
-    from openvino import opset13 as ops
 
     inputs = [ops.parameter(list(shape), np.float32) for shape in shapes]
     outputs = architecture.build(_GraphLayers(weights), *inputs)
@@ -42,8 +40,6 @@ class _GraphLayers:
     def conv(
         self, name: str, x: Any, channels: int, size: int = 3, *, stride: int = 1, norm: bool = True, relu: bool = True
     ) -> Any:
-        from openvino import opset13 as ops
-
         weight = self.weights[f"{name}.weight"]
         dims = weight.ndim - 2
         if norm:  # as one convolution, which is quicker and safer in short numbers
@@ -58,57 +54,39 @@ class _GraphLayers:
         return ops.relu(y) if relu else y
 
     def up(self, name: str, x: Any, channels: int) -> Any:
-        from openvino import opset13 as ops
-
         weight = self.weights[f"{name}.weight"]
         dims = weight.ndim - 2
         y = ops.convolution_backprop_data(x, _constant(weight), [2] * dims)
         return ops.add(y, _constant(self.weights[f"{name}.bias"].reshape(1, -1, *[1] * dims)))
 
     def dense(self, name: str, x: Any, width: int, *, relu: bool = True) -> Any:
-        from openvino import opset13 as ops
-
         y = ops.matmul(x, _constant(self.weights[f"{name}.weight"]), False, True)
         y = ops.add(y, _constant(self.weights[f"{name}.bias"].reshape(1, -1)))
         return ops.relu(y) if relu else y
 
     def pool(self, x: Any, size: int = 2) -> Any:
-        from openvino import opset13 as ops
-
         dims = _dims(x)
         steps, ones, none = [size] * dims, [1] * dims, [0] * dims
         return ops.max_pool(x, steps, ones, none, none, steps).output(0)
 
     def shrink(self, x: Any, size: int = 2) -> Any:
-        from openvino import opset13 as ops
-
         dims = _dims(x)
         none = [0] * dims
         return ops.avg_pool(x, [size] * dims, none, none, [size] * dims, True)
 
     def mean(self, x: Any) -> Any:
-        from openvino import opset13 as ops
-
         return ops.reduce_mean(x, np.arange(2, 2 + _dims(x)), False)
 
     def flat(self, x: Any) -> Any:
-        from openvino import opset13 as ops
-
         return ops.reshape(x, np.array([0, -1]), True)
 
     def relu(self, x: Any) -> Any:
-        from openvino import opset13 as ops
-
         return ops.relu(x)
 
     def plus(self, x: Any, y: Any) -> Any:
-        from openvino import opset13 as ops
-
         return ops.add(x, y)
 
     def joined(self, *parts: Any) -> Any:
-        from openvino import opset13 as ops
-
         return ops.concat(list(parts), 1)
 
     def dropout(self, x: Any, share: float) -> Any:
@@ -116,8 +94,6 @@ class _GraphLayers:
 
 
 def _constant(values: Any) -> Any:
-    from openvino import opset13 as ops
-
     return ops.constant(np.ascontiguousarray(values, dtype=np.float32))
 
 

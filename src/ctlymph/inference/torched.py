@@ -28,13 +28,15 @@ class TorchNetwork(nn.Module):
     def __init__(self, architecture: Architecture, seed: int = 0) -> None:
         super().__init__()
         self.architecture = architecture
-        maker = _Making(self, torch.Generator().manual_seed(seed))
+        self.eval()  # what is normalised while parameters are made shall leave no trace in the running statistics
+        maker = _Speaking(self, torch.Generator().manual_seed(seed))
         with torch.no_grad():
             architecture.build(maker, *(torch.zeros(1, *shape) for shape in architecture.inputs))
+        self.train()
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Give the outputs for batches of the inputs."""
-        return tuple(self.architecture.build(_Running(self), *inputs))
+        return tuple(self.architecture.build(_Speaking(self), *inputs))
 
     def value(self, name: str) -> Tensor:
         """Give a parameter or a running statistic by its name in :data:`~ctlymph.inference.layers.Weights`."""
@@ -74,11 +76,14 @@ class TorchNetwork(nn.Module):
                 value.copy_(torch.from_numpy(np.asarray(weights[name])))
 
 
-class _Running:
-    """:class:`~ctlymph.inference.layers.Layers` whose values are tensors."""
+class _Speaking:
+    """:class:`~ctlymph.inference.layers.Layers` whose values are tensors.
 
-    def __init__(self, network: TorchNetwork) -> None:
-        self.network = network
+    With a generator it makes each layer's parameters before it runs.
+    """
+
+    def __init__(self, network: TorchNetwork, generator: torch.Generator | None = None) -> None:
+        self.network, self.generator = network, generator
 
     def conv(
         self,
@@ -91,7 +96,8 @@ class _Running:
         norm: bool = True,
         relu: bool = True,
     ) -> Tensor:
-        value = self.network.value
+        dims, value = x.ndim - 2, self.network.value
+        self._make(name, (channels, x.shape[1], *[size] * dims), x.shape[1] * size**dims, channels, norm=norm)
         convolve = F.conv2d if x.ndim == 4 else F.conv3d
         bias = None if norm else value(f"{name}.bias")
         x = convolve(x, value(f"{name}.weight"), bias, stride, padding_of(size, stride))
@@ -102,10 +108,12 @@ class _Running:
         return F.relu(x) if relu else x
 
     def up(self, name: str, x: Tensor, channels: int) -> Tensor:
+        self._make(name, (x.shape[1], channels, *[2] * (x.ndim - 2)), x.shape[1], channels)
         transpose = F.conv_transpose2d if x.ndim == 4 else F.conv_transpose3d
         return transpose(x, self.network.value(f"{name}.weight"), self.network.value(f"{name}.bias"), 2)
 
     def dense(self, name: str, x: Tensor, width: int, *, relu: bool = True) -> Tensor:
+        self._make(name, (width, x.shape[1]), x.shape[1], width)
         x = F.linear(x, self.network.value(f"{name}.weight"), self.network.value(f"{name}.bias"))
         return F.relu(x) if relu else x
 
@@ -133,51 +141,18 @@ class _Running:
     def dropout(self, x: Tensor, share: float) -> Tensor:
         return F.dropout(x, share, self.network.training)
 
-
-class _Making(_Running):
-    """The same, making each layer's parameters before it runs."""
-
-    def __init__(self, network: TorchNetwork, generator: torch.Generator) -> None:
-        super().__init__(network)
-        self.generator = generator
-
-    def conv(
-        self,
-        name: str,
-        x: Tensor,
-        channels: int,
-        size: int = 3,
-        *,
-        stride: int = 1,
-        norm: bool = True,
-        relu: bool = True,
-    ) -> Tensor:
-        self._weight(name, (channels, x.shape[1], *[size] * (x.ndim - 2)), x.shape[1] * size ** (x.ndim - 2))
-        self._parameter(f"{name}.bias", torch.zeros(channels))
+    def _make(self, name: str, shape: tuple[int, ...], inputs: int, outputs: int, *, norm: bool = False) -> None:
+        if self.generator is None:
+            return
+        if hasattr(self.network, _attribute(f"{name}.weight")):
+            raise ValueError(f"two layers are named {name!r}")
+        drawn = torch.randn(shape, generator=self.generator) * math.sqrt(2 / inputs)
+        made = {"weight": drawn, "bias": torch.zeros(outputs)} | ({"gain": torch.ones(outputs)} if norm else {})
+        for kind, value in made.items():
+            self.network.register_parameter(_attribute(f"{name}.{kind}"), nn.Parameter(value))
         if norm:
-            self._parameter(f"{name}.gain", torch.ones(channels))
-            self.network.register_buffer(_attribute(f"{name}.mean"), torch.zeros(channels))
-            self.network.register_buffer(_attribute(f"{name}.variance"), torch.ones(channels))
-        return super().conv(name, x, channels, size, stride=stride, norm=False, relu=relu)
-
-    def up(self, name: str, x: Tensor, channels: int) -> Tensor:
-        self._weight(name, (x.shape[1], channels, *[2] * (x.ndim - 2)), x.shape[1])
-        self._parameter(f"{name}.bias", torch.zeros(channels))
-        return super().up(name, x, channels)
-
-    def dense(self, name: str, x: Tensor, width: int, *, relu: bool = True) -> Tensor:
-        self._weight(name, (width, x.shape[1]), x.shape[1])
-        self._parameter(f"{name}.bias", torch.zeros(width))
-        return super().dense(name, x, width, relu=relu)
-
-    def _weight(self, name: str, shape: tuple[int, ...], inputs: int) -> None:
-        self._parameter(f"{name}.weight", torch.randn(shape, generator=self.generator) * math.sqrt(2 / inputs))
-
-    def _parameter(self, name: str, value: Tensor) -> None:
-        attribute = _attribute(name)
-        if hasattr(self.network, attribute):
-            raise ValueError(f"two layers are named {name.rpartition('.')[0]!r}")
-        self.network.register_parameter(attribute, nn.Parameter(value))
+            self.network.register_buffer(_attribute(f"{name}.mean"), torch.zeros(outputs))
+            self.network.register_buffer(_attribute(f"{name}.variance"), torch.ones(outputs))
 
 
 def _attribute(name: str) -> str:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.morphology import dilate
-from ctlymph.systems import ENLARGED_MM, Arrays, Scene, TrueNodes, sample, working_grid
+from ctlymph.systems import ENLARGED_MM, TISSUE_HU, Arrays, Scene, TrueNodes, sample, working_grid
 from ctlymph.volume import AIR_HU, Geometry, Masks, resample_array
 
 Floats = NDArray[np.float64]
@@ -17,11 +16,6 @@ Floats = NDArray[np.float64]
 OTHER, NODE, UNSURE = 0, 1, 2
 """What a voxel is: of no enlarged node, of one, or nothing to learn from: of a node that is small or of unknown size,
 which are not all annotated, or out of the region, where none is."""
-
-BEYOND_MM = 10.0
-"""Nodes at the region's edge reach so far beyond it."""
-
-TISSUE_HU = (-30, 180)
 
 
 def example_of(scene: Scene, truth: TrueNodes, spacing_mm: float) -> Arrays:
@@ -41,14 +35,8 @@ def example_of(scene: Scene, truth: TrueNodes, spacing_mm: float) -> Arrays:
     }
 
 
-def near_region(scene: Scene, grid: Geometry) -> NDArray[np.bool_]:
-    """Tell which voxels of a grid lie in the region or just outside."""
-    near = dilate(scene.region.mask, scene.region.geometry, BEYOND_MM)
-    return resample_array(near, scene.region.geometry, grid, 0, "nearest").astype(bool)
-
-
 def _what(scene: Scene, truth: TrueNodes, grid: Geometry) -> NDArray[np.uint8]:
-    what = np.where(near_region(scene, grid), OTHER, UNSURE).astype(np.uint8)
+    what = np.where(scene.near(grid), OTHER, UNSURE).astype(np.uint8)
     enlarged = truth.short_axes_mm >= ENLARGED_MM
     if truth.masks is None:
         for point_mm, short_mm, large in zip(truth.points_mm, truth.short_axes_mm, enlarged, strict=True):

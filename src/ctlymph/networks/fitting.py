@@ -9,12 +9,12 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ Batch = tuple[NDArray[Any], ...]
 Draw = Callable[[np.random.Generator], tuple[Batch, Batch]]
 """Draws a batch: what the network is given, and what it should answer."""
 
-CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
+CHECKPOINT, LOG = "checkpoint.npz", "log.csv"
 
 
 @dataclass(frozen=True)
@@ -194,17 +194,18 @@ class _Learner:
 
     def keep(self, folder: Path, steps: int) -> None:
         """Write a checkpoint and the log."""
-        import torch
-
-        state = {
-            "steps": steps,
-            "network": self.network.state_dict(),
-            "mean": self.mean.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "log": torch.tensor(self.log, dtype=torch.float64),
+        moments = {
+            f"optimiser {number} {kind}": value.numpy(force=True)
+            for number, each in self.optimiser.state_dict()["state"].items()
+            for kind, value in each.items()
+        }
+        weights = {
+            f"{which} {name}": value
+            for which, network in (("network", self.network), ("mean", self.mean))
+            for name, value in network.weights().items()
         }
         with new_file(folder / CHECKPOINT, overwrite=True) as staging:
-            torch.save(state, staging)
+            np.savez(staging, steps=steps, log=np.array(self.log), **weights, **moments)
         with new_file(folder / LOG, overwrite=True) as staging, staging.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("step", "loss", "rate", "seconds"))
@@ -222,13 +223,18 @@ class _Learner:
         if not path.exists():
             return 0
         try:
-            state = torch.load(path, map_location=self.device, weights_only=True)  # reads tensors and numbers, no code
-            self.network.load_state_dict(state["network"])
-            self.mean.load_state_dict(state["mean"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            with np.load(path, allow_pickle=False) as file:
+                state = dict(file)
             self.log = [(int(step), *rest) for step, *rest in state["log"].tolist()]
+            self.network.load(_named(state, "network"))
+            self.mean.load(_named(state, "mean"))
+            moments: dict[int, dict[str, Tensor]] = {}
+            for name, value in _named(state, "optimiser").items():
+                number, kind = name.split()
+                moments.setdefault(int(number), {})[kind] = torch.from_numpy(value)
+            self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
             return int(state["steps"])
-        except (OSError, RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
+        except (OSError, BadZipFile, CtlymphError, RuntimeError, KeyError, ValueError, EOFError) as error:
             raise CtlymphError(f"{path} is damaged, or of another network; remove it to begin anew") from error
 
     def _placed(self, batch: Batch) -> list[Tensor]:
@@ -250,6 +256,11 @@ def _groups(network: TorchNetwork, last: str, below: float) -> list[dict[str, An
     full = [value for name, value in named if not last or name.startswith(f"{last}:")]
     slow = [value for name, value in named if last and not name.startswith(f"{last}:")]
     return [{"params": full, "share": 1.0}] + ([{"params": slow, "share": below}] if slow else [])
+
+
+def _named(state: Mapping[str, NDArray[Any]], which: str) -> dict[str, NDArray[Any]]:
+    """Give the arrays of one part of a checkpoint, by their names in it."""
+    return {name.removeprefix(f"{which} "): value for name, value in state.items() if name.startswith(f"{which} ")}
 
 
 def _computes_bf16() -> bool:

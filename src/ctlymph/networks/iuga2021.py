@@ -75,8 +75,9 @@ class Foveal(RegionNetwork):
     def chances(self, outputs: Outputs) -> Chances:
         """Smooth the mask, and measure what hangs together."""
         from scipy.ndimage import gaussian_filter
+        from scipy.special import expit
 
-        chance = 1 / (1 + np.exp(-outputs[0][0]))
+        chance = expit(outputs[0][0])
         labels, sizes = components(chance > _INSIDE)
         balls_mm = (np.concatenate([[0], sizes]) * self.spacing_mm**3 * 3 / (4 * np.pi)) ** (1 / 3)
         balls_mm[0] = _UNKNOWN_MM

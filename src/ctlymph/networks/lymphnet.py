@@ -103,9 +103,11 @@ class LymphNet(RegionNetwork):
 
     def chances(self, outputs: Outputs) -> Chances:
         """Read centres and sizes."""
+        from scipy.special import expit
+
         centre, size, _ = outputs
         radii_mm = np.exp(np.clip(size[0], -1.5, 1.5)) * _USUAL_MM / 2
-        return Chances(1 / (1 + np.exp(-(centre[0] + _RARE))), _HALVED, radii_mm)
+        return Chances(expit(centre[0] + _RARE), _HALVED, radii_mm)
 
 
 STAGES: tuple[Stage, ...] = (LymphNet(),)

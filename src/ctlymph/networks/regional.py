@@ -15,7 +15,7 @@ from ctlymph.errors import CtlymphError
 from ctlymph.inference.engine import Device, ready
 from ctlymph.inference.layers import Architecture
 from ctlymph.inference.sliding import in_slabs
-from ctlymph.networks.examples import Changes, Cutter, Part, example_of, near_region
+from ctlymph.networks.examples import Changes, Cutter, Part, example_of
 from ctlymph.networks.fitting import Batch, Lesson, Schedule, fit
 from ctlymph.progress import SILENT, Progress
 from ctlymph.systems import NO_CANDIDATES, Arrays, Candidates, Scene, TrueNodes, sample, working_grid
@@ -105,15 +105,29 @@ class RegionNetwork(ABC):
 
     def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Train the network, keeping nothing on the way."""
-        return self._learned(observed, seed, None, SILENT)
+        return self.learn_in(observed, seed, None, SILENT)
 
-    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
-        """Train the network, with checkpoints.
+    def learn_in(
+        self, observed: Sequence[Arrays], seed: int, folder: Path | None, progress: Progress
+    ) -> dict[str, Any]:
+        """Train the network, with checkpoints in a folder, if one is given.
 
         Raises:
             CtlymphError: If no case has an enlarged node, or as :func:`ctlymph.networks.fitting.fit`.
         """
-        return self._learned(observed, seed, folder, progress)
+        cutter = Cutter(observed, self.side, self.changes)
+        if not cutter.nodes:
+            raise CtlymphError(f"{self.name}: {len(observed)} cases have no enlarged node; add cases with nodes")
+
+        def draw(rng: np.random.Generator) -> tuple[Batch, Batch]:
+            half = self.batch // 2
+            parts = [cutter.on_node(rng) for _ in range(half)]
+            parts += [cutter.anywhere(rng) for _ in range(self.batch - half)]
+            answers = [self.answers(part) for part in parts]
+            given = np.stack([windowed(part.hu)[None] for part in parts])
+            return (given,), tuple(np.stack(each) for each in zip(*answers, strict=True))
+
+        return {"weights": fit(Lesson(self.architecture, draw, self.loss, self.schedule, seed), folder, progress)}
 
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
         """Find the peaks in and around the region."""
@@ -128,7 +142,7 @@ class RegionNetwork(ABC):
         )
         chances = self.chances(outputs)
         every = slice(None, None, chances.step)
-        chance = np.where(near_region(scene, grid)[every, every, every], chances.map, 0)
+        chance = np.where(scene.near(grid)[every, every, every], chances.map, 0)
         peaks = _peaks(chance, self.least)
         if not len(peaks):
             return NO_CANDIDATES
@@ -139,23 +153,6 @@ class RegionNetwork(ABC):
         radii_mm = chances.radii_mm[tuple(peaks.T)]
         found = Candidates(grid.index_to_mm(index_zyx[:, ::-1]), scores.astype(float), radii_mm.astype(float))
         return found.spread(self.apart_mm, self.at_most)
-
-    def _learned(
-        self, observed: Sequence[Arrays], seed: int, folder: Path | None, progress: Progress
-    ) -> dict[str, Any]:
-        cutter = Cutter(observed, self.side, self.changes)
-        if not cutter.nodes:
-            raise CtlymphError(f"{self.name}: {len(observed)} cases have no enlarged node; add cases with nodes")
-
-        def draw(rng: np.random.Generator) -> tuple[Batch, Batch]:
-            half = self.batch // 2
-            parts = [cutter.on_node(rng) for _ in range(half)]
-            parts += [cutter.anywhere(rng) for _ in range(self.batch - half)]
-            answers = [self.answers(part) for part in parts]
-            given = np.stack([windowed(part.hu)[None] for part in parts])
-            return (given,), tuple(np.stack(each) for each in zip(*answers, strict=True))
-
-        return {"weights": fit(Lesson(self.architecture, draw, self.loss, self.schedule, seed), folder, progress)}
 
 
 def windowed(hu: NDArray[Any]) -> NDArray[np.float32]:
