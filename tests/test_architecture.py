@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "learning": set(),
     "inference": GROUND,
     "networks": TOOLS | {"io", "systems", "inference"},
-    "models": GROUND | {"io"},
+    "models": GROUND | {"io", "systems"},
     "candidates": TOOLS | {"systems", "learning"},
     "classifiers": TOOLS | {"systems", "learning", "inference", "networks"},
     "measurement": TOOLS,

@@ -17,7 +17,7 @@ from ctlymph.models import CARD, Model, read_model
 from ctlymph.nodes import LymphNode, Mark
 from ctlymph.progress import SILENT, Progress
 from ctlymph.regions import REGIONS
-from ctlymph.systems import NO_CANDIDATES, Scene, System
+from ctlymph.systems import NO_CANDIDATES, Scene, System, settings_of
 from ctlymph.volume import Volume
 
 
@@ -120,7 +120,7 @@ def _trained(folder: Path) -> Detector:
     systems = method(card.method).systems
     for region, each in card.regions.items():
         stages = systems[region].stages if region in systems else ()
-        if [part.settings for part in each.parts] != [repr(stage) for stage in stages]:
+        if [part.settings for part in each.parts] != [settings_of(stage) for stage in stages]:
             raise CtlymphError(f"{folder} was trained with other settings of {card.method}; train the model again")
     return Detector(
         card.method, card.trained_on, card.threshold, {region: systems[region] for region in card.regions}, model

@@ -15,6 +15,7 @@ from typing import Any
 from ctlymph.errors import CtlymphError, shown
 from ctlymph.io.atomic import explained, new_file
 from ctlymph.regions import REGIONS
+from ctlymph.systems import Stage, settings_of
 
 CARD = "model.json"
 FORMAT = "ctlymph-model-1"
@@ -146,14 +147,14 @@ class Model:
     parts: Mapping[str, Sequence[Mapping[str, Any]]] = field(repr=False)
 
 
-def store(folder: Path, file: str, stage: Any, part: Mapping[str, Any]) -> Stored:
+def store(folder: Path, file: str, stage: Stage, part: Mapping[str, Any]) -> Stored:
     """Write what a stage has learned into a model's folder.
 
     Raises:
         CtlymphError: If it cannot be written.
     """
     dump_part(folder / file, part)
-    return Stored(stage.name, repr(stage), file, _sha256(folder / file))
+    return Stored(stage.name, settings_of(stage), file, _sha256(folder / file))
 
 
 def write_card(folder: Path, card: Card) -> None:

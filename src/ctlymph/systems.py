@@ -7,7 +7,7 @@ from cases whose nodes are known; what a stage learns is a dict of estimators an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -224,6 +224,10 @@ def joined(observed: Sequence[Arrays], what: str, name: str) -> tuple[NDArray[An
     return np.concatenate([each[what] for each in observed]), labels, cases
 
 
+LEARNING = {"learning": True}
+"""Metadata of a stage's field that matters while the stage learns, and no longer when it is applied."""
+
+
 class Stage(Protocol):
     """One step of a system; a frozen dataclass of settings, whose ``repr`` tells it from others."""
 
@@ -252,6 +256,22 @@ class Resumable(Protocol):
     def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
         """Learn as ``learn`` does."""
         ...
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A :class:`Stage` that learns in steps, and can go on from what such a stage has learned."""
+
+    def tuned(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Stage:
+        """Give it with another number of steps, and beginning with such a part, whose file has this digest."""
+        ...
+
+
+def settings_of(stage: Stage) -> str:
+    """Give the settings that matter when a stage is applied, as it writes them."""
+    assert is_dataclass(stage)
+    used = [each.name for each in fields(stage) if each.repr and not each.metadata.get("learning")]
+    return f"{type(stage).__name__}({', '.join(f'{name}={getattr(stage, name)!r}' for name in used)})"
 
 
 class FixedStage:

@@ -24,7 +24,7 @@ def make(folder: Path, *backgrounds: Path, **options: Any) -> None:
     given: dict[str, Any] = {
         **{"cases": None, "seed": 8, "standard": None, "timepoints": 1, "spacing": None, "thickness": None},
         **{"contrast": None, "background": list(backgrounds), "layout": Tree.idc, "zipped": False},
-        **{"jobs": 1, "overwrite": False},
+        **{"draws": 1, "jobs": 1, "overwrite": False},
     }
     phantom(folder, **(given | options))
 
@@ -48,6 +48,21 @@ def test_a_ct_of_both_regions_gets_the_names_of_one_scan(made: Path) -> None:
     assert collection.synthetic
     assert [case.name for case in collection.cases()] == ["MED_LYMPH_002", "ABD_LYMPH_001"]
     assert all(case.has == {"ct", "seg", "annotations", "candidates", "masks"} for case in collection.cases())
+
+
+def test_draws_put_other_nodes_into_the_same_patient(made: Path, source: Path, tmp_path: Path) -> None:
+    make(tmp_path / "out", source, draws=2)
+    first, second = Collection(tmp_path / "out").cases("mediastinum")
+    assert first.patient == second.patient != Collection(made).cases("abdomen")[0].name
+    (before,) = Collection(made).cases("mediastinum")
+    assert first.nodes() == before.nodes(), "the first draw is the same with and without further ones"
+    assert first.nodes() != second.nodes()
+    assert len({case.patient for case in Collection(tmp_path / "out").cases()}) == 1
+
+
+def test_draws_without_a_ct_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CtlymphError, match="--draws is for CTs given by --background"):
+        make(tmp_path / "out", background=None, draws=2)
 
 
 def test_annotations_masks_and_candidates_agree_with_the_ct(made: Path, source: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from small_collection import SmallCase
 
 from ctlymph.collection.case import Collection
-from ctlymph.collection.catalogue import Entry, catalogue
+from ctlymph.collection.catalogue import catalogue
 from ctlymph.collection.folds import FOLD_SETTINGS, Folds, make_folds, read_folds
 from ctlymph.errors import CtlymphError
 
@@ -43,17 +43,22 @@ def test_both_names_of_a_scan_are_in_one_fold() -> None:
     assert all(folds.fold_of(name) == folds.fold_of(other) for name, other in pairs)
 
 
-def test_scans_that_share_through_a_third_stay_together() -> None:
-    one, two, three, *others = ENTRIES[:8]
-    chain: list[Entry] = [
-        replace(one, same_scan_as=two.case),
-        replace(two, same_scan_as=three.case),
-        replace(three, same_scan_as=None),
-        *(replace(other, same_scan_as=None) for other in others),
-    ]
+def test_cases_that_a_table_puts_together_are_in_one_fold(tmp_path: Path) -> None:
+    for number in range(1, 9):
+        (tmp_path / f"C{number}_mask.nii.gz").touch()
+    (tmp_path / "patients.csv").write_text("case,patient\nC1,P\nC4,P\nC7,P\n")
+    cases = Collection(tmp_path).cases()
+    assert [case.patient for case in cases] == ["P", "C2", "C3", "P", "C5", "C6", "P", "C8"]
     for seed in range(10):
-        folds = make_folds(chain, 2, seed)
-        assert len({folds.fold_of(entry.case) for entry in chain[:3]}) == 1
+        folds = make_folds(cases, 2, seed)
+        assert len({folds.fold_of(name) for name in ("C1", "C4", "C7")}) == 1
+
+
+def test_a_table_of_patients_without_its_columns_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "C1_mask.nii.gz").touch()
+    (tmp_path / "patients.csv").write_text("name,who\nC1,P\n")
+    with pytest.raises(CtlymphError, match="its columns are case and patient"):
+        Collection(tmp_path)
 
 
 def test_folds_follow_from_the_seed_and_not_from_the_order_of_cases() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ctlymph.errors import CtlymphError
+from ctlymph.networks.cutting import cut
 from ctlymph.networks.examples import NODE, OTHER, UNSURE, Changes, Cutter, example_of
 from ctlymph.networks.fitting import Schedule
 from ctlymph.networks.iuga2021 import Foveal
@@ -52,6 +53,22 @@ def test_unchanged_parts_are_cut_as_they_are() -> None:
     part = cutter._part(0, np.array([17.5, 18.5, 19.5]), np.random.default_rng(0))
     np.testing.assert_allclose(part.hu, example["hu"][10:26, 11:27, 12:28], atol=0.01)
     np.testing.assert_array_equal(part.what, example["what"][10:26, 11:27, 12:28])
+
+
+def test_turned_parts_are_as_scipy_cuts_them() -> None:
+    from scipy.ndimage import affine_transform
+
+    rng = np.random.default_rng(0)
+    hu = rng.integers(-1000, 2000, (20, 24, 28)).astype(np.int16)
+    what = rng.integers(0, 3, hu.shape).astype(np.uint8)
+    matrix, offset = np.eye(3) + rng.uniform(-0.2, 0.2, (3, 3)), np.array([2.3, -4.1, 6.2])
+    part_hu, part_what = np.empty((22, 22, 22), np.float32), np.empty((22, 22, 22), np.uint8)
+    cut(hu, what, matrix, offset, (-1024, UNSURE), part_hu, part_what)
+    given = {"matrix": matrix, "offset": offset, "output_shape": part_hu.shape}
+    np.testing.assert_allclose(
+        part_hu, affine_transform(hu.astype(np.float32), order=1, cval=-1024, **given), atol=0.02
+    )
+    np.testing.assert_array_equal(part_what, affine_transform(what, order=0, cval=UNSURE, **given))
 
 
 def test_nodes_go_where_their_part_goes() -> None:

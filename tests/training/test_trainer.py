@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +19,9 @@ from ctlymph.cli.train import train as train_command
 from ctlymph.collection.case import Collection
 from ctlymph.detection import DetectOptions, detector, run
 from ctlymph.errors import CtlymphError
-from ctlymph.methods import METHODS, method
+from ctlymph.methods import METHODS, Method, method
 from ctlymph.models import Card, read_card, read_model
+from ctlymph.systems import LEARNING, NO_CANDIDATES, Arrays, Candidates, Scene, System, TrueNodes
 from ctlymph.training.laboratory import Laboratory
 from ctlymph.training.trainer import Training, train
 
@@ -197,6 +201,62 @@ def test_a_network_without_pytorch_is_refused_at_once(
     training = Training(method("roth2014"), Collection(toy_collection), ("mediastinum",))
     with pytest.raises(CtlymphError, match=r"roth2014 learns with PyTorch; install it: pip install 'ctlymph\[train\]'"):
         train(tmp_path, training, Laboratory(tmp_path / "lab"))
+
+
+@dataclass(frozen=True)
+class Counting:
+    """A stage that tells what it learned from, and from where it began."""
+
+    name: str = "counting"
+    steps: int = field(default=5, metadata=LEARNING)
+    began: str = field(default="", metadata=LEARNING)
+
+    def tuned(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Counting:
+        return Counting(steps=steps or self.steps, began="" if part is None else f"{part['steps']} {sha256[:4]}")
+
+    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+        return {"nodes": np.array(len(truth.points_mm))}
+
+    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+        return {"steps": self.steps, "began": self.began, "cases": len(observed)}
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        return NO_CANDIDATES
+
+
+def test_further_collections_and_a_former_model_are_learned_from(toy_collection: Path, tmp_path: Path) -> None:
+    counting = Method("counting", "Counts.", {"mediastinum": System((Counting(),))})
+    given = Collection(toy_collection)
+    parts = []
+    for name, tuning in (
+        ("first", {}),
+        ("second", {"steps": 9, "begin_with": tmp_path / "first", "further": (given,)}),
+    ):
+        (tmp_path / name).mkdir()
+        card = train(
+            tmp_path / name,
+            Training(counting, given, ("mediastinum",), folds=2, bootstraps=10, **tuning),  # type: ignore[arg-type]
+            Laboratory(tmp_path / "lab"),
+        )
+        assert card.regions["mediastinum"].parts[0].settings == "Counting(name='counting')"
+        parts.append((read_model(tmp_path / name).parts["mediastinum"][0], card))
+    (first, former), (second, card) = parts
+    cases = len(given.cases("mediastinum"))
+    assert first == {"steps": 5, "began": "", "cases": cases}
+    digest = former.regions["mediastinum"].parts[0].sha256
+    assert second == {"steps": 9, "began": f"5 {digest[:4]}", "cases": 2 * cases}
+    assert len(card.regions["mediastinum"].cases) == 2 * cases
+
+
+def test_tuning_that_does_not_fit_is_refused(
+    trained: tuple[Path, Card, Laboratory], toy_collection: Path, tmp_path: Path
+) -> None:
+    given = Collection(toy_collection)
+    with pytest.raises(CtlymphError, match="liu2014 has no network"):
+        train(tmp_path, Training(method("liu2014"), given, ("mediastinum",), steps=3), Laboratory(tmp_path / "lab"))
+    other = Training(method("lymphnet"), given, ("mediastinum",), begin_with=trained[0])
+    with pytest.raises(CtlymphError, match="is a model of liu2014 for the mediastinum; give one of lymphnet"):
+        train(tmp_path, other, Laboratory(tmp_path / "lab"))
 
 
 def test_where_a_network_runs_is_no_part_of_what_it_is() -> None:

@@ -45,6 +45,7 @@ class Plan:
         resampling: For the intervals.
         others: Collections that nobody learns from, judged by what was learned from all cases of ``collection``.
         cts: CTs without known nodes, tried in the same way.
+        further: Collections that are learned from in every round, and never tested on.
     """
 
     collection: Collection
@@ -55,6 +56,7 @@ class Plan:
     resampling: Resampling = field(default_factory=Resampling)
     others: tuple[Collection, ...] = ()
     cts: tuple[Path, ...] = ()
+    further: tuple[Collection, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def run(plan: Plan, laboratory: Laboratory) -> Report:
     """
     check_can_learn(plan.methods)
     chosen = usable(plan.collection, plan.regions)
-    by_region = trials(laboratory, chosen, plan.folds)
+    by_region = trials(laboratory, chosen, plan.folds, plan.further)
     crossed, others, tried = [], [], []
     for region, trial in by_region.items():
         tested, failed = _cross(plan, laboratory, trial, region)
@@ -194,10 +196,9 @@ class _Beyond:
         return _comparison("CTs whose nodes nobody has marked", evaluation, tested, cases, self.laboratory, notes)
 
     def _tested(self, cases: Sequence[Case]) -> dict[str, Tested]:
-        learned = [case for case in self.trial.cases if case.name not in self.trial.unseen]
         found = {}
         for name, system in self.systems.items():
-            models = self.laboratory.learn(system, learned)
+            models = self.laboratory.learn(system, self.trial.all)
             given = self.laboratory.apply(system.stages, models, cases)
             found[name] = Tested({case.name: each for case, each in zip(cases, given, strict=True)}, {})
         return found

@@ -11,13 +11,13 @@ GoogLeNet a residual network (He et al., CVPR 2016), which does as well with few
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ctlymph.classifiers.viewing import Averaged, ViewNetwork
 from ctlymph.inference.layers import Architecture, Layers
 from ctlymph.networks.fitting import Schedule
-from ctlymph.systems import Stage
+from ctlymph.systems import LEARNING, Stage
 
 
 def _alexnet(layers: Layers, x: Any) -> list[Any]:
@@ -49,7 +49,7 @@ _SCHEDULE = Schedule(steps=1500)
 @dataclass(frozen=True)
 class _LargerViews(ViewNetwork):
     side_px: int = 64
-    schedule: Schedule = _SCHEDULE
+    schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=LEARNING)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +11,11 @@ from numpy.typing import NDArray
 
 from ctlymph.classifiers.hog import WINDOW_HU
 from ctlymph.classifiers.views import PLANES, Frames, drawn_frames, views_of
-from ctlymph.inference.engine import Device, ready
-from ctlymph.inference.layers import Architecture
+from ctlymph.inference.engine import ready
 from ctlymph.learning import sigmoid
-from ctlymph.networks.fitting import Batch, Lesson, Schedule, fit
-from ctlymph.progress import SILENT, Progress
-from ctlymph.systems import Arrays, Candidates, FixedStage, Scene, TrueNodes, joined
+from ctlymph.networks.fitting import Batch, Draw, Loss, Schedule
+from ctlymph.networks.stage import NetworkStage
+from ctlymph.systems import LEARNING, Arrays, Candidates, FixedStage, Scene, TrueNodes, joined
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,8 +29,8 @@ _AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class ViewNetwork(ABC):
-    """A network scores every view of a candidate by itself.
+class ViewNetwork(NetworkStage):
+    """A network scores every view of a candidate by itself: it gives the log-odds of a node.
 
     Attributes:
         name: Of the stage.
@@ -44,9 +41,7 @@ class ViewNetwork(ABC):
         shift_mm: The longest shift.
         seen_off_nodes: Views that are learned from of a candidate off nodes; of one on a node, all are.
         at_most: Candidates that are looked at, the best first.
-        schedule: How the network learns.
         batch: Views in a step, half of them on nodes.
-        device: Where it runs; no part of what it is.
     """
 
     name: str
@@ -57,14 +52,8 @@ class ViewNetwork(ABC):
     shift_mm: float = 3.0
     seen_off_nodes: int = 25
     at_most: int = 60
-    schedule: Schedule = _SCHEDULE
-    batch: int = 128
-    device: Device = field(default="auto", repr=False)
-
-    @property
-    @abstractmethod
-    def architecture(self) -> Architecture:
-        """The network; it gives the log-odds of a node."""
+    schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=LEARNING)
+    batch: int = field(default=128, metadata=LEARNING)
 
     @property
     def frames(self) -> Frames:
@@ -83,17 +72,11 @@ class ViewNetwork(ABC):
         on, off = (views.reshape(-1, *self._shape) for views in taken)
         return {"on": on, "off": off, "labels": labels[labels >= 0]}
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Train the network, keeping nothing on the way."""
-        return self.learn_in(observed, seed, None, SILENT)
-
-    def learn_in(
-        self, observed: Sequence[Arrays], seed: int, folder: Path | None, progress: Progress
-    ) -> dict[str, Any]:
-        """Train the network, with checkpoints in a folder, if one is given.
+    def teaching(self, observed: Sequence[Arrays]) -> tuple[Draw, Loss]:
+        """Draw views, half of them on nodes.
 
         Raises:
-            CtlymphError: If no candidate lies on a node, or none off; or as :func:`ctlymph.networks.fitting.fit`.
+            CtlymphError: If no candidate lies on a node, or none off.
         """
         joined(observed, "labels", self.name)  # refuses cases that teach nothing
         on, off = (np.concatenate([each[name] for each in observed]) for name in ("on", "off"))
@@ -103,7 +86,7 @@ class ViewNetwork(ABC):
             views = [part[rng.integers(len(part), size=half)] for part in (on, off)]
             return (_scaled(np.concatenate(views)),), (np.repeat([1.0, 0.0], half)[:, None],)
 
-        return {"weights": fit(Lesson(self.architecture, draw, _binary, self.schedule, seed), folder, progress)}
+        return draw, _binary
 
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
         """Score the views; candidates keep their order."""

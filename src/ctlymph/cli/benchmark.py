@@ -12,7 +12,7 @@ import typer
 from ctlymph.cli.choices import RegionOption
 from ctlymph.cli.collection_folds import chosen_folds
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_table
-from ctlymph.cli.work import CacheOption, JobsOption, laboratory
+from ctlymph.cli.work import CacheOption, JobsOption, WithOption, laboratory
 from ctlymph.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, new_folder
 
@@ -41,6 +41,7 @@ def benchmark(
         bool,
         typer.Option("--inject", help="Also judge classifiers alone: candidates are put onto nodes that were missed."),
     ] = False,
+    further: WithOption = None,
     also: Annotated[
         list[Path] | None,
         typer.Option(metavar="COLLECTION", help="One that nobody learns from, judged too; may be repeated."),
@@ -88,6 +89,7 @@ def benchmark(
         resampling=Resampling(bootstraps, seed),
         others=tuple(map(Collection, also or ())),
         cts=tuple(ct or ()),
+        further=tuple(map(Collection, further or ())),
     )
     with laboratory(cache or output / "cache", seed, jobs) as work:
         report = run(plan, work)

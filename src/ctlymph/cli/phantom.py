@@ -59,6 +59,9 @@ def phantom(
         list[Path] | None,
         typer.Option(metavar="CT", readable=False, help="Put nodes into this CT instead; may be repeated."),
     ] = None,
+    draws: Annotated[
+        int, typer.Option(min=1, max=500, metavar="N", help="With --background: put nodes into each CT so many times.")
+    ] = 1,
     layout: Annotated[Tree, typer.Option(help="As idc-index or NBIA Data Retriever lay it out.")] = Tree.idc,
     zipped: Annotated[bool, typer.Option("--zip", help="Annotations, candidates and masks as zip archives.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Patients made at the same time.")] = 1,
@@ -84,7 +87,7 @@ def phantom(
 
       ctlymph phantom FOLLOWED --cases 2 --timepoints 3
 
-      ctlymph phantom INSERTED --background chest.nii.gz --background CT_FOLDER
+      ctlymph phantom INSERTED --background chest.nii.gz --background CT_FOLDER --draws 10
     """
     from ctlymph.phantom.backgrounds import inserted_patients
     from ctlymph.phantom.collection import SET_SEED, SETS, check_folder, finish, split
@@ -97,6 +100,8 @@ def phantom(
     given += ["--timepoints"] if timepoints > 1 else []
     if background and given:
         raise CtlymphError(f"{given[0]} is for synthetic torsos; a CT given by --background is as it is: leave one out")
+    if draws > 1 and not background:
+        raise CtlymphError("--draws is for CTs given by --background; torsos are counted by --cases")
     wishes = Wishes(
         seed=SET_SEED if standard else seed or 0,
         spacing_mm=_spacing(spacing) if spacing is not None else None,
@@ -108,7 +113,7 @@ def phantom(
     check_folder(output)
     wanted: Sequence[Patient]
     if background:
-        wanted = inserted_patients(output, _looked_at(background, jobs), wishes)
+        wanted = inserted_patients(output, _looked_at(background, jobs), wishes, draws)
     else:
         wanted = phantom_patients(output, SETS[standard] if standard else split(cases or 1), wishes)
     missing = wanted if overwrite else [patient for patient in wanted if not patient.is_complete()]

@@ -9,7 +9,7 @@ import typer
 
 from ctlymph.cli.choices import RegionOption
 from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
-from ctlymph.cli.work import CacheOption, JobsOption, figure_of, laboratory
+from ctlymph.cli.work import CacheOption, JobsOption, WithOption, figure_of, laboratory
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
@@ -25,9 +25,17 @@ def train(
         Path, typer.Option("--output", "-o", metavar="MODEL", readable=False, help="Folder for the model.")
     ],
     region: RegionOption = None,
+    further: WithOption = None,
     folds: Annotated[
         int, typer.Option(min=0, metavar="K", help="Of the cross-validation that gives figures and threshold; 0: none.")
     ] = 4,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Of networks: batches; default the method's own.")
+    ] = None,
+    begin_with: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", readable=False, help="Of networks: learn further what this model has learned."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed, data and versions give the same scores.")] = 0,
     jobs: JobsOption = None,
     cache: CacheOption = None,
@@ -40,9 +48,11 @@ def train(
     reading it never runs code. detect --model MODEL uses it. What is done is kept in MODEL.cache (--cache), so that
     the same command goes on where it was interrupted; remove it when the model is there.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       ctlymph train seff2014 DATA -o MODEL --jobs 2
+
+      ctlymph train lymphnet INSERTED --with PHANTOMS -o MODEL --folds 5
     """
     from ctlymph.collection.case import Collection
     from ctlymph.methods import method as find_method
@@ -54,7 +64,15 @@ def train(
     given.cases(region)
     check_new_folder(output, overwrite=overwrite)
     place = cache or output.with_name(f"{output.name}.cache")
-    training = Training(chosen, given, (region,) if region else REGIONS, folds)
+    training = Training(
+        chosen,
+        given,
+        (region,) if region else REGIONS,
+        folds,
+        further=tuple(map(Collection, further or ())),
+        steps=steps,
+        begin_with=begin_with,
+    )
     with laboratory(place, seed, jobs) as work, new_folder(output, overwrite=overwrite) as staging:
         card = learn(staging, training, work)
     _show(card, output, place, as_json)

@@ -24,6 +24,15 @@ _AT_MOST = 4
 JobsOption = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Cases worked on at a time; default the cores, at most 4.")
 ]
+WithOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--with",
+        metavar="COLLECTION",
+        readable=False,
+        help="Learned from in every round, too, and never tested on; may be repeated.",
+    ),
+]
 CacheOption = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", readable=False, help="Where intermediate results are kept, to go on from."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from ctlymph.collection.annotations import AnnotatedNode, read_annotations
 from ctlymph.collection.candidates import Candidate, read_candidates
 from ctlymph.collection.catalogue import Entry, catalogue
 from ctlymph.collection.cite import LICENSE_NAME
-from ctlymph.collection.layout import SYNTHETIC, CaseFiles, DicomSeries, find_cases
+from ctlymph.collection.layout import PATIENTS, SYNTHETIC, CaseFiles, DicomSeries, find_cases
 from ctlymph.collection.stored import LARGEST_MASK, StoredFile
 from ctlymph.errors import CtlymphError, shown
 from ctlymph.progress import SILENT, Progress
@@ -36,6 +37,8 @@ class Case:
     Attributes:
         name: PatientID, e.g. ``MED_LYMPH_001``.
         region: Where its nodes are annotated: ``mediastinum`` or ``abdomen``; empty where the name does not tell.
+        patient: What all cases of one patient share: those that are one scan, or that the folder's ``patients.csv``
+            puts together.
         entry: What the catalogue says of it; None for a case that is not, or not truly, of
             the public collection: a CT with another SeriesInstanceUID is another case of the same name.
         files: Where its data lie.
@@ -43,6 +46,7 @@ class Case:
 
     name: str
     region: str
+    patient: str
     entry: Entry | None
     files: CaseFiles = field(repr=False)
 
@@ -176,7 +180,8 @@ class Collection:
             )
         self.notes = found.notes
         self.synthetic = (self.folder / SYNTHETIC).is_file()
-        cases = (_case(name, files, self.synthetic) for name, files in found.cases.items())
+        patients = _patients(self.folder / PATIENTS)
+        cases = (_case(name, files, self.synthetic, patients.get(name)) for name, files in found.cases.items())
         self._cases = tuple(sorted(cases, key=_place))
 
     def cases(self, region: str | None = None, names: Sequence[str] = ()) -> list[Case]:
@@ -198,12 +203,25 @@ class Collection:
         return [case for case in self._cases if region in (None, case.region) and (not names or case.name in names)]
 
 
-def _case(name: str, files: CaseFiles, synthetic: bool) -> Case:
+def _patients(path: Path) -> dict[str, str]:
+    """Read which cases are of one patient."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return {row["case"]: row["patient"] for row in csv.DictReader(file)}
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise CtlymphError(f"cannot read {path}: {shown(error)}; its columns are case and patient") from error
+
+
+def _case(name: str, files: CaseFiles, synthetic: bool, patient: str | None) -> Case:
     entry = None if synthetic else catalogue().entry(name)
     ct_uids = {series.series_uid for series in files.series if series.modality == "CT"}
     if entry and ct_uids and ct_uids.isdisjoint(series.series_uid for series in entry.series):
         entry = None
-    return Case(name, _REGION_OF_PREFIX.get(name[:3], ""), entry, files)
+    if patient is None:
+        patient = catalogue().patient_of(name) if entry or synthetic else name
+    return Case(name, _REGION_OF_PREFIX.get(name[:3], ""), patient, entry, files)
 
 
 def _place(case: Case) -> tuple[int, str]:

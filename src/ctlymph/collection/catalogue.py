@@ -115,6 +115,11 @@ class Catalogue:
         """Give what is known of a case, or None if the collection has none of that name."""
         return self._by_case.get(case)
 
+    def patient_of(self, case: str) -> str:
+        """Give a name that all cases of one patient share: some scans have two names. Other cases keep theirs."""
+        entry = self.entry(case)
+        return min(case, entry.same_scan_as) if entry and entry.same_scan_as else case
+
     def series(self) -> list[Series]:
         """Give all series."""
         return [series for entry in self.entries for series in entry.series]

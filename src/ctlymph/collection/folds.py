@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,40 +201,35 @@ def counts(cases: Iterable[Entry | Case]) -> dict[str, Countable]:
 
 @dataclass(frozen=True)
 class Countable:
-    """What the balance of folds is made of: one case, its annotated nodes, and the other name of its scan, or None."""
+    """What the balance of folds is made of: one case, its annotated nodes, and its patient."""
 
     name: str
     region: str
     nodes: int
-    same_scan_as: str | None
+    patient: str
 
     @classmethod
     def of(cls, case: Entry | Case) -> Countable:
         """Count a case."""
         entry = case if isinstance(case, Entry) else case.entry
         if entry is not None:
-            return cls(entry.case, entry.region, len(entry.short_axes_mm), entry.same_scan_as)
+            return cls(
+                entry.case, entry.region, len(entry.short_axes_mm), min(entry.case, entry.same_scan_as or entry.case)
+            )
         assert isinstance(case, Case)
         nodes = len(case.nodes()) if "annotations" in case.has else 0
-        named = catalogue().entry(case.name)  # a synthetic collection has the names, and pairs, of the public one
-        return cls(case.name, case.region, nodes, named.same_scan_as if named else None)
+        return cls(case.name, case.region, nodes, case.patient)
 
 
 def _scans(cases: Sequence[Countable]) -> list[list[Countable]]:
-    """Put the names of one scan together, also through a third; each group is sorted by name."""
-    group_of: dict[str, list[Countable]] = {}
-    for case in cases:
-        if case.name in group_of:
-            raise CtlymphError(f"{shown(case.name)} comes twice; name each case once")
-        group_of[case.name] = [case]
-    for case in cases:
-        mine, other = group_of[case.name], group_of.get(case.same_scan_as or case.name, [])
-        if other and other is not mine:
-            mine.extend(other)
-            for each in other:
-                group_of[each.name] = mine
-    groups = {id(group): sorted(group, key=lambda case: case.name) for group in group_of.values()}
-    return list(groups.values())
+    """Put the cases of each patient together, sorted by name."""
+    names = [case.name for case in cases]
+    if twice := next((name for name, count in Counter(names).items() if count > 1), None):
+        raise CtlymphError(f"{shown(twice)} comes twice; name each case once")
+    of_patient: dict[str, list[Countable]] = {}
+    for case in sorted(cases, key=lambda case: case.name):
+        of_patient.setdefault(case.patient, []).append(case)
+    return list(of_patient.values())
 
 
 def _shuffled(name: str, seed: int) -> bytes:

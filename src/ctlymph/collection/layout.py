@@ -21,6 +21,9 @@ from ctlymph.io.dicom_header import Header, read_header
 SYNTHETIC = "SYNTHETIC.txt"
 """File at the top of a collection that ``ctlymph phantom`` made: its names are the public one's, its data not."""
 
+PATIENTS = "patients.csv"
+"""File at the top of a collection that says, where it is there, which cases are of one patient: case, patient."""
+
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _SIDE_FILE = re.compile(
     rf"(?P<case>{_NAME}?)_(?P<kind>lymphnodes|posCADe|negCADe)_"

@@ -29,8 +29,7 @@ def patient_of(case: str) -> str:
     """Give a name that all cases of one patient share: in the public collection, some scans have two names."""
     from ctlymph.collection.catalogue import catalogue
 
-    entry = catalogue().entry(case)
-    return min(case, entry.same_scan_as) if entry and entry.same_scan_as else case
+    return catalogue().patient_of(case)
 
 
 def region_of(case: str) -> str:

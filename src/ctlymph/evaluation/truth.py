@@ -300,8 +300,7 @@ def _from_collection(folder: Path, cases: tuple[str, ...], boxes: bool, progress
     with progress.task(f"Reading {what}", len(known)) as advance:
         for case in known:
             nodes = _annotated(case) if annotated else _measured(case.masks())
-            patient = patient_of(case.name) if case.entry or collection.synthetic else case.name
-            found.append(_CaseTruth(case.name, patient, case.region, nodes))
+            found.append(_CaseTruth(case.name, case.patient, case.region, nodes))
             advance(1)
     return found
 

@@ -118,7 +118,7 @@ class Changes:
     mirrored: float = 0.3
     enhancement: float = 1.4
     shift_hu: float = 10.0
-    noise_hu: float = 25.0
+    noise_hu: float = 60.0
     blur_voxels: float = 0.7
     thickness_voxels: int = 3
     cut: float = 0.1
@@ -144,19 +144,13 @@ class Cutter:
         return self._part(case, self.places[case][rng.integers(len(self.places[case]))], rng)
 
     def _part(self, case: int, middle_zyx: Floats, rng: np.random.Generator) -> Part:
-        from scipy.ndimage import affine_transform
+        from ctlymph.networks.cutting import cut
 
         example, side = self.examples[case], self.side
         matrix = _drawn_matrix(self.changes, rng)
         offset = middle_zyx - matrix @ np.full(3, (side - 1) / 2)
-        shape = (side, side, side)
-        corners = np.array(np.meshgrid(*([0, side - 1] for _ in range(3)))).reshape(3, -1).T @ matrix.T + offset
-        start = np.clip(np.floor(corners.min(axis=0)).astype(int) - 1, 0, example["hu"].shape)
-        stop = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 2, start, example["hu"].shape)
-        box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        place = {"matrix": matrix, "offset": offset - start, "output_shape": shape}
-        hu = affine_transform(example["hu"][box].astype(np.float32), order=1, cval=AIR_HU, **place)
-        what = affine_transform(example["what"][box], order=0, cval=UNSURE, **place)
+        hu, what = np.empty((side, side, side), np.float32), np.empty((side, side, side), np.uint8)
+        cut(example["hu"], example["what"], matrix, offset, (AIR_HU, UNSURE), hu, what)
         inverse = np.linalg.inv(matrix)
         centres = (example["centres_zyx"] - offset) @ inverse.T
         near = ((centres > -side / 4) & (centres < side * 1.25)).all(axis=1)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.errors import CtlymphError
-from ctlymph.inference.engine import Device, ready
+from ctlymph.inference.engine import ready
 from ctlymph.inference.layers import Architecture
 from ctlymph.inference.sliding import in_slabs
 from ctlymph.networks.examples import Changes, Cutter, Part, example_of
-from ctlymph.networks.fitting import Batch, Lesson, Schedule, fit
-from ctlymph.progress import SILENT, Progress
-from ctlymph.systems import NO_CANDIDATES, Arrays, Candidates, Scene, TrueNodes, sample, working_grid
+from ctlymph.networks.fitting import Batch, Draw, Loss, Schedule
+from ctlymph.networks.stage import NetworkStage
+from ctlymph.systems import LEARNING, NO_CANDIDATES, Arrays, Candidates, Scene, TrueNodes, sample, working_grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +48,7 @@ class Chances:
 
 
 @dataclass(frozen=True)
-class RegionNetwork(ABC):
+class RegionNetwork(NetworkStage):
     """A stage that proposes candidates by a network over the region.
 
     Attributes:
@@ -58,29 +57,26 @@ class RegionNetwork(ABC):
         spacing_mm: Of the voxels it looks at.
         side: Of the parts it learns from, voxels.
         batch: Parts in a step, half of them with a node.
-        schedule: How it learns.
         changes: How parts are changed by chance.
         apart_mm: Of peaks nearer to each other the higher is kept.
         least: Chance below which a peak is none.
         at_most: Peaks that are handed on.
         slab: Slices that are looked at together, besides an overlap.
         overlap: That overlap, slices.
-        device: Where it runs; no part of what it is.
     """
 
     name: str
     width: int
     spacing_mm: float = 1.5
-    side: int = 64
-    batch: int = 4
-    schedule: Schedule = _SCHEDULE
-    changes: Changes = _CHANGES
+    side: int = field(default=64, metadata=LEARNING)
+    batch: int = field(default=4, metadata=LEARNING)
+    schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=LEARNING)
+    changes: Changes = field(default=_CHANGES, metadata=LEARNING)
     apart_mm: float = 8.0
     least: float = 0.005
     at_most: int = 60
     slab: int = 96
     overlap: int = 16
-    device: Device = field(default="auto", repr=False)
 
     @property
     @abstractmethod
@@ -103,17 +99,11 @@ class RegionNetwork(ABC):
         """Gather the CT and its nodes on an even grid."""
         return example_of(scene, truth, self.spacing_mm)
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Train the network, keeping nothing on the way."""
-        return self.learn_in(observed, seed, None, SILENT)
-
-    def learn_in(
-        self, observed: Sequence[Arrays], seed: int, folder: Path | None, progress: Progress
-    ) -> dict[str, Any]:
-        """Train the network, with checkpoints in a folder, if one is given.
+    def teaching(self, observed: Sequence[Arrays]) -> tuple[Draw, Loss]:
+        """Draw parts, half of them with a node.
 
         Raises:
-            CtlymphError: If no case has an enlarged node, or as :func:`ctlymph.networks.fitting.fit`.
+            CtlymphError: If no case has an enlarged node.
         """
         cutter = Cutter(observed, self.side, self.changes)
         if not cutter.nodes:
@@ -127,7 +117,7 @@ class RegionNetwork(ABC):
             given = np.stack([windowed(part.hu)[None] for part in parts])
             return (given,), tuple(np.stack(each) for each in zip(*answers, strict=True))
 
-        return {"weights": fit(Lesson(self.architecture, draw, self.loss, self.schedule, seed), folder, progress)}
+        return draw, self.loss
 
     def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
         """Find the peaks in and around the region."""

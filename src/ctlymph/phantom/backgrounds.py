@@ -32,6 +32,10 @@ _NOTICE = (
 )
 
 
+_NAMES = 999
+"""Numbers that a case's name may have."""
+
+
 @dataclass(frozen=True)
 class Background:
     """A CT that nodes are to be put into.
@@ -71,14 +75,17 @@ class InsertedPatient(Patient):
 
     Attributes:
         background: The CT.
+        draw: Each draw puts other nodes into it.
     """
 
     background: Background
+    draw: int = 0
 
     def recipe(self) -> dict[str, object]:
         """Give all that the patient follows from, as JSON has it."""
         return {
             "background_sha256": self.background.digest,
+            "draw": self.draw,
             "regions": list(self.background.regions),
             "seed": self.wishes.seed,
             "layout": self.wishes.layout,
@@ -96,7 +103,7 @@ class InsertedPatient(Patient):
     @property
     def _seed(self) -> int:
         """Of this CT: it gets the same nodes wherever it stands among others."""
-        entropy = [self.wishes.seed, int(self.background.digest[:16], 16)]
+        entropy = [self.wishes.seed, int(self.background.digest[:16], 16)] + [self.draw] * (self.draw > 0)
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     def _cases(self, inserted: Inserted) -> Iterable[CaseToWrite]:
@@ -108,8 +115,18 @@ class InsertedPatient(Patient):
             yield CaseToWrite(name, region.name, inserted.phantom, found, "", None, seed=self._seed, inserted=True)
 
 
-def inserted_patients(folder: Path, backgrounds: Sequence[Background], wishes: Wishes) -> list[InsertedPatient]:
+def inserted_patients(
+    folder: Path, backgrounds: Sequence[Background], wishes: Wishes, draws: int = 1
+) -> list[InsertedPatient]:
     """Name the cases: a CT of both regions gets two names that are one scan in the public collection, too.
+
+    Where names of the public collection run out, they are counted on.
+
+    Args:
+        folder: The collection.
+        backgrounds: The CTs.
+        wishes: The user's.
+        draws: How often nodes are put into each, other ones each time. All draws of a CT are one patient.
 
     Raises:
         CtlymphError: If there are more CTs than names.
@@ -122,11 +139,17 @@ def inserted_patients(folder: Path, backgrounds: Sequence[Background], wishes: W
     free[MEDIASTINUM, ABDOMEN] = [
         (e.case, e.same_scan_as) for e in entries if e.case.startswith(PREFIX[MEDIASTINUM]) and e.same_scan_as
     ]
+    known = {entry.case for entry in entries}
+    beyond = [n for n in range(1, _NAMES + 1) if not any(f"{p}_LYMPH_{n:03d}" in known for p in PREFIX.values())]
     patients = []
-    for background in backgrounds:
+    for background, draw in ((each, draw) for draw in range(draws) for each in backgrounds):
         names = free[background.regions]
-        if not names:
-            what = " and ".join(background.regions)
-            raise CtlymphError(f"too many CTs of {what} for one collection, from {background.path} on; make another")
-        patients.append(InsertedPatient(folder, names.pop(0), wishes, background))
+        if not names and not beyond:
+            raise CtlymphError(f"too many CTs for one collection, from {background.path} on; make another")
+        chosen = names.pop(0) if names else _counted_on(beyond.pop(0), background.regions)
+        patients.append(InsertedPatient(folder, chosen, wishes, background, draw))
     return patients
+
+
+def _counted_on(number: int, regions: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{PREFIX[region]}_LYMPH_{number:03d}" for region in regions)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from ctlymph.collection.catalogue import catalogue
-from ctlymph.collection.layout import SYNTHETIC, DicomSeries, find_cases
+from ctlymph.collection.layout import PATIENTS, SYNTHETIC, DicomSeries, find_cases
 from ctlymph.errors import CtlymphError
 from ctlymph.io.atomic import new_file
-from ctlymph.phantom.layout import DICOM, SIDES, write_csv
+from ctlymph.phantom.layout import DICOM, SIDES, TRUTH, write_csv
 from ctlymph.phantom.patients import Wishes, roots
 from ctlymph.regions import ABDOMEN
 
@@ -58,6 +60,8 @@ def finish(folder: Path, wishes: Wishes, *, zipped: bool = False) -> None:
     for root in roots(folder, wishes.timepoints):
         series = {name: files.series for name, files in find_cases(root).cases.items()}
         write_csv(root / "shared_scans.csv", _SHARED, _shared_rows(series))
+        if patients := _patients(folder / TRUTH, series):
+            write_csv(root / PATIENTS, ("case", "patient"), patients)
         if wishes.layout == "nbia":
             table = root / DICOM["nbia"] / "metadata.csv"
             rows = [_metadata(table.parent, each) for found in series.values() for each in found]
@@ -76,6 +80,14 @@ def _shared_rows(series: dict[str, tuple[DicomSeries, ...]]) -> list[tuple[objec
         if named and other in slices and named.region == ABDOMEN:
             rows.append((name, other, "the same synthetic scan", slices[name], slices[other], True))
     return rows
+
+
+def _patients(truth: Path, names: Iterable[str]) -> list[tuple[object, ...]]:
+    """Tell of the cases that were made of someone's CTs which have the same CT."""
+    recipes = {name: truth / f"{name}_phantom.json" for name in sorted(names)}
+    made = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in recipes.items() if path.is_file()}
+    digests = {name: recipe.get("background_sha256", "") for name, recipe in made.items()}
+    return [(name, f"CT_{digest[:16]}") for name, digest in digests.items() if digest]
 
 
 def _metadata(folder: Path, series: DicomSeries) -> tuple[object, ...]:

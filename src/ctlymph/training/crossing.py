@@ -21,22 +21,31 @@ class Trial:
         cases: All, also those that cannot be worked on.
         folds: Of these.
         unseen: By name, why a case cannot be worked on: nothing is learned from it, and it gets no marks.
+        further: Cases of other collections, which are learned from in every round and never tested.
     """
 
     cases: Sequence[Case]
     folds: Folds
     unseen: Mapping[str, str] = field(default_factory=dict)
+    further: Sequence[Case] = ()
 
     def of_fold(self, fold: int) -> list[Case]:
         """Give the cases that are tested in a round."""
-        return [case for case in self._seen() if self.folds.fold_of(case.name) == fold]
+        return [case for case in self.seen if self.folds.fold_of(case.name) == fold]
 
     def but_fold(self, fold: int) -> list[Case]:
         """Give the cases that may be learned from in a round."""
-        return [case for case in self._seen() if self.folds.fold_of(case.name) != fold]
+        return [*(case for case in self.seen if self.folds.fold_of(case.name) != fold), *self.further]
 
-    def _seen(self) -> list[Case]:
+    @property
+    def seen(self) -> list[Case]:
+        """The cases that can be worked on."""
         return [case for case in self.cases if case.name not in self.unseen]
+
+    @property
+    def all(self) -> list[Case]:
+        """All that can be learned from."""
+        return [*self.seen, *self.further]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +78,8 @@ def cross_validate(laboratory: Laboratory, system: System, trial: Trial, *, inje
     injected: dict[str, Candidates] = {}
     for fold in range(trial.folds.k):
         learned, tested = trial.but_fold(fold), trial.of_fold(fold)
+        if not tested:
+            continue  # a fold of patients who show the other region alone
         models = laboratory.learn(system, learned)
         given = laboratory.apply(system.stages, models, tested)
         found |= {case.name: each for case, each in zip(tested, given, strict=True)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from ctlymph.evaluation.matching import Rules
 from ctlymph.evaluation.summary import document
 from ctlymph.evaluation.truth import read_truth
 from ctlymph.methods import Method, check_can_learn
-from ctlymph.models import Card, RegionCard, store, write_card
+from ctlymph.models import Card, Model, RegionCard, read_model, store, write_card
+from ctlymph.systems import System, Tunable
 from ctlymph.training.crossing import Trial, cross_validate, marks_of
 from ctlymph.training.laboratory import Laboratory
 from ctlymph.training.names import versions
@@ -40,6 +42,9 @@ class Training:
         regions: Those that are wanted, of those that the method knows.
         folds: Of the cross-validation that gives figures and threshold; 0: none.
         bootstraps: For the figures' intervals.
+        further: Collections that are learned from in every round, and never tested on.
+        steps: Of networks; None: as many as the method has.
+        begin_with: Folder of a model of the same method, whose networks are learned further; None: anew.
     """
 
     method: Method
@@ -47,6 +52,47 @@ class Training:
     regions: tuple[str, ...]
     folds: int = 4
     bootstraps: int = 1000
+    further: tuple[Collection, ...] = ()
+    steps: int | None = None
+    begin_with: Path | None = None
+
+    @property
+    def collections(self) -> tuple[Collection, ...]:
+        """All that it learns from."""
+        return (self.collection, *self.further)
+
+    @cached_property
+    def systems(self) -> dict[str, System]:
+        """What is trained, by region.
+
+        Raises:
+            CtlymphError: If the model to begin with is of another method, or has not all regions.
+        """
+        given = {region: self.method.systems[region] for region in self.regions if region in self.method.systems}
+        if self.steps is None and self.begin_with is None:
+            return given
+        if not any(isinstance(stage, Tunable) for system in given.values() for stage in system.stages):
+            raise CtlymphError(f"{self.method.name} has no network; it knows neither steps nor weights to begin with")
+        former = None if self.begin_with is None else read_model(self.begin_with)
+        if former is not None and (former.card.method != self.method.name or not set(given) <= set(former.parts)):
+            regions = " and ".join(former.parts)
+            raise CtlymphError(
+                f"{self.begin_with} is a model of {former.card.method} for the {regions}; give one of "
+                f"{self.method.name} for the {' and '.join(given)}"
+            )
+        return {region: self._tuned(system, region, former) for region, system in given.items()}
+
+    def _tuned(self, system: System, region: str, former: Model | None) -> System:
+        stages = []
+        for number, stage in enumerate(system.stages):
+            if isinstance(stage, Tunable):
+                part = None if former is None else former.parts[region][number]
+                sha256 = "" if former is None else former.card.regions[region].parts[number].sha256
+                stages.append(stage.tuned(self.steps, part, sha256))
+            else:
+                stages.append(stage)
+        count = len(system.generator)
+        return System(tuple(stages[:count]), tuple(stages[count:]))
 
 
 def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
@@ -55,7 +101,7 @@ def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
     Raises:
         CtlymphError: If there are too few cases, or they teach nothing.
     """
-    regions = [region for region in training.regions if region in training.method.systems]
+    regions = list(training.systems)
     if not regions:
         known = " and ".join(training.method.systems)
         raise CtlymphError(f"{training.method.name} is for the {known} alone; choose that region")
@@ -64,7 +110,7 @@ def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
     check_can_learn([training.method])
     chosen = usable(training.collection, regions)
     folds = make_folds([case.case for case in chosen.all], training.folds or 2, laboratory.seed)
-    by_region = trials(laboratory, chosen, folds)
+    by_region = trials(laboratory, chosen, folds, training.further)
     judged = {region: _judged(training, laboratory, trial, region) for region, trial in by_region.items()}
     figures = {region: each for region, each in judged.items() if each is not None}
     cards = {
@@ -74,8 +120,8 @@ def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
     card = Card(
         method=training.method.name,
         trained_on=_sentence(training, cards),
-        synthetic=training.collection.synthetic,
-        licence=", ".join(sorted({case.case.licence for case in chosen.all} - {""})),
+        synthetic=any(each.synthetic for each in training.collections),
+        licence=", ".join(sorted({case.licence for each in training.collections for case in each.cases()} - {""})),
         seed=laboratory.seed,
         threshold=threshold,
         threshold_is=threshold_is,
@@ -89,7 +135,7 @@ def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
 def _judged(training: Training, laboratory: Laboratory, trial: Trial, region: str) -> Evaluation | None:
     if not training.folds:
         return None
-    tested = cross_validate(laboratory, training.method.systems[region], trial)
+    tested = cross_validate(laboratory, training.systems[region], trial)
     marks = marks_of(training.method.name, trial, tested)
     truth = read_truth(training.collection.folder, marks.cases)
     return judge_region([marks], truth, region, Protocol(Rules(), Resampling(training.bootstraps, laboratory.seed)))
@@ -99,8 +145,8 @@ def _learn(
     folder: Path, training: Training, laboratory: Laboratory, trial: Trial, judged: Evaluation | None
 ) -> RegionCard:
     region = trial.cases[0].region
-    system = training.method.systems[region]
-    cases = [case for case in trial.cases if case.name not in trial.unseen]
+    system = training.systems[region]
+    cases = trial.all
     models = laboratory.learn(system, cases)
     parts = [
         store(folder, f"{region}-{number}-{stage.name}.skops", stage, laboratory.model(name))
@@ -139,10 +185,12 @@ def _sentence(training: Training, cards: Mapping[str, RegionCard]) -> str:
     counts = " and ".join(
         f"{len(each.cases)} CTs of the {region} ({each.nodes} enlarged nodes)" for region, each in cards.items()
     )
-    if training.collection.synthetic:
+    made = [each.synthetic for each in training.collections]
+    if any(made):
+        part = "" if all(made) else "in part "
         return (
-            f"{training.method.name} learned from synthetic data: {counts} made by ctlymph phantom; its figures hold "
-            "for such CTs, and say little of real ones."
+            f"{training.method.name} learned {part}from synthetic lymph nodes: {counts}, with nodes made by ctlymph "
+            "phantom; its figures hold for such CTs, and say little of real ones."
         )
-    known = all(case.entry for case in training.collection.cases())
+    known = all(case.entry for each in training.collections for case in each.cases())
     return f"{training.method.name} learned from {counts} of {TITLE if known else 'a collection of its user'}."

@@ -56,13 +56,16 @@ def usable(collection: Collection, regions: Sequence[str] = REGIONS) -> Usable:
     return Usable(found, (*collection.notes, *notes))
 
 
-def trials(laboratory: Laboratory, chosen: Usable, folds: Folds) -> dict[str, Trial]:
+def trials(
+    laboratory: Laboratory, chosen: Usable, folds: Folds, further: Sequence[Collection] = ()
+) -> dict[str, Trial]:
     """Read all cases and deal them out.
 
     Args:
         laboratory: Where they are kept.
         chosen: The cases.
         folds: They must name every case.
+        further: Collections that are learned from in every round, and never tested on.
 
     Raises:
         CtlymphError: If a case is in none, or none can be worked on.
@@ -72,7 +75,20 @@ def trials(laboratory: Laboratory, chosen: Usable, folds: Folds) -> dict[str, Tr
     unseen = laboratory.look(chosen.all)
     if len(unseen) == len(chosen.all):
         raise CtlymphError(f"no case can be worked on; {next(iter(unseen.items()))[1]}")
-    return {region: Trial(cases, folds, unseen) for region, cases in chosen.cases.items()}
+    more = {region: _further(laboratory, further, region) for region in chosen.cases}
+    return {region: Trial(cases, folds, unseen, more[region]) for region, cases in chosen.cases.items()}
+
+
+def _further(laboratory: Laboratory, collections: Sequence[Collection], region: str) -> list[KnownCase]:
+    """Read the cases of further collections, and give those that can be worked on."""
+    cases = [
+        KnownCase(case, region)
+        for collection in collections
+        for case in collection.cases(region)
+        if {"ct", "annotations"} <= case.has
+    ]
+    unseen = laboratory.look(cases)
+    return [case for case in cases if case.name not in unseen]
 
 
 def _first(names: Sequence[str], at_most: int = 5) -> str:
