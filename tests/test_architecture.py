@@ -29,12 +29,12 @@ MAY_IMPORT = {
     "classifiers": TOOLS | {"systems", "learning", "inference", "networks"},
     "measurement": TOOLS,
     "methods": TOOLS | {"systems", "candidates", "classifiers", "networks"},
-    "detection": TOOLS | {"io", "anatomy", "systems", "inference", "models", "methods", "measurement"},
+    "detection": TOOLS | {"io", "anatomy", "systems", "inference", "learning", "models", "methods", "measurement"},
     "realism": TOOLS | {"io", "anatomy", "candidates"},
     "phantom": TOOLS | {"io", "collection", "anatomy", "candidates", "realism"},
     "collection": TOOLS | {"io", "measurement"},
     "evaluation": TOOLS | {"io", "measurement", "collection"},
-    "training": TOOLS | {"io", "anatomy", "systems", "models", "methods", "collection", "evaluation"},
+    "training": TOOLS | {"io", "anatomy", "systems", "learning", "models", "methods", "collection", "evaluation"},
     "benchmark": TOOLS | {"io", "systems", "methods", "collection", "evaluation", "training"},
 }
 

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.svm import LinearSVC
 
-from ctlymph.learning import honest_decisions, linear_decision, linear_svm, sigmoid, sigmoid_through
+from ctlymph.learning import calibrated, honest_decisions, linear_decision, linear_svm, sigmoid, sigmoid_through
 
 
 class _Nearest:
@@ -19,6 +19,16 @@ class _Nearest:
 
     def decision_function(self, rows: np.ndarray) -> np.ndarray:
         return np.asarray(self.model.predict(rows))
+
+
+def test_calibrated_scores_keep_their_order_and_their_ends() -> None:
+    scores = np.array([0.0, 0.2, 0.5, 0.9, 1.0])
+    np.testing.assert_allclose(calibrated(scores[1:-1], 1.0, 0.0), scores[1:-1])
+    chances = calibrated(scores, 0.5, -1.0)
+    assert (np.diff(chances) > 0).all()
+    assert chances[2] == pytest.approx(1 / (1 + np.e))
+    assert 0 < chances[0] < 0.001
+    assert 0.99 < chances[-1] < 1
 
 
 def test_no_case_is_judged_by_what_was_learned_from_it() -> None:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ctlymph.errors import CtlymphError
 from ctlymph.inference.engine import DEVICES, Device
 from ctlymph.io.results import Result
+from ctlymph.learning import calibrated
 from ctlymph.methods import DEFAULT, METHODS, method
-from ctlymph.models import CARD, Model, read_model
+from ctlymph.models import CARD, Model, installed, read_model
 from ctlymph.nodes import LymphNode, Mark
 from ctlymph.progress import SILENT, Progress
 from ctlymph.regions import REGIONS
 from ctlymph.systems import NO_CANDIDATES, Scene, System, settings_of
-from ctlymph.volume import Volume
+from ctlymph.volume import Geometry, Volume
+
+_GOES_ON_MM = 60
+_ONE_SLICE = "Nodes were looked for as if all that the one slice shows went on above and below it; take them with care."
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class DetectOptions:
 
     Attributes:
         region: ``mediastinum``, ``abdomen``, or ``auto``: those that the scan holds.
-        model: A rule from :data:`ctlymph.methods.METHODS`, or the folder of a trained model.
+        model: A rule from :data:`ctlymph.methods.METHODS`, a model that comes with the package, or the folder of one.
         threshold: Score, 0…1, from which on a mark counts as a node; None: the model's own.
         progress: Where to show the advance.
         device: Where networks run; ``auto``: a GPU if PyTorch sees one.
@@ -78,11 +84,14 @@ class Detector:
             for stage, part in zip(stages, parts, strict=True):
                 candidates = stage.apply(part, scene, candidates)
                 advance(1)
+        curve = None if self.model is None else self.model.card.regions[region].sigmoid
+        if curve is not None:
+            candidates = replace(candidates, scores=calibrated(candidates.scores, *curve))
         return candidates.marks(region)
 
 
 def detector(model: str) -> Detector:
-    """Give a detector by its name, or by the folder of its model.
+    """Give a detector by its name, a rule's or an installed model's, or by the folder of its model.
 
     Raises:
         CtlymphError: If there is no such rule or model, the method must be trained first, or the model is of
@@ -90,6 +99,8 @@ def detector(model: str) -> Detector:
     """
     if (Path(model) / CARD).exists():
         return _trained(Path(model))
+    if model in installed():
+        return _trained(installed()[model])
     if model not in METHODS and (Path(model).exists() or Path(model).name != model):
         raise CtlymphError(f"{model} holds no model; give a folder of ctlymph train")
     rule = method(model)
@@ -141,7 +152,7 @@ def detect(
     Args:
         volume: The CT, as :func:`ctlymph.read` gives it.
         region: ``mediastinum``, ``abdomen``, or ``auto``: those that the scan holds.
-        model: Name of a rule, or the folder of a trained model.
+        model: Name of a rule or of a model that comes with the package, or the folder of a trained model.
         threshold: Score, 0…1, from which on a mark counts as a node; None: the model's own.
         progress: Where to show the advance.
         device: Where networks run: ``cpu``, ``cuda``, or ``auto``: a GPU if PyTorch sees one.
@@ -167,15 +178,18 @@ def run(volume: Volume, options: DetectOptions) -> Result:
     chosen = _on(detector(options.model), options.device)
     threshold = chosen.threshold if options.threshold is None else options.threshold
     seconds: dict[str, float] = {}
+    seen = _going_on(volume)
     with _timed("anatomy", seconds), options.progress.task("Anatomy", 1) as advance:
-        landmarks = find_landmarks(volume)
+        landmarks = find_landmarks(seen)
         regions = find_regions(landmarks, _searched(options.region, chosen))
         advance(1)
     with _timed("candidates", seconds):
         known = [region for region in regions if region.name in chosen.systems]
-        scenes = (Scene(volume, landmarks, region) for region in known)
+        scenes = (Scene(seen, landmarks, region) for region in known)
         found = [mark for scene in scenes for mark in chosen.marks(scene, options.progress)]
         marks = sorted((mark for mark in found if mark.score >= threshold), key=lambda mark: -mark.score)
+        if seen is not volume:
+            marks = _onto(volume.geometry, marks)
     with _timed("masks", seconds):
         masks, kept = segment_marks(volume, marks, options.progress)
     with _timed("sizes", seconds):
@@ -192,7 +206,7 @@ def run(volume: Volume, options: DetectOptions) -> Result:
         model=chosen.name,
         trained_on=chosen.trained_on,
         threshold=threshold,
-        notes=volume.notes,
+        notes=volume.notes if seen is volume else (*volume.notes, _ONE_SLICE),
         seconds=seconds,
     )
 
@@ -202,6 +216,31 @@ def _searched(wanted: str, chosen: Detector) -> str:
     if wanted != "auto" and wanted not in chosen.systems:
         raise CtlymphError(f"this model of {chosen.name} knows the {' and '.join(chosen.systems)} alone")
     return next(iter(chosen.systems)) if wanted == "auto" and len(chosen.systems) < len(REGIONS) else wanted
+
+
+def _going_on(volume: Volume) -> Volume:
+    """Give a CT of one axial slice as if all that it shows went on above and below; any other as it is."""
+    axial = volume.reorient("LPS")
+    if axial.hu.shape[0] != 1:
+        return volume
+    flat = axial.geometry
+    shape = (2 * _GOES_ON_MM + 1, *flat.shape_zyx[1:])
+    lowest_mm = flat.origin_mm - flat.direction[:, 2] * _GOES_ON_MM
+    geometry = replace(flat, shape_zyx=shape, origin_mm=lowest_mm, spacing_mm=np.array([*flat.spacing_mm[:2], 1.0]))
+    return replace(axial, hu=np.repeat(axial.hu, shape[0], axis=0), geometry=geometry)
+
+
+def _onto(slice_: Geometry, marks: Sequence[Mark]) -> list[Mark]:
+    """Put marks of a CT that went on onto its one slice, the surest of those that come to lie together."""
+    kept: list[Mark] = []
+    for mark in marks:
+        i, j, k = slice_.mm_to_index(mark.point_mm)
+        flat = [min(max(at, 0.0), length - 1.0) for at, length in zip((i, j, k), slice_.shape_ijk, strict=True)]
+        x, y, z = slice_.index_to_mm(flat)
+        here = replace(mark, point_mm=(float(x), float(y), float(z)))
+        if all(np.linalg.norm(np.subtract(here.point_mm, each.point_mm)) > mark.radius_mm for each in kept):
+            kept.append(here)
+    return kept
 
 
 def _refuse_other_scales(volume: Volume) -> None:

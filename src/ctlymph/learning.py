@@ -1,4 +1,4 @@
-"""What stages share that score candidates: a linear machine, decisions on unseen cases, scores from 0 to 1."""
+"""What scores candidates: a linear machine, decisions on unseen cases, chances made of them."""
 
 from __future__ import annotations
 
@@ -66,6 +66,18 @@ def sigmoid(decisions: Floats, slope: float, offset: float) -> Floats:
     from scipy.special import expit
 
     return np.asarray(expit(slope * decisions + offset))
+
+
+def calibrated(scores: Floats, slope: float, offset: float) -> Floats:
+    """Turn scores, 0…1, into chances by a sigmoid of their log-odds."""
+    return sigmoid(log_odds(scores), slope, offset)
+
+
+def log_odds(scores: Floats) -> Floats:
+    """Give the log-odds of scores, 0…1, those of 0 and 1 at a millionth from either end."""
+    from scipy.special import logit
+
+    return np.asarray(logit(np.clip(scores, 1e-6, 1 - 1e-6)))
 
 
 def linear_svm(rows: NDArray[np.floating[Any]], labels: NDArray[Any], cost: float) -> NDArray[np.float32]:

@@ -18,6 +18,8 @@ from ctlymph.regions import REGIONS
 from ctlymph.systems import Stage, settings_of
 
 CARD = "model.json"
+INSTALLED = Path(__file__).parent / "trained"
+"""Where the models lie that come with the package, each in a folder of its name."""
 FORMAT = "ctlymph-model-1"
 INTENDED_USE = "For research use, not for diagnosis. Candidates for enlarged lymph nodes in CT, for a reader to judge."
 
@@ -95,12 +97,15 @@ class RegionCard:
         nodes: Their enlarged nodes.
         parts: What its stages have learned, in the order of their work.
         figures: How good it was in cross-validation on these cases; None where that was not measured.
+        sigmoid: Slope and offset of the sigmoid that turns the log-odds of its scores into chances; None where they
+            stay as they are.
     """
 
     cases: Sequence[str]
     nodes: int
     parts: Sequence[Stored]
     figures: Mapping[str, Any] | None
+    sigmoid: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,11 @@ def write_card(folder: Path, card: Card) -> None:
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
 
 
+def installed() -> dict[str, Path]:
+    """Give the folders of the models that come with the package, by name."""
+    return {path.parent.name: path.parent for path in sorted(INSTALLED.glob(f"*/{CARD}"))}
+
+
 def read_model(folder: Path) -> Model:
     """Read a model's folder. Nothing in it can run code.
 
@@ -188,7 +198,12 @@ def read_card(folder: Path) -> Card:
         given = json.loads(path.read_text(encoding="utf-8"))
         regions = {
             name: RegionCard(
-                **{**each, "parts": tuple(Stored(**part) for part in each["parts"]), "cases": tuple(each["cases"])}
+                **{
+                    **each,
+                    "parts": tuple(Stored(**part) for part in each["parts"]),
+                    "cases": tuple(each["cases"]),
+                    "sigmoid": tuple(each["sigmoid"]) if each.get("sigmoid") else None,
+                }
             )
             for name, each in given["regions"].items()
         }
@@ -213,6 +228,8 @@ def _wrong_in(card: Card) -> str:
     if not card.regions or not set(card.regions) <= set(REGIONS):
         return f"its regions are {shown(sorted(card.regions))}, expected some of {', '.join(REGIONS)}"
     for each in card.regions.values():
+        if each.sigmoid and (len(each.sigmoid) != 2 or not all(isinstance(n, int | float) for n in each.sigmoid)):
+            return "its sigmoid is not two numbers"
         for part in each.parts:
             if not all(isinstance(text, str) for text in (part.stage, part.settings, part.file, part.sha256)):
                 return "a part is not described by texts"

@@ -19,6 +19,7 @@ from ctlymph.cli.train import train as train_command
 from ctlymph.collection.case import Collection
 from ctlymph.detection import DetectOptions, detector, run
 from ctlymph.errors import CtlymphError
+from ctlymph.learning import calibrated
 from ctlymph.methods import METHODS, Method, method
 from ctlymph.models import Card, read_card, read_model
 from ctlymph.systems import LEARNING, NO_CANDIDATES, Arrays, Candidates, Scene, System, TrueNodes
@@ -59,16 +60,20 @@ def test_the_threshold_gives_what_the_card_says(trained: tuple[Path, Card, Labor
 def test_the_same_seed_gives_the_same_scores_and_the_model_is_used_by_detect(
     trained: tuple[Path, Card, Laboratory], toy_collection: Path, tmp_path: Path
 ) -> None:
-    folder, _, _ = trained
+    folder, card, _ = trained
     again = tmp_path / "again"
     again.mkdir()
     training = Training(method("liu2014"), Collection(toy_collection), ("mediastinum",), folds=0)
     train(again, training, Laboratory(tmp_path / "lab"))
     ct = Collection(toy_collection).cases("mediastinum")[0].ct()
-    results = [run(ct, DetectOptions(model=str(each), threshold=0.05)) for each in (folder, again)]
-    first, second = ([(node.point_mm, node.score) for node in result.nodes] for result in results)
+    results = [run(ct, DetectOptions(model=str(each), threshold=0)) for each in (folder, again)]
+    first, second = ([node.point_mm for node in result.nodes] for result in results)
     assert first == second
     assert first
+    sigmoid = card.regions["mediastinum"].sigmoid
+    assert sigmoid is not None
+    chances, scores = (np.array([node.score for node in result.nodes]) for result in results)
+    np.testing.assert_allclose(chances, calibrated(scores, *sigmoid))
     assert results[0].regions == ["mediastinum"]
     assert "synthetic" in results[0].trained_on
     assert {node.model for node in results[0].nodes} == {"liu2014"}
@@ -104,6 +109,7 @@ def test_a_damaged_part_is_refused(trained: tuple[Path, Card, Laboratory], tmp_p
         ({"threshold": 2}, "is not from 0 to 1"),
         ({"threshold": None}, "is not from 0 to 1"),
         ({"regions": {}}, "its regions are"),
+        ({"regions": {"mediastinum": {"cases": [], "nodes": 1, "parts": [], "figures": None, "sigmoid": [1]}}}, "sigm"),
         ({"surprise": 1}, "is no card"),
         ({"method": "seff2014"}, "other settings"),
         ({"method": "unheard"}, "no method"),

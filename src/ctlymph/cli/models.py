@@ -25,7 +25,7 @@ def models(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print methods and cards as JSON.")] = False,
 ) -> None:
-    """List the methods, and the trained models in folders: what each learned from, and how good it was.
+    """List the methods and the installed models, or the models in folders: what each learned from, how good it was.
 
     [bold]Examples[/bold]
 
@@ -34,22 +34,23 @@ def models(
       ctlymph models MODELS --json
     """
     from ctlymph.methods import METHODS
-    from ctlymph.models import read_card
+    from ctlymph.models import installed, read_card
 
-    cards = {folder: read_card(folder) for given in folders or () for folder in _found(given)}
+    given = {str(folder): folder for each in folders or () for folder in _found(each)} if folders else installed()
+    cards = {name: read_card(folder) for name, folder in given.items()}
     if as_json:
         methods = [{"name": each.name, "summary": each.summary, "rule": not each.learns} for each in METHODS.values()]
-        show_json({"methods": methods, "models": {str(folder): asdict(card) for folder, card in cards.items()}})
+        show_json({"methods": methods, "models": {name: asdict(card) for name, card in cards.items()}})
         return
     if not folders:
         rows = [(each.name, _way(each.learns, each.network), each.summary) for each in METHODS.values()]
         show_table("Methods", ("method", "", "how it works"), rows)
-        say("Trained models are folders of ctlymph train: ctlymph models FOLDER shows what they are.")
-        return
+        say("Models that you train are folders of ctlymph train: ctlymph models FOLDER shows what they are.")
     header = ("model", "method", "region", "cases", "enlarged nodes", "synthetic", "sensitivity at 3 FP a CT")
-    show_table("Models", header, [row for folder, card in cards.items() for row in _rows(folder, card)])
-    for folder, card in cards.items():
-        say(f"{folder}: {card.trained_on} Licence of the cases: {card.licence or 'not known'}.")
+    title = "Models" if folders else "Models that come with ctlymph"
+    show_table(title, header, [row for name, card in cards.items() for row in _rows(name, card)])
+    for name, card in cards.items():
+        say(f"{name}: {card.trained_on} Licence of the cases: {card.licence or 'not known'}.")
     say(RESEARCH_USE)
 
 
@@ -67,11 +68,11 @@ def _way(learns: bool, network: bool) -> str:
     return "network, to be trained" if network else "to be trained"
 
 
-def _rows(folder: Path, card: Card) -> list[tuple[str, ...]]:
+def _rows(name: str, card: Card) -> list[tuple[str, ...]]:
     synthetic = "yes" if card.synthetic else "no"
     return [
         (
-            str(folder),
+            name,
             card.method,
             region,
             str(len(each.cases)),

@@ -16,9 +16,10 @@ from ctlymph.collection.folds import make_folds
 from ctlymph.errors import CtlymphError
 from ctlymph.evaluation.intervals import Resampling
 from ctlymph.evaluation.judging import Evaluation, Protocol, judge_region
-from ctlymph.evaluation.matching import Rules
+from ctlymph.evaluation.matching import Fate, Matches, Rules
 from ctlymph.evaluation.summary import document
 from ctlymph.evaluation.truth import read_truth
+from ctlymph.learning import calibrated, log_odds, sigmoid_through
 from ctlymph.methods import Method, check_can_learn
 from ctlymph.models import Card, Model, RegionCard, read_model, store, write_card
 from ctlymph.systems import System, Tunable
@@ -116,7 +117,7 @@ def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
     cards = {
         region: _learn(folder, training, laboratory, trial, figures.get(region)) for region, trial in by_region.items()
     }
-    threshold, threshold_is = _threshold(figures)
+    threshold, threshold_is = _threshold(figures, cards)
     card = Card(
         method=training.method.name,
         trained_on=_sentence(training, cards),
@@ -152,10 +153,20 @@ def _learn(
         store(folder, f"{region}-{number}-{stage.name}.skops", stage, laboratory.model(name))
         for number, (stage, name) in enumerate(zip(system.stages, models, strict=True), start=1)
     ]
-    nodes = sum(laboratory.nodes(case).enlarged for case in cases)
     return RegionCard(
-        tuple(case.name for case in cases), nodes, tuple(parts), _figures(judged, trial) if judged else None
+        cases=tuple(case.name for case in cases),
+        nodes=sum(laboratory.nodes(case).enlarged for case in cases),
+        parts=tuple(parts),
+        figures=_figures(judged, trial) if judged else None,
+        sigmoid=_sigmoid(judged.verdicts[0].matches) if judged else None,
     )
+
+
+def _sigmoid(matches: Matches) -> tuple[float, float]:
+    """Fit what makes chances of scores, to what became of the marks in cross-validation."""
+    hits = matches.fate == Fate.HIT
+    told = hits | matches.false
+    return sigmoid_through(log_odds(matches.marks.scores[told]), hits[told].astype(np.int8))
 
 
 def _figures(judged: Evaluation, trial: Trial) -> Mapping[str, Any]:
@@ -170,13 +181,17 @@ def _figures(judged: Evaluation, trial: Trial) -> Mapping[str, Any]:
     }
 
 
-def _threshold(judged: Mapping[str, Evaluation]) -> tuple[float, str]:
-    """Give the score at which all regions together have the wanted number of false positives per CT."""
+def _threshold(judged: Mapping[str, Evaluation], cards: Mapping[str, RegionCard]) -> tuple[float, str]:
+    """Give the chance at which all regions together have the wanted number of false positives per CT."""
     if not judged:
         return _WITHOUT_FIGURES, "not measured: no cross-validation was asked for"
-    matches = [each.verdicts[0].matches for each in judged.values()]
-    false = np.sort(np.concatenate([each.marks.scores[each.false] for each in matches]))[::-1]
-    allowed = int(ASKED_FALSE * sum(len(each.truth.cases) for each in matches))
+    found = []
+    for region, each in judged.items():
+        matches, curve = each.verdicts[0].matches, cards[region].sigmoid
+        scores = matches.marks.scores[matches.false]
+        found.append(scores if curve is None else calibrated(scores, *curve))
+    false = np.sort(np.concatenate(found))[::-1]
+    allowed = int(ASKED_FALSE * sum(len(each.truth.cases) for each in judged.values()))
     score = float(false[allowed - 1]) if 0 < allowed <= len(false) else 0.0
     return float(np.clip(score, 0, 1)), f"{ASKED_FALSE:g} false positives per CT in cross-validation"
 

@@ -1,0 +1,127 @@
+"""Nodes put into CTs, found and measured by a network that has not learned from these CTs: sensitivity, sizes.
+
+Run ``python benchmarks/inserted.py INSERTED --cache CACHE`` with the options that ``ctlymph train`` was given; what it
+has kept in its cache is not learned again. Each CT is left out in turn: as many folds as there are patients. For every
+enlarged node that is hit at 3 false positives a CT, the mask drawn at its mark is measured against the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ctlymph.collection.case import Collection
+from ctlymph.collection.folds import make_folds
+from ctlymph.evaluation.intervals import Resampling
+from ctlymph.evaluation.judging import Protocol, Verdict, judge_region
+from ctlymph.evaluation.matching import Fate, Rules
+from ctlymph.evaluation.truth import read_truth
+from ctlymph.measurement.axes import measure_masks
+from ctlymph.measurement.segmentation import segment_marks
+from ctlymph.methods import method
+from ctlymph.nodes import Mark
+from ctlymph.training.crossing import Tested, Trial, cross_validate, marks_of
+from ctlymph.training.laboratory import Laboratory
+from ctlymph.training.trainer import ASKED_FALSE, Training
+from ctlymph.training.trials import trials, usable
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("collection", type=Path)
+    parser.add_argument("--method", default="lymphnet")
+    parser.add_argument("--with", dest="further", type=Path, nargs="*", default=[])
+    parser.add_argument("--region", action="append")
+    parser.add_argument("--folds", type=int, default=7)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--begin-with", type=Path)
+    parser.add_argument("--cache", type=Path, required=True)
+    given = parser.parse_args()
+    training = Training(
+        method(given.method),
+        Collection(given.collection),
+        tuple(given.region or ("mediastinum", "abdomen")),
+        further=tuple(map(Collection, given.further)),
+        steps=given.steps,
+        begin_with=given.begin_with,
+    )
+    laboratory = Laboratory(given.cache)
+    chosen = usable(training.collection, training.regions)
+    folds = make_folds([case.case for case in chosen.all], given.folds, laboratory.seed)
+    for region, trial in trials(laboratory, chosen, folds, training.further).items():
+        tested = cross_validate(laboratory, training.systems[region], trial)
+        marks = marks_of(given.method, trial, tested)
+        truth = read_truth(training.collection.folder, marks.cases)
+        judged = judge_region([marks], truth, region, Protocol(Rules(), Resampling(1000, 0)))
+        (verdict,) = judged.verdicts
+        at = verdict.figures.sensitivity
+        for rate, value, low, high in zip(
+            (0.125, 0.25, 0.5, 1, 2, 3, 4, 6, 8, 10), at.value, at.low, at.high, strict=True
+        ):
+            print(f"{region}: {value:.2f} ({low:.2f} to {high:.2f}) at {rate:g}")
+        _by_patient(verdict, region)
+        _sizes(laboratory, trial, tested, verdict)
+
+
+def _threshold(verdict: Verdict) -> float:
+    """Give the score above which there are 3 false positives a CT."""
+    matches = verdict.matches
+    false = np.sort(matches.marks.scores[matches.false])[::-1]
+    allowed = int(ASKED_FALSE * len(matches.truth.cases))
+    return float(false[allowed]) if allowed < len(false) else 0.0
+
+
+def _by_patient(verdict: Verdict, region: str) -> None:
+    matches, least = verdict.matches, _threshold(verdict)
+    truth = matches.truth
+    patients = np.array(truth.patients)
+    for patient in sorted(set(patients)):
+        mine = np.isin(truth.case, np.flatnonzero(patients == patient)) & ~matches.set_aside
+        found = int((matches.node_score[mine] > least).sum())
+        rows = np.isin(matches.case, np.flatnonzero(patients == patient)) & matches.false
+        false = int((matches.marks.scores[rows] > least).sum()) / (patients == patient).sum()
+        print(f"{region} {patient}: {found} of {mine.sum()} nodes, {false:.1f} false positives a CT")
+
+
+def _sizes(laboratory: Laboratory, trial: Trial, tested: Tested, verdict: Verdict) -> None:
+    """Measure what was drawn at the hits."""
+    matches, least = verdict.matches, _threshold(verdict)
+    errors: list[float] = []
+    guessed: list[float] = []
+    of_case: Mapping[str, object] = tested.found
+    for case in trial.seen:
+        number = matches.truth.cases.index(case.name)
+        hits = np.flatnonzero((matches.case == number) & (matches.fate == Fate.HIT) & (matches.marks.scores > least))
+        if not len(hits) or case.name not in of_case:
+            continue
+        volume = laboratory.scene(case)[0].volume
+        candidates = tested.found[case.name].candidates
+        marks, nodes = [], []
+        for hit in hits:
+            row = int(np.linalg.norm(candidates.points_mm - matches.marks.points_mm[hit], axis=1).argmin())
+            x, y, z = candidates.points_mm[row]
+            mark = Mark(
+                (float(x), float(y), float(z)),
+                float(candidates.scores[row]),
+                float(candidates.radii_mm[row]),
+                case.region,
+            )
+            marks.append(mark)
+            nodes.append(int(matches.node[hit]))
+        masks, kept = segment_marks(volume, marks)
+        for measured, (_, mark) in zip(measure_masks(volume, masks), kept, strict=True):
+            true = matches.truth.short_axis_mm[nodes[marks.index(mark)]]
+            errors.append(measured.sizes.short_axis.length_mm - true)
+            guessed.append(2 * mark.radius_mm - true)
+    for name, each in (("drawn", errors), ("told by the network", guessed)):
+        off = np.abs(each)
+        print(
+            f"short axis {name}: {len(each)} nodes, median error {np.median(off):.1f} mm, bias {np.median(each):+.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
