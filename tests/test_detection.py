@@ -95,6 +95,19 @@ def test_an_unknown_model_is_refused_and_the_known_ones_named(phantom: Phantom) 
         ctlymph.detect(phantom.volume, model="unicorn")
 
 
+def test_a_ct_of_one_slice_is_looked_at_as_if_it_went_on(phantom: Phantom) -> None:
+    grid = phantom.volume.geometry
+    node = max((node for node in phantom.nodes if node.region == "mediastinum"), key=lambda node: node.short_axis_mm)
+    height = grid.nearest_voxel(node.centre_mm)[2]
+    one = phantom.volume.crop((height, 0, 0), (1, *phantom.volume.hu.shape[1:]))
+    result = run(one, DetectOptions(model="blobs", threshold=0.1))
+    assert any("went on above and below" in note for note in result.notes)
+    assert all(found.index_ijk[2] == 0 for found in result.nodes)
+    assert all(one.geometry.contains(found.point_mm) for found in result.nodes)
+    middle = one.geometry.index_to_mm([*grid.mm_to_index(node.centre_mm)[:2], 0])
+    assert min(np.linalg.norm(np.subtract(found.point_mm, middle)) for found in result.nodes) < 10
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_real_cts_give_consistent_results(shared_data: Path, name: str) -> None:
     result = run(ctlymph.read(shared_data / name), DetectOptions())

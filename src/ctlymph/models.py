@@ -71,6 +71,26 @@ def load_part(path: Path) -> dict[str, Any]:
     return part
 
 
+def read_weights(path: Path) -> tuple[dict[str, Any], str]:
+    """Read a network's weights from a ``.safetensors`` file, which holds arrays and nothing that could run.
+
+    Returns:
+        Arrays by name, and the file's SHA-256.
+
+    Raises:
+        CtlymphError: If it cannot be read.
+    """
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError as error:
+        raise CtlymphError(f"{path}: safetensors is not installed: pip install 'ctlymph[train]'") from error
+    try:
+        return load_file(path), _sha256(path)
+    except (OSError, SafetensorError, TypeError, KeyError) as error:
+        raise CtlymphError(f"cannot read {path}: {shown(error)}; give weights as a .safetensors file") from error
+
+
 @dataclass(frozen=True)
 class Stored:
     """What one stage has learned, in its file.

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from subprocess import run
 from typing import Any
 
 import numpy as np
@@ -43,6 +46,51 @@ def test_it_learns_what_it_is_shown() -> None:
     (squares,), (labels,) = _draw(np.random.default_rng(99))
     (odds,) = ready(LESSON.architecture, weights, [(-1, 1, 8, 8)])(squares)
     assert ((odds > 0) == (labels > 0)).all()
+
+
+_TOGETHER = """
+import sys
+import numpy as np
+from ctlymph.inference.layers import Architecture
+from ctlymph.networks.fitting import Lesson, Schedule, fit
+from ctlymph.networks.ranks import own_rank
+import torch
+
+def network(layers, x):
+    return [layers.dense("answer", layers.mean(layers.conv("first", x, 4, norm=False)), 1, relu=False)]
+
+def one(rng):
+    labels = np.repeat([0.0, 1.0], 4)[:, None]
+    squares = rng.normal(0, 0.3, (8, 1, 8, 8)).astype(np.float32) + labels[:, :, None, None].astype(np.float32)
+    return (squares,), (labels,)
+
+def both(rng):
+    pairs = [one(np.random.default_rng([3, both.step, rank])) for rank in (0, 1)]
+    both.step += 1
+    return tuple(tuple(map(np.concatenate, zip(*part))) for part in zip(*pairs))
+
+both.step = 0
+def loss(outputs, wanted):
+    return torch.nn.functional.binary_cross_entropy_with_logits(outputs[0], wanted[0])
+
+alone = sys.argv[1] == "alone"
+lesson = Lesson(Architecture("n", network, ((1, 8, 8),)), both if alone else one, loss, Schedule(12), seed=3)
+np.savez(f"{sys.argv[2]}/{sys.argv[1]}{own_rank().number}.npz", **fit(lesson))
+"""
+
+
+def test_processes_learn_together_as_one_would_from_all_their_batches(tmp_path: Path) -> None:
+    script = tmp_path / "together.py"
+    script.write_text(_TOGETHER)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run([sys.executable, script, "alone", tmp_path], check=True, env=environment)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    run([*torchrun, script, "ranks", tmp_path], check=True, env=environment)
+    alone, first, second = (dict(np.load(tmp_path / f"{name}.npz")) for name in ("alone0", "ranks0", "ranks1"))
+    assert alone.keys() == first.keys()
+    for name, expected in alone.items():
+        np.testing.assert_array_equal(first[name], second[name])
+        np.testing.assert_allclose(first[name], expected, atol=1e-4)
 
 
 class Killed(BaseException):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ctlymph.classifiers.roth2014 import RothViews
+from ctlymph.classifiers.shin2016 import ResidualViews
 from ctlymph.cli.main import app
 from ctlymph.cli.train import train as train_command
 from ctlymph.collection.case import Collection
@@ -252,6 +253,27 @@ def test_further_collections_and_a_former_model_are_learned_from(toy_collection:
     digest = former.regions["mediastinum"].parts[0].sha256
     assert second == {"steps": 9, "began": f"5 {digest[:4]}", "cases": 2 * cases}
     assert len(card.regions["mediastinum"].cases) == 2 * cases
+
+
+def test_a_network_begins_with_someones_weights(toy_collection: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    from ctlymph.inference.torched import TorchNetwork
+
+    weights = TorchNetwork(ResidualViews().architecture, seed=5).weights()
+    save_file(weights, tmp_path / "mine.safetensors")
+    given = Collection(toy_collection)
+    training = Training(method("shin2016"), given, ("mediastinum",), steps=7, begin_with=tmp_path / "mine.safetensors")
+    stage = next(each for each in training.systems["mediastinum"].stages if isinstance(each, ResidualViews))
+    assert stage.schedule.steps == 7
+    assert stage.schedule.last_layer == "answer"
+    assert stage.start is not None
+    assert stage.start.weights.keys() == weights.keys()
+    np.testing.assert_array_equal(stage.start.weights["first.weight"], weights["first.weight"])
+    (tmp_path / "broken.safetensors").write_bytes(b"none")
+    for name, words in (("broken", "give weights as a .safetensors file"), ("absent", "cannot read")):
+        with pytest.raises(CtlymphError, match=words):
+            _ = replace(training, begin_with=tmp_path / f"{name}.safetensors").systems
 
 
 def test_tuning_that_does_not_fit_is_refused(

@@ -6,7 +6,8 @@ computer-aided detection: CNN architectures, dataset characteristics and transfe
 pictures of the world, all but the last layer at a tenth of the rate.
 
 Chosen here: an AlexNet for pictures of 64 pixels, with batch normalisation in place of its local one; and for the
-GoogLeNet a residual network (He et al., CVPR 2016), which does as well with fewer kinds of layers.
+GoogLeNet a residual network (He et al., CVPR 2016), which does as well with fewer kinds of layers. Fine-tuning begins
+with weights of the user's own, for none come with this package.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _residual(layers: Layers, x: Any) -> list[Any]:
     return [layers.dense("answer", layers.dropout(layers.mean(x), 0.3), 1, relu=False)]
 
 
-_SCHEDULE = Schedule(steps=1500)
+_SCHEDULE = Schedule(steps=1500, last_layer="answer")
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ctlymph.cli.choices import RegionOption
 from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
-from ctlymph.cli.work import CacheOption, JobsOption, WithOption, figure_of, laboratory
+from ctlymph.cli.work import CacheOption, JobsOption, WithOption, figure_of, laboratory, works_for_another
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ def train(
     ] = None,
     begin_with: Annotated[
         Path | None,
-        typer.Option(metavar="MODEL", readable=False, help="Of networks: learn further what this model has learned."),
+        typer.Option(
+            metavar="MODEL|FILE",
+            readable=False,
+            help="Of networks: learn further what this model has learned, or these weights (.safetensors).",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed, data and versions give the same scores.")] = 0,
     jobs: JobsOption = None,
@@ -53,6 +58,8 @@ def train(
       ctlymph train seff2014 DATA -o MODEL --jobs 2
 
       ctlymph train lymphnet INSERTED --with PHANTOMS -o MODEL --folds 5
+
+      torchrun --nproc-per-node 8 -m ctlymph train lymphnet DATA -o MODEL    # on eight GPUs
     """
     from ctlymph.collection.case import Collection
     from ctlymph.methods import method as find_method
@@ -73,6 +80,10 @@ def train(
         steps=steps,
         begin_with=begin_with,
     )
+    if works_for_another():
+        with laboratory(place, seed, jobs) as work, TemporaryDirectory() as unused:
+            learn(Path(unused), training, work)
+        return
     with laboratory(place, seed, jobs) as work, new_folder(output, overwrite=overwrite) as staging:
         card = learn(staging, training, work)
     _show(card, output, place, as_json)

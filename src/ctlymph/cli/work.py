@@ -47,6 +47,11 @@ def figure_of(card: RegionCard, false_per_volume: float) -> str:
     return ""
 
 
+def works_for_another() -> bool:
+    """Tell whether torchrun started this process beside a first one, which writes and shows the results."""
+    return os.environ.get("RANK", "0") != "0"
+
+
 @contextmanager
 def laboratory(folder: Path, seed: int, jobs: int | None) -> Iterator[Laboratory]:
     """Open a place where methods learn.

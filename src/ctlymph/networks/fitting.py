@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 from zipfile import BadZipFile
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from ctlymph.errors import CtlymphError
 from ctlymph.inference.layers import Architecture, Weights
 from ctlymph.io.atomic import new_file
+from ctlymph.networks.ranks import Ranks, own_rank
 from ctlymph.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -111,33 +113,35 @@ def fit(lesson: Lesson, folder: Path | None = None, progress: Progress = SILENT)
         CtlymphError: If the loss becomes infinite or no number, memory runs out, PyTorch is absent, or the checkpoint
             cannot be read.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise CtlymphError("networks learn with PyTorch; install it: pip install 'ctlymph[train]'") from error
-    learner = _Learner(lesson, "cuda" if torch.cuda.is_available() else "cpu")
+    if find_spec("torch") is None:
+        raise CtlymphError("networks learn with PyTorch; install it: pip install 'ctlymph[train]'")
+    ranks = own_rank()
+    learner = _Learner(lesson, ranks)
     begin = learner.resume(folder) if folder else 0
     steps = lesson.schedule.steps
-    with progress.task(f"{lesson.architecture.name} learns", steps) as advance, _tensorboard(folder, begin) as tell:
+    writes = folder if ranks.number == 0 else None
+    with progress.task(f"{lesson.architecture.name} learns", steps) as advance, _tensorboard(writes, begin) as tell:
         advance(begin)
         start = time.perf_counter()
-        for step, batch in _batches(lesson, begin):
+        for step, batch in _batches(lesson, begin, ranks):
             loss = learner.step(step, batch)
             tell(step, loss)
-            if folder:
-                start, before = time.perf_counter(), start
-                learner.log.append((step, loss, lesson.schedule.rate_at(step), start - before))
-                if (step + 1) % lesson.schedule.checkpoint_every == 0 or step + 1 == steps:
-                    learner.keep(folder, step + 1)
+            start, before = time.perf_counter(), start
+            learner.log.append((step, loss, lesson.schedule.rate_at(step), start - before))
+            if (step + 1) % lesson.schedule.checkpoint_every == 0 or step + 1 == steps:
+                learner.share_statistics()
+                if writes:
+                    learner.keep(writes, step + 1)
             advance(1)
     return learner.mean.weights()
 
 
-def _batches(lesson: Lesson, begin: int) -> Iterator[tuple[int, tuple[Batch, Batch]]]:
+def _batches(lesson: Lesson, begin: int, ranks: Ranks) -> Iterator[tuple[int, tuple[Batch, Batch]]]:
     """Give the batches of all steps from one on, each drawn while the network learns from the one before."""
 
     def draw(step: int) -> tuple[Batch, Batch]:
-        return lesson.draw(np.random.default_rng([lesson.seed, step]))
+        own = [ranks.number] * (ranks.count > 1)
+        return lesson.draw(np.random.default_rng([lesson.seed, step, *own]))
 
     steps = lesson.schedule.steps
     with ThreadPoolExecutor(1) as drawer:
@@ -164,25 +168,26 @@ def _tensorboard(folder: Path | None, begin: int) -> Iterator[Callable[[int, flo
 class _Learner:
     """A network while it learns: all that a checkpoint holds."""
 
-    def __init__(self, lesson: Lesson, device: str) -> None:
+    def __init__(self, lesson: Lesson, ranks: Ranks) -> None:
         import torch
 
         from ctlymph.inference.torched import TorchNetwork
 
-        self.lesson, self.device = lesson, device
+        self.lesson, self.ranks = lesson, ranks
         self.network, self.mean = (TorchNetwork(lesson.architecture, lesson.seed) for _ in range(2))
         last = lesson.schedule.last_layer
         if lesson.begin_with is not None:
             for each in (self.network, self.mean):
                 each.load(lesson.begin_with, leave=[last])
         for each in (self.network, self.mean):
-            _laid_out(each.to(device))
+            _laid_out(each.to(ranks.device))
         self.network.train()
         self.mean.eval()
         groups = _groups(self.network, last if lesson.begin_with is not None else "", lesson.schedule.rate_below)
         self.optimiser = torch.optim.AdamW(groups, weight_decay=lesson.schedule.decay)
         self.shares = [group["share"] for group in groups]
-        self.short_numbers = device == "cuda" or _computes_bf16()
+        self.kind = ranks.device.split(":")[0]
+        self.short_numbers = self.kind == "cuda" or _computes_bf16()
         self.log: list[tuple[int, float, float, float]] = []
 
     def step(self, number: int, batch: tuple[Batch, Batch]) -> float:
@@ -199,10 +204,10 @@ class _Learner:
         for group, share in zip(self.optimiser.param_groups, self.shares, strict=True):
             group["lr"] = schedule.rate_at(number) * share
         try:
-            with torch.autocast(self.device, torch.bfloat16, enabled=self.short_numbers):
+            with torch.autocast(self.kind, torch.bfloat16, enabled=self.short_numbers):
                 outputs = self.network(*self._placed(given))
             loss = self.lesson.loss([each.float() for each in outputs], self._placed(wanted))
-            value = float(loss.detach())
+            value = self._over_all(loss.detach())
             if not math.isfinite(value):
                 raise CtlymphError(
                     f"{self.lesson.architecture.name}: the loss is {value} in step {number}; lower the rate "
@@ -210,6 +215,7 @@ class _Learner:
                 )
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
+            self.ranks.average(each.grad for each in self.network.parameters() if each.grad is not None)
         except torch.OutOfMemoryError as error:
             raise CtlymphError(
                 f"{self.lesson.architecture.name}: the GPU's memory is full; lower the batch or the size of its parts"
@@ -218,6 +224,17 @@ class _Learner:
         self.optimiser.step()
         self._average(min(schedule.average, (number + 1) / (number + 10)))
         return value
+
+    def _over_all(self, loss: Tensor) -> float:
+        """Give the mean loss of all processes: where one has no number, all stop."""
+        loss = loss.clone()
+        self.ranks.average([loss])
+        return float(loss)
+
+    def share_statistics(self) -> None:
+        """Let all processes have the same running means and variances; the rest is the same already."""
+        for network in (self.network, self.mean):
+            self.ranks.average(network.buffers())
 
     def keep(self, folder: Path, steps: int) -> None:
         """Write a checkpoint and the log."""
@@ -267,9 +284,8 @@ class _Learner:
     def _placed(self, batch: Batch) -> list[Tensor]:
         import torch
 
-        return [
-            _laid_out(torch.from_numpy(np.ascontiguousarray(each)).to(self.device, torch.float32)) for each in batch
-        ]
+        given = (torch.from_numpy(np.ascontiguousarray(each)) for each in batch)
+        return [_laid_out(each.to(self.ranks.device, torch.float32)) for each in given]
 
     def _average(self, share: float) -> None:
         import torch

@@ -21,7 +21,7 @@ from ctlymph.evaluation.summary import document
 from ctlymph.evaluation.truth import read_truth
 from ctlymph.learning import calibrated, log_odds, sigmoid_through
 from ctlymph.methods import Method, check_can_learn
-from ctlymph.models import Card, Model, RegionCard, read_model, store, write_card
+from ctlymph.models import Card, RegionCard, read_model, read_weights, store, write_card
 from ctlymph.systems import System, Tunable
 from ctlymph.training.crossing import Trial, cross_validate, marks_of
 from ctlymph.training.laboratory import Laboratory
@@ -31,6 +31,7 @@ from ctlymph.training.trials import trials, usable
 ASKED_FALSE = 3.0
 """False positives per CT, in cross-validation, at which a model's threshold lies."""
 _WITHOUT_FIGURES = 0.5
+WEIGHTS = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Training:
         bootstraps: For the figures' intervals.
         further: Collections that are learned from in every round, and never tested on.
         steps: Of networks; None: as many as the method has.
-        begin_with: Folder of a model of the same method, whose networks are learned further; None: anew.
+        begin_with: Folder of a model of the same method, whose networks are learned further, or a ``.safetensors``
+            file of weights for its network; None: anew.
     """
 
     method: Method
@@ -74,26 +76,32 @@ class Training:
             return given
         if not any(isinstance(stage, Tunable) for system in given.values() for stage in system.stages):
             raise CtlymphError(f"{self.method.name} has no network; it knows neither steps nor weights to begin with")
-        former = None if self.begin_with is None else read_model(self.begin_with)
-        if former is not None and (former.card.method != self.method.name or not set(given) <= set(former.parts)):
-            regions = " and ".join(former.parts)
-            raise CtlymphError(
-                f"{self.begin_with} is a model of {former.card.method} for the {regions}; give one of "
-                f"{self.method.name} for the {' and '.join(given)}"
-            )
-        return {region: self._tuned(system, region, former) for region, system in given.items()}
+        return {region: self._tuned(system, region) for region, system in given.items()}
 
-    def _tuned(self, system: System, region: str, former: Model | None) -> System:
-        stages = []
-        for number, stage in enumerate(system.stages):
-            if isinstance(stage, Tunable):
-                part = None if former is None else former.parts[region][number]
-                sha256 = "" if former is None else former.card.regions[region].parts[number].sha256
-                stages.append(stage.tuned(self.steps, part, sha256))
-            else:
-                stages.append(stage)
+    def _tuned(self, system: System, region: str) -> System:
+        begins = self._begins(region, len(system.stages))
+        stages = [
+            stage.tuned(self.steps, *begin) if isinstance(stage, Tunable) else stage
+            for stage, begin in zip(system.stages, begins, strict=True)
+        ]
         count = len(system.generator)
         return System(tuple(stages[:count]), tuple(stages[count:]))
+
+    def _begins(self, region: str, count: int) -> list[tuple[Mapping[str, Any] | None, str]]:
+        """Give what each of a system's stages begins with, and the digest of its file."""
+        if self.begin_with is None:
+            return [(None, "")] * count
+        if self.begin_with.suffix == WEIGHTS:
+            weights, sha256 = read_weights(self.begin_with)
+            return [({"weights": weights}, sha256)] * count
+        former = read_model(self.begin_with)
+        if former.card.method != self.method.name or region not in former.parts:
+            raise CtlymphError(
+                f"{self.begin_with} is a model of {former.card.method} for the {' and '.join(former.parts)}; give one "
+                f"of {self.method.name} for the {region}"
+            )
+        digests = [part.sha256 for part in former.card.regions[region].parts]
+        return list(zip(former.parts[region], digests, strict=True))
 
 
 def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
