@@ -16,7 +16,7 @@ from ctlymph.systems import NO_CANDIDATES, TrueNodes
 from ctlymph.volume import Masks
 from scenes import scene_with_nodes
 
-UNCHANGED = Changes(0, 0, 0, 0, 1, 0, 0, 0, 1, 0)
+UNCHANGED = Changes(0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)
 
 
 def test_an_example_tells_nodes_from_what_is_not_sure() -> None:
@@ -74,7 +74,7 @@ def test_turned_parts_are_as_scipy_cuts_them() -> None:
 def test_nodes_go_where_their_part_goes() -> None:
     scene, truth = scene_with_nodes(3)
     example = example_of(scene, truth, 2.0)
-    cutter = Cutter([example], 40, Changes(30, 20, 0.2, 0.5, 1.2, 0, 0, 0, 1, 0))
+    cutter = Cutter([example], 40, Changes(30, 20, 0.2, 0.5, 1.2, 0, 0, 0, 0, 1, 0))
     rng = np.random.default_rng(0)
     seen = 0
     for part in (cutter.on_node(rng) for _ in range(30)):

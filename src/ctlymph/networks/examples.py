@@ -13,6 +13,9 @@ from ctlymph.volume import AIR_HU, Geometry, Masks, resample_array
 
 Floats = NDArray[np.float64]
 
+_ENHANCED_HU = (45.0, 350.0)
+"""What contrast agent may have made brighter, as far as it can be told from bone."""
+
 OTHER, NODE, UNSURE = 0, 1, 2
 """What a voxel is: of no enlarged node, of one, or nothing to learn from: of a node that is small or of unknown size,
 which are not all annotated, or out of the region, where none is."""
@@ -104,9 +107,11 @@ class Changes:
         tilt_deg: About the others.
         stretch: Of each axis, relative.
         mirrored: Share of parts with left and right exchanged; both sides of the body have nodes.
-        enhancement: Factor of what lies above 40 HU, from its inverse on: the phase of the contrast agent.
+        enhancement: Factor of what lies above 45 HU, up to the bones, from its inverse on: the phase of the contrast
+            agent.
+        unenhanced: Share of parts in which hardly any of that is left, as without contrast agent.
         shift_hu: Of the scale.
-        noise_hu: Standard deviation of noise, whose grain varies.
+        noise_hu: Standard deviation of noise, whose grain varies; little is more likely than much.
         blur_voxels: Sigma of smoothing in the slice.
         thickness_voxels: Slices averaged.
         cut: Share of parts that a scan's end or the edge of its field of view runs through.
@@ -117,8 +122,9 @@ class Changes:
     stretch: float = 0.12
     mirrored: float = 0.3
     enhancement: float = 1.4
+    unenhanced: float = 0.2
     shift_hu: float = 10.0
-    noise_hu: float = 60.0
+    noise_hu: float = 70.0
     blur_voxels: float = 0.7
     thickness_voxels: int = 3
     cut: float = 0.1
@@ -182,7 +188,10 @@ def _as_scanned(hu: NDArray[np.float32], changes: Changes, rng: np.random.Genera
     from scipy.ndimage import gaussian_filter, uniform_filter1d
 
     factor = np.exp(rng.uniform(-1, 1) * np.log(changes.enhancement))
-    hu = np.where(hu > 40, 40 + (hu - 40) * np.float32(factor), hu)
+    if rng.random() < changes.unenhanced:
+        factor = rng.uniform(0.05, 0.5)
+    low, high = _ENHANCED_HU
+    hu = hu + np.float32(factor - 1) * (np.clip(hu, low, high) - low)
     if rng.random() < 0.5:
         thickness = int(rng.integers(1, changes.thickness_voxels + 1))
         hu = uniform_filter1d(hu, thickness, axis=0, mode="nearest")
@@ -193,7 +202,7 @@ def _as_scanned(hu: NDArray[np.float32], changes: Changes, rng: np.random.Genera
     if rng.random() < 0.5:
         noise = gaussian_filter(noise, rng.uniform(0.4, 0.8))
         noise /= noise.std()
-    amount = rng.uniform(0, changes.noise_hu) * rng.random()
+    amount = changes.noise_hu * rng.random() ** 2
     return np.asarray(hu + noise * np.float32(amount) + np.float32(rng.uniform(-1, 1) * changes.shift_hu))
 
 
