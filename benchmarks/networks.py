@@ -7,6 +7,10 @@ Views: 100 of each of 40 candidates, 32 x 32 pixels on three planes, by our samp
 coordinates' arithmetic too, as ours has to do it. Network: LymphNet with weights as they begin, over a region of
 300 x 255 x 330 mm in voxels of 1.5 mm, in slabs by OpenVINO, and in windows of 96 voxels with a quarter overlap by
 MONAI's ``sliding_window_inference`` with PyTorch in f32, which is asked for the masks alone. Medians.
+
+Last, what nnU-Net's default inference of the same network would take over a whole CT of 512 x 512 x 660 voxels at its
+own spacing: windows of 128 voxels half over each other, each in all eight mirrorings, in f32. One window is timed, and
+the rest is reckoned. It compares with ``benchmarks/detecting.py``, which times all that ``detect`` does.
 """
 
 from __future__ import annotations
@@ -60,6 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     _views(options.repeats)
     _network(options.repeats, options.peer)
+    _nnunet(options.repeats)
 
 
 def _views(repeats: int) -> None:
@@ -136,6 +141,26 @@ def _network(repeats: int, peer: str | None) -> None:
         middle = np.load(place / "found.npy")[0][part] - found[2][part]
     print(
         f"network: MONAI {other:.2f} s, {other / seconds:.1f} times ours; outputs apart by {np.abs(middle).mean():.4f}"
+    )
+
+
+def _nnunet(repeats: int) -> None:
+    import torch
+
+    from ctlymph.inference.torched import TorchNetwork
+
+    network = TorchNetwork(LymphNet().architecture).eval()
+    window = torch.zeros(1, 1, 128, 128, 128)
+
+    def once() -> np.ndarray:
+        with torch.inference_mode():
+            return network(window)[2].numpy()
+
+    seconds, _ = _timed(once, repeats)
+    windows = int(np.prod([np.ceil((length - 128) / 64) + 1 for length in (660, 512, 512)]))
+    print(
+        f"network: as nnU-Net runs one by default, a CT of 660 slices takes {windows} windows x 8 mirrorings x "
+        f"{seconds:.2f} s = {windows * 8 * seconds:.0f} s (one window timed, the rest reckoned)"
     )
 
 

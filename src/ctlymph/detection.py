@@ -16,7 +16,7 @@ from ctlymph.inference.engine import DEVICES, Device
 from ctlymph.io.results import Result
 from ctlymph.learning import calibrated
 from ctlymph.methods import DEFAULT, METHODS, method
-from ctlymph.models import CARD, Model, installed, read_model
+from ctlymph.models import INSTALLED, Model, models_in, read_model
 from ctlymph.nodes import LymphNode, Mark
 from ctlymph.progress import SILENT, Progress
 from ctlymph.regions import REGIONS
@@ -63,28 +63,29 @@ class Detector:
     Attributes:
         name: Of its method.
         trained_on: One sentence on its training data, shown wherever its output is.
-        threshold: Score from which on its marks count as nodes unless the user says otherwise.
+        thresholds: By region, the score from which on its marks count as nodes unless the user says otherwise.
         systems: By region.
-        model: What it has learned; None for a rule.
+        models: By region, what it has learned; empty for a rule.
     """
 
     name: str
     trained_on: str
-    threshold: float
+    thresholds: Mapping[str, float]
     systems: Mapping[str, System]
-    model: Model | None
+    models: Mapping[str, Model]
 
     def marks(self, scene: Scene, progress: Progress = SILENT) -> list[Mark]:
         """Mark the nodes of a scene, the surest first."""
         region = scene.region.name
         stages = self.systems[region].stages
-        parts = [{} for _ in stages] if self.model is None else self.model.parts[region]
+        model = self.models.get(region)
+        parts = [{} for _ in stages] if model is None else model.parts[region]
         candidates = NO_CANDIDATES
         with progress.task(f"{self.name} in the {region}", len(stages)) as advance:
             for stage, part in zip(stages, parts, strict=True):
                 candidates = stage.apply(part, scene, candidates)
                 advance(1)
-        curve = None if self.model is None else self.model.card.regions[region].sigmoid
+        curve = None if model is None else model.card.regions[region].sigmoid
         if curve is not None:
             candidates = replace(candidates, scores=calibrated(candidates.scores, *curve))
         return candidates.marks(region)
@@ -97,10 +98,10 @@ def detector(model: str) -> Detector:
         CtlymphError: If there is no such rule or model, the method must be trained first, or the model is of
             other settings than the method has now.
     """
-    if (Path(model) / CARD).exists():
-        return _trained(Path(model))
-    if model in installed():
-        return _trained(installed()[model])
+    is_name = Path(model).name == model != ""
+    for folder in (Path(model), *([INSTALLED / model] if is_name else [])):
+        if found := models_in(folder):
+            return _trained(found)
     if model not in METHODS and (Path(model).exists() or Path(model).name != model):
         raise CtlymphError(f"{model} holds no model; give a folder of ctlymph train")
     rule = method(model)
@@ -109,7 +110,7 @@ def detector(model: str) -> Detector:
             f"{model} must be trained first: ctlymph train {model} COLLECTION -o MODEL, then --model MODEL"
         )
     trained_on = f"{model} is a rule, not trained on any data; its scores rank marks and are not probabilities."
-    return Detector(model, trained_on, rule.threshold, rule.systems, None)
+    return Detector(model, trained_on, dict.fromkeys(rule.systems, rule.threshold), rule.systems, {})
 
 
 def _on(chosen: Detector, device: Device) -> Detector:
@@ -125,16 +126,29 @@ def _on(chosen: Detector, device: Device) -> Detector:
     return replace(chosen, systems=systems)
 
 
-def _trained(folder: Path) -> Detector:
-    model = read_model(folder)
-    card = model.card
-    systems = method(card.method).systems
-    for region, each in card.regions.items():
-        stages = systems[region].stages if region in systems else ()
-        if [part.settings for part in each.parts] != [settings_of(stage) for stage in stages]:
-            raise CtlymphError(f"{folder} was trained with other settings of {card.method}; train the model again")
+def _trained(folders: Sequence[Path]) -> Detector:
+    """Put models of one method together, each for regions of its own."""
+    by_region: dict[str, Model] = {}
+    for folder in folders:
+        model = read_model(folder)
+        systems = method(model.card.method).systems
+        for region, each in model.card.regions.items():
+            stages = systems[region].stages if region in systems else ()
+            if [part.settings for part in each.parts] != [settings_of(stage) for stage in stages]:
+                name = model.card.method
+                raise CtlymphError(f"{folder} was trained with other settings of {name}; train the model again")
+            if region in by_region:
+                raise CtlymphError(f"{folder.parent} holds several models for the {region}; give the folder of one")
+            by_region[region] = model
+    names = {model.card.method for model in by_region.values()}
+    if len(names) > 1:
+        raise CtlymphError(f"{folders[0].parent} holds models of {' and '.join(sorted(names))}; give one of them")
     return Detector(
-        card.method, card.trained_on, card.threshold, {region: systems[region] for region in card.regions}, model
+        name=names.pop(),
+        trained_on=" ".join(dict.fromkeys(model.card.trained_on for model in by_region.values())),
+        thresholds={region: model.card.threshold for region, model in by_region.items()},
+        systems={region: method(model.card.method).systems[region] for region, model in by_region.items()},
+        models=by_region,
     )
 
 
@@ -176,7 +190,9 @@ def run(volume: Volume, options: DetectOptions) -> Result:
 
     _refuse_other_scales(volume)
     chosen = _on(detector(options.model), options.device)
-    threshold = chosen.threshold if options.threshold is None else options.threshold
+    thresholds = dict(chosen.thresholds)
+    if options.threshold is not None:
+        thresholds = dict.fromkeys(thresholds, options.threshold)
     seconds: dict[str, float] = {}
     seen = _going_on(volume)
     with _timed("anatomy", seconds), options.progress.task("Anatomy", 1) as advance:
@@ -187,7 +203,8 @@ def run(volume: Volume, options: DetectOptions) -> Result:
         known = [region for region in regions if region.name in chosen.systems]
         scenes = (Scene(seen, landmarks, region) for region in known)
         found = [mark for scene in scenes for mark in chosen.marks(scene, options.progress)]
-        marks = sorted((mark for mark in found if mark.score >= threshold), key=lambda mark: -mark.score)
+        sure = (mark for mark in found if mark.score >= thresholds[mark.region])
+        marks = sorted(sure, key=lambda mark: -mark.score)
         if seen is not volume:
             marks = _onto(volume.geometry, marks)
     with _timed("masks", seconds):
@@ -205,7 +222,7 @@ def run(volume: Volume, options: DetectOptions) -> Result:
         regions=[region.name for region in known],
         model=chosen.name,
         trained_on=chosen.trained_on,
-        threshold=threshold,
+        thresholds={region.name: thresholds[region.name] for region in known},
         notes=volume.notes if seen is volume else (*volume.notes, _ONE_SLICE),
         seconds=seconds,
     )

@@ -203,7 +203,8 @@ METHODS = {
         ),
     )
 }
-DEFAULT = "blobs"
+DEFAULT = "lymphnet"
+"""What ``detect`` uses unless told otherwise: the model of that name which comes with the package."""
 
 
 def check_can_learn(methods: Iterable[Method]) -> None:

@@ -188,9 +188,9 @@ def write_card(folder: Path, card: Card) -> None:
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
 
 
-def installed() -> dict[str, Path]:
-    """Give the folders of the models that come with the package, by name."""
-    return {path.parent.name: path.parent for path in sorted(INSTALLED.glob(f"*/{CARD}"))}
+def models_in(folder: Path) -> list[Path]:
+    """Give the folders of the models that one stands for: itself, or those of single regions that lie in it."""
+    return [folder] if (folder / CARD).exists() else sorted(path.parent for path in folder.glob(f"*/{CARD}"))
 
 
 def read_model(folder: Path) -> Model:

@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ctlymph.errors import CtlymphError
 from ctlymph.inference.engine import ready
 from ctlymph.inference.layers import Architecture, Layers, padding_of
-from ctlymph.inference.sliding import in_slabs
+from ctlymph.inference.sliding import _slabs, in_slabs
 from ctlymph.inference.torched import TorchNetwork
 
 torch = pytest.importorskip("torch", reason="PyTorch (the extra 'train') is not installed")
@@ -115,10 +117,27 @@ def test_slabs_give_what_the_whole_gives() -> None:
     def slid(slices: int) -> list[np.ndarray]:
         return in_slabs(make, array, slices=slices, overlap=4, multiple=4, fill=0.0)
 
-    whole, parts = slid(64), slid(8)
+    whole, parts = slid(64), slid(16)
     assert [each.shape for each in parts] == [(3, 19, 7, 9), (1, 37, 13, 18)]
-    assert shapes == [(1, 1, 48, 16, 20), (1, 1, 16, 16, 20)]
+    assert shapes == [(1, 1, 40, 16, 20), (1, 1, 16, 16, 20)]
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     with pytest.raises(ValueError, match="multiples of 4"):
-        slid(6)
+        slid(14)
+    with pytest.raises(ValueError, match="leave nothing of a slab"):
+        slid(8)
+
+
+@given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 5))
+def test_slabs_cover_all_slices_and_rely_on_no_end_beside_a_neighbour(depth: int, wide: int, overlap: int) -> None:
+    length = min(wide + 2 * overlap, depth)
+    starts, edges = _slabs(16 * depth, 16 * length, 16 * overlap)
+    assert edges[0] == 0
+    assert edges[-1] == 16 * depth
+    assert len(edges) == len(starts) + 1
+    for number, start in enumerate(starts):
+        assert 0 <= start <= 16 * (depth - length)
+        assert start % 16 == 0
+        assert edges[number] % 8 == 0
+        assert start + 16 * overlap * (number > 0) <= edges[number] < edges[number + 1]
+        assert edges[number + 1] <= start + 16 * length - 16 * overlap * (number < len(starts) - 1)

@@ -35,7 +35,7 @@ def result() -> Result:
         regions=("abdomen",),
         model="blobs",
         trained_on="Not trained; its numbers come from the literature.",
-        threshold=0.2,
+        thresholds={"abdomen": 0.2},
         notes=("2 slices were dropped as duplicates",),
         seconds={"read": 0.51, "detect": 2.04},
     )

@@ -61,7 +61,9 @@ def detect(
         Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
     ],
     region: Annotated[RegionChoice, typer.Option(help="Where to look; auto: what the scan holds.")] = RegionChoice.AUTO,
-    model: Annotated[str, typer.Option(metavar="NAME|DIR", help="blobs, or a folder of ctlymph train.")] = "blobs",
+    model: Annotated[
+        str, typer.Option(metavar="NAME|DIR", help="lymphnet, blobs, or a folder of ctlymph train.")
+    ] = "lymphnet",
     threshold: Annotated[
         float | None, typer.Option(metavar="P", help="Score, 0 to 1, from which on a mark is a node.")
     ] = None,

@@ -34,9 +34,11 @@ def models(
       ctlymph models MODELS --json
     """
     from ctlymph.methods import METHODS
-    from ctlymph.models import installed, read_card
+    from ctlymph.models import INSTALLED, models_in, read_card
 
-    given = {str(folder): folder for each in folders or () for folder in _found(each)} if folders else installed()
+    inside = sorted(INSTALLED.glob("*")) if not folders else []
+    given = {str(folder): folder for each in folders or () for folder in _found(each)}
+    given |= {str(folder.relative_to(INSTALLED)): folder for each in inside for folder in models_in(each)}
     cards = {name: read_card(folder) for name, folder in given.items()}
     if as_json:
         methods = [{"name": each.name, "summary": each.summary, "rule": not each.learns} for each in METHODS.values()]
@@ -56,10 +58,9 @@ def models(
 
 def _found(folder: Path) -> Iterator[Path]:
     """Give the models in a folder; the folder itself, if it holds none, so that reading it says what is amiss."""
-    from ctlymph.models import CARD
+    from ctlymph.models import models_in
 
-    inside = sorted(path.parent for path in folder.glob(f"*/{CARD}"))
-    yield from [folder] if (folder / CARD).exists() or not inside else inside
+    yield from models_in(folder) or [folder]
 
 
 def _way(learns: bool, network: bool) -> str:

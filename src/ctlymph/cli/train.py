@@ -44,6 +44,9 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="The same seed, data and versions give the same scores.")] = 0,
     jobs: JobsOption = None,
     cache: CacheOption = None,
+    licence: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Of the CTs, and their sources, for the model's card.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the model's card.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
 ) -> None:
@@ -79,6 +82,7 @@ def train(
         further=tuple(map(Collection, further or ())),
         steps=steps,
         begin_with=begin_with,
+        licence=licence,
     )
     if works_for_another():
         with laboratory(place, seed, jobs) as work, TemporaryDirectory() as unused:

@@ -21,7 +21,7 @@ class Result:
         regions: Regions that were searched, or none.
         model: Name of the detector, or ``""`` for masks that someone drew.
         trained_on: One sentence on the model's training data, shown wherever its output is.
-        threshold: Score from which on marks count as nodes, or None.
+        thresholds: By region, the score from which on marks count as nodes.
         notes: What a user should know: of reading, detecting, measuring; one sentence each.
         seconds: Time of each step, in order.
     """
@@ -32,7 +32,7 @@ class Result:
     regions: Sequence[str] = ()
     model: str = ""
     trained_on: str = ""
-    threshold: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     notes: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 

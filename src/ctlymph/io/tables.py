@@ -107,7 +107,7 @@ def write_nodes_json(path: Path, result: Result) -> None:
         "model": result.model,
         "trained_on": result.trained_on,
         "regions": list(result.regions),
-        "threshold": result.threshold,
+        "thresholds": dict(result.thresholds),
         "notes": list(result.notes),
         "seconds": dict(result.seconds),
         "coordinates": "points are x, y, z in LPS mm; index_ijk are 0-based voxel indices along x, y, z",

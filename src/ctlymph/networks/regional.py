@@ -61,8 +61,8 @@ class RegionNetwork(NetworkStage):
         apart_mm: Of peaks nearer to each other the higher is kept.
         least: Chance below which a peak is none.
         at_most: Peaks that are handed on.
-        slab: Slices that are looked at together, besides an overlap.
-        overlap: That overlap, slices.
+        slab: Slices that are looked at together at most, lest memory grows with the scan; no part of what it is.
+        overlap: So many at the ends of a slab are not relied upon; likewise.
     """
 
     name: str
@@ -75,8 +75,8 @@ class RegionNetwork(NetworkStage):
     apart_mm: float = 8.0
     least: float = 0.005
     at_most: int = 60
-    slab: int = 96
-    overlap: int = 16
+    slab: int = field(default=208, repr=False)
+    overlap: int = field(default=32, repr=False)
 
     @property
     @abstractmethod

@@ -48,6 +48,7 @@ class Training:
         steps: Of networks; None: as many as the method has.
         begin_with: Folder of a model of the same method, whose networks are learned further, or a ``.safetensors``
             file of weights for its network; None: anew.
+        licence: Of the CTs, and where they come from; None: as far as the collection tells.
     """
 
     method: Method
@@ -58,6 +59,7 @@ class Training:
     further: tuple[Collection, ...] = ()
     steps: int | None = None
     begin_with: Path | None = None
+    licence: str | None = None
 
     @property
     def collections(self) -> tuple[Collection, ...]:
@@ -126,11 +128,12 @@ def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
         region: _learn(folder, training, laboratory, trial, figures.get(region)) for region, trial in by_region.items()
     }
     threshold, threshold_is = _threshold(figures, cards)
+    licences = {case.licence for each in training.collections for case in each.cases()} - {""}
     card = Card(
         method=training.method.name,
         trained_on=_sentence(training, cards),
         synthetic=any(each.synthetic for each in training.collections),
-        licence=", ".join(sorted({case.licence for each in training.collections for case in each.cases()} - {""})),
+        licence=training.licence or ", ".join(sorted(licences)),
         seed=laboratory.seed,
         threshold=threshold,
         threshold_is=threshold_is,
