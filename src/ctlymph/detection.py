@@ -120,7 +120,9 @@ def _on(chosen: Detector, device: Device) -> Detector:
         return replace(stage, device=device) if hasattr(stage, "device") else stage
 
     systems = {
-        region: System(tuple(map(placed, system.generator)), tuple(map(placed, system.classifier)))
+        region: replace(
+            system, generator=tuple(map(placed, system.generator)), classifier=tuple(map(placed, system.classifier))
+        )
         for region, system in chosen.systems.items()
     }
     return replace(chosen, systems=systems)

@@ -166,7 +166,7 @@ METHODS = {
         Method(
             "lymphnet",
             "The whole region in one pass of a 3D network: centres, sizes, masks.",
-            {region: System(lymphnet.STAGES) for region in _BOTH},
+            {region: System(lymphnet.STAGES, joint=True) for region in _BOTH},
             network=True,
         ),
         Method(

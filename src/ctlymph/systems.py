@@ -293,10 +293,12 @@ class System:
     Attributes:
         generator: Propose candidates.
         classifier: Score them anew, each by itself; none where the generator's scores stand.
+        joint: Whether it learns from the cases of all regions together: a node is a node.
     """
 
     generator: tuple[Stage, ...]
     classifier: tuple[Stage, ...] = ()
+    joint: bool = False
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -198,7 +198,7 @@ class _Beyond:
     def _tested(self, cases: Sequence[Case]) -> dict[str, Tested]:
         found = {}
         for name, system in self.systems.items():
-            models = self.laboratory.learn(system, self.trial.all)
+            models = self.laboratory.learn(system, self.trial.but_fold(None, joint=system.joint))
             given = self.laboratory.apply(system.stages, models, cases)
             found[name] = Tested({case.name: each for case, each in zip(cases, given, strict=True)}, {})
         return found

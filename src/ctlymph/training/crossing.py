@@ -22,30 +22,38 @@ class Trial:
         folds: Of these.
         unseen: By name, why a case cannot be worked on: nothing is learned from it, and it gets no marks.
         further: Cases of other collections, which are learned from in every round and never tested.
+        elsewhere: All cases of all regions, for systems that learn from them together; they are in the folds, too.
+        further_elsewhere: Those of other collections.
     """
 
     cases: Sequence[Case]
     folds: Folds
     unseen: Mapping[str, str] = field(default_factory=dict)
     further: Sequence[Case] = ()
+    elsewhere: Sequence[Case] = ()
+    further_elsewhere: Sequence[Case] = ()
 
     def of_fold(self, fold: int) -> list[Case]:
         """Give the cases that are tested in a round."""
         return [case for case in self.seen if self.folds.fold_of(case.name) == fold]
 
-    def but_fold(self, fold: int) -> list[Case]:
-        """Give the cases that may be learned from in a round."""
-        return [*(case for case in self.seen if self.folds.fold_of(case.name) != fold), *self.further]
+    def but_fold(self, fold: int | None, *, joint: bool = False) -> list[Case]:
+        """Give the cases that may be learned from in a round, or with None all.
+
+        Args:
+            fold: Number of the round.
+            joint: Those of all regions.
+        """
+        own = [case for case in self.elsewhere if case.name not in self.unseen] if joint else self.seen
+        return [
+            *(case for case in own if self.folds.fold_of(case.name) != fold),
+            *(self.further_elsewhere if joint else self.further),
+        ]
 
     @property
     def seen(self) -> list[Case]:
         """The cases that can be worked on."""
         return [case for case in self.cases if case.name not in self.unseen]
-
-    @property
-    def all(self) -> list[Case]:
-        """All that can be learned from."""
-        return [*self.seen, *self.further]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +85,7 @@ def cross_validate(laboratory: Laboratory, system: System, trial: Trial, *, inje
     found: dict[str, Found] = {}
     injected: dict[str, Candidates] = {}
     for fold in range(trial.folds.k):
-        learned, tested = trial.but_fold(fold), trial.of_fold(fold)
+        learned, tested = trial.but_fold(fold, joint=system.joint), trial.of_fold(fold)
         if not tested:
             continue  # a fold of patients who show the other region alone
         models = laboratory.learn(system, learned)

@@ -87,7 +87,7 @@ class Training:
             for stage, begin in zip(system.stages, begins, strict=True)
         ]
         count = len(system.generator)
-        return System(tuple(stages[:count]), tuple(stages[count:]))
+        return System(tuple(stages[:count]), tuple(stages[count:]), system.joint)
 
     def _begins(self, region: str, count: int) -> list[tuple[Mapping[str, Any] | None, str]]:
         """Give what each of a system's stages begins with, and the digest of its file."""
@@ -158,7 +158,7 @@ def _learn(
 ) -> RegionCard:
     region = trial.cases[0].region
     system = training.systems[region]
-    cases = trial.all
+    cases = trial.but_fold(None, joint=system.joint)
     models = laboratory.learn(system, cases)
     parts = [
         store(folder, f"{region}-{number}-{stage.name}.skops", stage, laboratory.model(name))
@@ -208,9 +208,13 @@ def _threshold(judged: Mapping[str, Evaluation], cards: Mapping[str, RegionCard]
 
 
 def _sentence(training: Training, cards: Mapping[str, RegionCard]) -> str:
-    counts = " and ".join(
-        f"{len(each.cases)} CTs of the {region} ({each.nodes} enlarged nodes)" for region, each in cards.items()
-    )
+    each_of = {
+        region: f"{len(each.cases)} CTs of the {region} ({each.nodes} enlarged nodes)" for region, each in cards.items()
+    }
+    counts = " and ".join(each_of.values())
+    if any(system.joint for system in training.systems.values()):
+        both = next(iter(cards.values()))
+        counts = f"{len(both.cases)} CTs of the {' or '.join(cards)} ({both.nodes} enlarged nodes)"
     made = [each.synthetic for each in training.collections]
     if any(made):
         part = "" if all(made) else "in part "

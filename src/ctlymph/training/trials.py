@@ -76,7 +76,11 @@ def trials(
     if len(unseen) == len(chosen.all):
         raise CtlymphError(f"no case can be worked on; {next(iter(unseen.items()))[1]}")
     more = {region: _further(laboratory, further, region) for region in chosen.cases}
-    return {region: Trial(cases, folds, unseen, more[region]) for region, cases in chosen.cases.items()}
+    elsewhere = [case for cases in more.values() for case in cases]
+    return {
+        region: Trial(cases, folds, unseen, more[region], chosen.all, elsewhere)
+        for region, cases in chosen.cases.items()
+    }
 
 
 def _further(laboratory: Laboratory, collections: Sequence[Collection], region: str) -> list[KnownCase]:
