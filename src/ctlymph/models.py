@@ -179,6 +179,11 @@ def store(folder: Path, file: str, stage: Stage, part: Mapping[str, Any]) -> Sto
         CtlymphError: If it cannot be written.
     """
     dump_part(folder / file, part)
+    return stored(folder, file, stage)
+
+
+def stored(folder: Path, file: str, stage: Stage) -> Stored:
+    """Tell what :func:`store` has written."""
     return Stored(stage.name, settings_of(stage), file, _sha256(folder / file))
 
 

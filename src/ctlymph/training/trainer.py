@@ -21,7 +21,7 @@ from ctlymph.evaluation.summary import document
 from ctlymph.evaluation.truth import read_truth
 from ctlymph.learning import calibrated, log_odds, sigmoid_through
 from ctlymph.methods import Method, check_can_learn
-from ctlymph.models import Card, RegionCard, read_model, read_weights, store, write_card
+from ctlymph.models import Card, RegionCard, read_model, read_weights, store, stored, write_card
 from ctlymph.systems import System, Tunable
 from ctlymph.training.crossing import Trial, cross_validate, marks_of
 from ctlymph.training.laboratory import Laboratory
@@ -160,10 +160,11 @@ def _learn(
     system = training.systems[region]
     cases = trial.but_fold(None, joint=system.joint)
     models = laboratory.learn(system, cases)
-    parts = [
-        store(folder, f"{region}-{number}-{stage.name}.skops", stage, laboratory.model(name))
-        for number, (stage, name) in enumerate(zip(system.stages, models, strict=True), start=1)
-    ]
+    parts = []
+    for number, (stage, name) in enumerate(zip(system.stages, models, strict=True), start=1):
+        file = f"{'all' if system.joint else region}-{number}-{stage.name}.skops"
+        is_there = (folder / file).exists()  # of another region: they have learned together
+        parts.append(stored(folder, file, stage) if is_there else store(folder, file, stage, laboratory.model(name)))
     return RegionCard(
         cases=tuple(case.name for case in cases),
         nodes=sum(laboratory.nodes(case).enlarged for case in cases),
