@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import ctlymph
-from ctlymph.detection import DetectOptions, run
+from ctlymph.cli.detect import detect as detect_command
+from ctlymph.detection import DetectOptions, detector, run
 from ctlymph.errors import CtlymphError
 from ctlymph.io.results import Result
+from ctlymph.methods import DEFAULT
+from ctlymph.models import CARD, INSTALLED
 from ctlymph.phantom.patient import Phantom
+from ctlymph.regions import REGIONS
 
 REAL = [
     "ct/ACRIN-FLT-Breast_001_lower_chest_to_pelvis.nii.gz",
@@ -88,6 +95,34 @@ def test_nodes_stay_where_they_are_in_the_patient_when_the_array_is_turned(phant
 def test_a_threshold_that_is_no_score_is_refused(phantom: Phantom, threshold: float) -> None:
     with pytest.raises(CtlymphError, match="from 0 to 1"):
         ctlymph.detect(phantom.volume, threshold=threshold)
+
+
+def test_the_package_comes_with_a_model_that_says_what_it_learned_from() -> None:
+    chosen = detector(DEFAULT)
+    assert set(chosen.systems) == set(REGIONS)
+    assert "synthetic lymph nodes" in chosen.trained_on
+    for region, model in chosen.models.items():
+        assert model.card.synthetic
+        assert "TCIA" in model.card.licence
+        assert model.card.regions[region].figures is not None
+    sizes = [path.stat().st_size for path in (INSTALLED / DEFAULT).rglob("*.skops")]
+    assert 0 < max(sizes) <= 20e6
+    assert inspect.signature(detect_command).parameters["model"].default == DEFAULT
+
+
+def test_models_of_single_regions_are_used_together(tmp_path: Path) -> None:
+    card = json.loads((INSTALLED / DEFAULT / CARD).read_text())
+    for region in REGIONS:
+        shutil.copytree(INSTALLED / DEFAULT, tmp_path / region)
+        (tmp_path / region / CARD).write_text(
+            json.dumps({**card, "threshold": 0.25, "regions": {region: card["regions"][region]}})
+        )
+    chosen = detector(str(tmp_path))
+    assert set(chosen.systems) == set(REGIONS)
+    assert chosen.thresholds == dict.fromkeys(sorted(REGIONS), 0.25)
+    shutil.copytree(tmp_path / "abdomen", tmp_path / "again")
+    with pytest.raises(CtlymphError, match="holds several models for the abdomen"):
+        detector(str(tmp_path))
 
 
 def test_an_unknown_model_is_refused_and_the_known_ones_named(phantom: Phantom) -> None:
