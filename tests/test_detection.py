@@ -143,6 +143,13 @@ def test_a_ct_of_one_slice_is_looked_at_as_if_it_went_on(phantom: Phantom) -> No
     assert min(np.linalg.norm(np.subtract(found.point_mm, middle)) for found in result.nodes) < 10
 
 
+def test_the_real_node_of_a_real_slice_is_among_the_marks(shared_data: Path) -> None:
+    slice_ = ctlymph.read(shared_data / "nih" / "slices" / "1-416.dcm")
+    nodes = ctlymph.detect(slice_, threshold=0.0)
+    node_mm = (36.9, 124.9, -317.6)  # middle of the collection's mask ABD_LYMPH_001_lesion_04 on this slice
+    assert min(np.linalg.norm(np.subtract(node.point_mm, node_mm)) for node in nodes) < 5
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_real_cts_give_consistent_results(shared_data: Path, name: str) -> None:
     result = run(ctlymph.read(shared_data / name), DetectOptions())
