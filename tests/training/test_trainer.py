@@ -195,7 +195,8 @@ def test_models_shows_what_a_model_is_worth(trained: tuple[Path, Card, Laborator
 
 def test_models_names_every_method_and_refuses_what_is_no_model(tmp_path: Path) -> None:
     listed = [line.split("\t")[0] for line in _asked().stdout.splitlines()[1:]]
-    assert listed == list(METHODS)
+    assert listed[: len(METHODS)] == list(METHODS)
+    assert "lymphnet" in listed[len(METHODS) :], "the model that comes with the package"
     refused = _asked(tmp_path)
     assert isinstance(refused.exception, CtlymphError)
     assert "holds no model" in str(refused.exception)
