@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,6 +49,7 @@ def own_rank() -> Ranks:
         return Ranks(0, 1, "cuda" if has_gpu else "cpu")
     if not dist.is_initialized():
         dist.init_process_group("nccl" if has_gpu else "gloo", timeout=_WAIT)
+        atexit.register(dist.destroy_process_group)  # else a process that ends first may abort the others
     device = f"cuda:{dist.get_node_local_rank()}" if has_gpu else "cpu"
     if has_gpu:
         torch.cuda.set_device(device)
