@@ -8,13 +8,13 @@ enlarged node that is hit at 3 false positives a CT, the mask drawn at its mark 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ctlymph.collection.case import Collection
 from ctlymph.collection.folds import make_folds
+from ctlymph.evaluation.froc import RATES
 from ctlymph.evaluation.intervals import Resampling
 from ctlymph.evaluation.judging import Protocol, Verdict, judge_region
 from ctlymph.evaluation.matching import Fate, Rules
@@ -58,9 +58,7 @@ def main() -> None:
         judged = judge_region([marks], truth, region, Protocol(Rules(), Resampling(1000, 0)))
         (verdict,) = judged.verdicts
         at = verdict.figures.sensitivity
-        for rate, value, low, high in zip(
-            (0.125, 0.25, 0.5, 1, 2, 3, 4, 6, 8, 10), at.value, at.low, at.high, strict=True
-        ):
+        for rate, value, low, high in zip(RATES, at.value, at.low, at.high, strict=True):
             print(f"{region}: {value:.2f} ({low:.2f} to {high:.2f}) at {rate:g}")
         _by_patient(verdict, region)
         _sizes(laboratory, trial, tested, verdict)
@@ -91,11 +89,10 @@ def _sizes(laboratory: Laboratory, trial: Trial, tested: Tested, verdict: Verdic
     matches, least = verdict.matches, _threshold(verdict)
     errors: list[float] = []
     guessed: list[float] = []
-    of_case: Mapping[str, object] = tested.found
     for case in trial.seen:
         number = matches.truth.cases.index(case.name)
         hits = np.flatnonzero((matches.case == number) & (matches.fate == Fate.HIT) & (matches.marks.scores > least))
-        if not len(hits) or case.name not in of_case:
+        if not len(hits) or case.name not in tested.found:
             continue
         volume = laboratory.scene(case)[0].volume
         candidates = tested.found[case.name].candidates

@@ -155,3 +155,4 @@ def test_real_cts_give_consistent_results(shared_data: Path, name: str) -> None:
     result = run(ctlymph.read(shared_data / name), DetectOptions())
     assert_consistent(result)
     assert len(result.nodes) <= 60
+    assert 1 <= len(run(result.volume, DetectOptions(model="blobs")).nodes) <= 60

@@ -120,9 +120,7 @@ def _on(chosen: Detector, device: Device) -> Detector:
         return replace(stage, device=device) if hasattr(stage, "device") else stage
 
     systems = {
-        region: replace(
-            system, generator=tuple(map(placed, system.generator)), classifier=tuple(map(placed, system.classifier))
-        )
+        region: system.with_stages([placed(stage) for stage in system.stages])
         for region, system in chosen.systems.items()
     }
     return replace(chosen, systems=systems)

@@ -305,6 +305,11 @@ class System:
         """All, in the order of their work."""
         return (*self.generator, *self.classifier)
 
+    def with_stages(self, stages: Sequence[Stage]) -> System:
+        """Give it with others in their places."""
+        count = len(self.generator)
+        return replace(self, generator=tuple(stages[:count]), classifier=tuple(stages[count:]))
+
     @property
     def learns(self) -> bool:
         """Whether any of them learns from cases."""

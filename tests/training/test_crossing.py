@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ctlymph.collection.folds import Folds
 from ctlymph.systems import Scene, TrueNodes
 from ctlymph.training.crossing import Trial
+from scenes import scene_with_nodes
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Named:
         return self.name
 
     def look(self) -> tuple[Scene, TrueNodes]:
-        raise NotImplementedError
+        return scene_with_nodes(1)
 
 
 A, B, C, BROKEN = Named("A"), Named("B"), Named("C"), Named("BROKEN")
@@ -30,9 +31,8 @@ TRIAL = Trial(
     cases=[A, B, C, BROKEN],
     folds=Folds((("A", "A below"), ("B", "BROKEN"), ("C", "C below"))),
     unseen={"BROKEN": "it cannot be read"},
-    further=[OTHER],
-    elsewhere=[A, B, C, BROKEN, A_BELOW, C_BELOW],
-    further_elsewhere=[OTHER, OTHER_BELOW],
+    everywhere=[A, B, C, BROKEN, A_BELOW, C_BELOW],
+    further=[OTHER, OTHER_BELOW],
 )
 
 

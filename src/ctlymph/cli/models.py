@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,10 +35,9 @@ def models(
     from ctlymph.methods import METHODS
     from ctlymph.models import INSTALLED, models_in, read_card
 
-    inside = sorted(INSTALLED.glob("*")) if not folders else []
-    given = {str(folder): folder for each in folders or () for folder in _found(each)}
-    given |= {str(folder.relative_to(INSTALLED)): folder for each in inside for folder in models_in(each)}
-    cards = {name: read_card(folder) for name, folder in given.items()}
+    given = folders or sorted(INSTALLED.glob("*"))
+    found = [folder for each in given for folder in models_in(each) or [each]]  # of one without, reading tells why
+    cards = {str(folder if folders else folder.relative_to(INSTALLED)): read_card(folder) for folder in found}
     if as_json:
         methods = [{"name": each.name, "summary": each.summary, "rule": not each.learns} for each in METHODS.values()]
         show_json({"methods": methods, "models": {name: asdict(card) for name, card in cards.items()}})
@@ -54,13 +52,6 @@ def models(
     for name, card in cards.items():
         say(f"{name}: {card.trained_on} Licence of the cases: {card.licence or 'not known'}.")
     say(RESEARCH_USE)
-
-
-def _found(folder: Path) -> Iterator[Path]:
-    """Give the models in a folder; the folder itself, if it holds none, so that reading it says what is amiss."""
-    from ctlymph.models import models_in
-
-    yield from models_in(folder) or [folder]
 
 
 def _way(learns: bool, network: bool) -> str:

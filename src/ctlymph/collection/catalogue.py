@@ -98,6 +98,11 @@ class Entry:
     same_scan_as: str | None
     series: tuple[Series, ...]
 
+    @property
+    def patient(self) -> str:
+        """A name that both cases of one scan share."""
+        return min(self.case, self.same_scan_as or self.case)
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -118,7 +123,7 @@ class Catalogue:
     def patient_of(self, case: str) -> str:
         """Give a name that all cases of one patient share: some scans have two names. Other cases keep theirs."""
         entry = self.entry(case)
-        return min(case, entry.same_scan_as) if entry and entry.same_scan_as else case
+        return entry.patient if entry else case
 
     def series(self) -> list[Series]:
         """Give all series."""

@@ -213,9 +213,7 @@ class Countable:
         """Count a case."""
         entry = case if isinstance(case, Entry) else case.entry
         if entry is not None:
-            return cls(
-                entry.case, entry.region, len(entry.short_axes_mm), min(entry.case, entry.same_scan_as or entry.case)
-            )
+            return cls(entry.case, entry.region, len(entry.short_axes_mm), case.patient)
         assert isinstance(case, Case)
         nodes = len(case.nodes()) if "annotations" in case.has else 0
         return cls(case.name, case.region, nodes, case.patient)

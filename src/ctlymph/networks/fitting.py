@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -180,7 +180,8 @@ class _Learner:
             for each in (self.network, self.mean):
                 each.load(lesson.begin_with, leave=[last])
         for each in (self.network, self.mean):
-            _laid_out(each.to(ranks.device))
+            for value in each.to(ranks.device).parameters():
+                value.data = _laid_out(value.data)
         self.network.train()
         self.mean.eval()
         groups = _groups(self.network, last if lesson.begin_with is not None else "", lesson.schedule.rate_below)
@@ -295,19 +296,12 @@ class _Learner:
                 mean.lerp_(value, 1 - share)
 
 
-@overload
-def _laid_out(given: TorchNetwork) -> TorchNetwork: ...
-@overload
-def _laid_out(given: Tensor) -> Tensor: ...
-def _laid_out(given: TorchNetwork | Tensor) -> TorchNetwork | Tensor:
-    """Lay pictures and filters out with their channels side by side, which processors and GPUs compute faster."""
+def _laid_out(tensor: Tensor) -> Tensor:
+    """Lay pictures or filters out with their channels side by side, which processors and GPUs compute faster."""
     import torch
 
-    for tensor in given.parameters() if isinstance(given, torch.nn.Module) else (given,):
-        layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensor.ndim)
-        if layout is not None:
-            tensor.data = tensor.data.contiguous(memory_format=layout)
-    return given
+    layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensor.ndim)
+    return tensor if layout is None else tensor.contiguous(memory_format=layout)
 
 
 def _groups(network: TorchNetwork, last: str, below: float) -> list[dict[str, Any]]:

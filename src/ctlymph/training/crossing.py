@@ -21,17 +21,15 @@ class Trial:
         cases: All, also those that cannot be worked on.
         folds: Of these.
         unseen: By name, why a case cannot be worked on: nothing is learned from it, and it gets no marks.
-        further: Cases of other collections, which are learned from in every round and never tested.
-        elsewhere: All cases of all regions, for systems that learn from them together; they are in the folds, too.
-        further_elsewhere: Those of other collections.
+        everywhere: All cases of all regions, for systems that learn from them together; they are in the folds, too.
+        further: Cases of other collections, of all regions, which are learned from in every round and never tested.
     """
 
     cases: Sequence[Case]
     folds: Folds
     unseen: Mapping[str, str] = field(default_factory=dict)
+    everywhere: Sequence[Case] = ()
     further: Sequence[Case] = ()
-    elsewhere: Sequence[Case] = ()
-    further_elsewhere: Sequence[Case] = ()
 
     def of_fold(self, fold: int) -> list[Case]:
         """Give the cases that are tested in a round."""
@@ -44,10 +42,10 @@ class Trial:
             fold: Number of the round.
             joint: Those of all regions.
         """
-        own = [case for case in self.elsewhere if case.name not in self.unseen] if joint else self.seen
+        own = [case for case in self.everywhere if case.name not in self.unseen] if joint else self.seen
         return [
             *(case for case in own if self.folds.fold_of(case.name) != fold),
-            *(self.further_elsewhere if joint else self.further),
+            *(case for case in self.further if joint or case.region == self.cases[0].region),
         ]
 
     @property

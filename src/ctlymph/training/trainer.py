@@ -86,8 +86,7 @@ class Training:
             stage.tuned(self.steps, *begin) if isinstance(stage, Tunable) else stage
             for stage, begin in zip(system.stages, begins, strict=True)
         ]
-        count = len(system.generator)
-        return System(tuple(stages[:count]), tuple(stages[count:]), system.joint)
+        return system.with_stages(stages)
 
     def _begins(self, region: str, count: int) -> list[tuple[Mapping[str, Any] | None, str]]:
         """Give what each of a system's stages begins with, and the digest of its file."""
@@ -209,13 +208,12 @@ def _threshold(judged: Mapping[str, Evaluation], cards: Mapping[str, RegionCard]
 
 
 def _sentence(training: Training, cards: Mapping[str, RegionCard]) -> str:
-    each_of = {
-        region: f"{len(each.cases)} CTs of the {region} ({each.nodes} enlarged nodes)" for region, each in cards.items()
-    }
-    counts = " and ".join(each_of.values())
-    if any(system.joint for system in training.systems.values()):
-        both = next(iter(cards.values()))
-        counts = f"{len(both.cases)} CTs of the {' or '.join(cards)} ({both.nodes} enlarged nodes)"
+    told = cards
+    if any(system.joint for system in training.systems.values()):  # all cards are alike
+        told = {" or ".join(cards): next(iter(cards.values()))}
+    counts = " and ".join(
+        f"{len(each.cases)} CTs of the {region} ({each.nodes} enlarged nodes)" for region, each in told.items()
+    )
     made = [each.synthetic for each in training.collections]
     if any(made):
         part = "" if all(made) else "in part "

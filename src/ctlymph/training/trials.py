@@ -75,18 +75,15 @@ def trials(
     unseen = laboratory.look(chosen.all)
     if len(unseen) == len(chosen.all):
         raise CtlymphError(f"no case can be worked on; {next(iter(unseen.items()))[1]}")
-    more = {region: _further(laboratory, further, region) for region in chosen.cases}
-    elsewhere = [case for cases in more.values() for case in cases]
-    return {
-        region: Trial(cases, folds, unseen, more[region], chosen.all, elsewhere)
-        for region, cases in chosen.cases.items()
-    }
+    more = _further(laboratory, further, list(chosen.cases))
+    return {region: Trial(cases, folds, unseen, chosen.all, more) for region, cases in chosen.cases.items()}
 
 
-def _further(laboratory: Laboratory, collections: Sequence[Collection], region: str) -> list[KnownCase]:
-    """Read the cases of further collections, and give those that can be worked on."""
+def _further(laboratory: Laboratory, collections: Sequence[Collection], regions: Sequence[str]) -> list[KnownCase]:
+    """Read the cases of further collections, and give those that can be worked on, region by region."""
     cases = [
         KnownCase(case, region)
+        for region in regions
         for collection in collections
         for case in collection.cases(region)
         if {"ct", "annotations"} <= case.has
