@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 
 from ctlymph.candidates import blobs, cherry2014, liu2014, published
@@ -51,6 +51,10 @@ class Method:
     def learns(self) -> bool:
         """Whether it must be trained before it can be used."""
         return any(system.learns for system in self.systems.values())
+
+    def in_steps(self, steps: int) -> Method:
+        """Give it with networks that learn in another number of steps."""
+        return replace(self, systems={region: system.in_steps(steps) for region, system in self.systems.items()})
 
 
 _GENERATORS = {MEDIASTINUM: liu2014.STAGES, ABDOMEN: cherry2014.STAGES}

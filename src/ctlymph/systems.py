@@ -310,6 +310,12 @@ class System:
         count = len(self.generator)
         return replace(self, generator=tuple(stages[:count]), classifier=tuple(stages[count:]))
 
+    def in_steps(self, steps: int) -> System:
+        """Give it with networks that learn in another number of steps."""
+        return self.with_stages(
+            [stage.tuned(steps, None, "") if isinstance(stage, Tunable) else stage for stage in self.stages]
+        )
+
     @property
     def learns(self) -> bool:
         """Whether any of them learns from cases."""

@@ -15,6 +15,7 @@ from ctlymph.errors import CtlymphError
 from ctlymph.io import read
 from ctlymph.io.images import write_image
 from ctlymph.methods import METHODS
+from ctlymph.networks.stage import NetworkStage
 from ctlymph.systems import System
 from ctlymph.training import laboratory as laboratory_module
 
@@ -121,6 +122,15 @@ def test_a_method_that_cannot_be_tested_is_named_and_the_others_go_on(
 def test_methods_that_are_none_are_refused(toy_collection: Path, tmp_path: Path, methods: str) -> None:
     with pytest.raises(CtlymphError, match="method"):
         compare(toy_collection, tmp_path, methods=methods)
+
+
+def test_steps_are_those_of_every_network(toy_collection: Path, tmp_path: Path) -> None:
+    shorter = METHODS["shin2016"].in_steps(7)
+    for region, system in shorter.systems.items():
+        assert [stage.schedule.steps for stage in system.stages if isinstance(stage, NetworkStage)] == [7]
+        assert system.generator == METHODS["shin2016"].systems[region].generator
+    with pytest.raises(CtlymphError, match="for networks"):
+        compare(toy_collection, tmp_path, methods="blobs", steps=7)
 
 
 def test_a_folder_without_cases_is_refused(tmp_path: Path) -> None:

@@ -120,7 +120,12 @@ def run(plan: Plan, laboratory: Laboratory) -> Report:
     for region, trial in by_region.items():
         tested, failed = _cross(plan, laboratory, trial, region)
         crossed.append(_crossed(plan, laboratory, trial, tested, (*chosen.notes, *failed)))
-        beyond = _Beyond(plan, laboratory, trial, {name: METHODS[name].systems[region] for name in tested})
+        beyond = _Beyond(
+            plan,
+            laboratory,
+            trial,
+            {method.name: method.systems[region] for method in plan.methods if method.name in tested},
+        )
         others += [each for other in plan.others if (each := beyond.judged(other)) is not None]
         if plan.cts and (each := beyond.tried(plan.cts)) is not None:
             tried.append(each)

@@ -37,6 +37,9 @@ def benchmark(
         str, typer.Option(metavar="K|NAME|FILE", help="Their number; roth2014, seff2014, iuga2021; or a file.")
     ] = "4",
     region: RegionOption = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Of all networks: batches; default each method's own.")
+    ] = None,
     inject: Annotated[
         bool,
         typer.Option("--inject", help="Also judge classifiers alone: candidates are put onto nodes that were missed."),
@@ -82,7 +85,7 @@ def benchmark(
     cases = [case.case for case in usable(collection, wanted).all]
     plan = Plan(
         collection=collection,
-        methods=_methods(methods),
+        methods=_methods(methods, steps),
         regions=wanted,
         folds=chosen_folds(folds, cases, seed),
         inject=inject,
@@ -105,16 +108,19 @@ def _check(output: Path, overwrite: bool) -> None:
     check_new_folder(output, overwrite=True)
 
 
-def _methods(text: str | None) -> tuple[Method, ...]:
+def _methods(text: str | None, steps: int | None) -> tuple[Method, ...]:
     from ctlymph.benchmark.running import STANDARD
     from ctlymph.methods import method
 
-    if text is None:
-        return tuple(map(method, STANDARD))
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = list(STANDARD) if text is None else [name.strip() for name in text.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
         raise CtlymphError(f"--methods {text!r}: name methods, each once, separated by commas")
-    return tuple(map(method, names))
+    chosen = tuple(map(method, names))
+    if steps is None:
+        return chosen
+    if not any(each.network for each in chosen):
+        raise CtlymphError(f"--steps {steps} is for networks, and none is compared; name some with --methods")
+    return tuple(each.in_steps(steps) for each in chosen)
 
 
 def _show(report: Report, output: Path, command: str, as_json: bool) -> None:
