@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "ctlymph"
-GROUND = {"errors", "progress", "volume", "nodes", "regions"}
+GROUND = {"errors", "progress", "volume", "nodes", "course", "regions"}
 TOOLS = GROUND | {"outline", "morphology"}
 MAY_IMPORT = {
     "errors": set(),
     "progress": set(),
     "volume": {"errors"},
     "nodes": set(),
+    "course": {"nodes"},
     "regions": {"volume"},
     "outline": GROUND,
     "morphology": GROUND,

@@ -63,6 +63,47 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """One of the features that Node-RADS asks for.
+
+    Attributes:
+        finding: Such as ``homogeneous``; empty where it cannot be judged.
+        points: What it adds to the score; None where it cannot be judged.
+        reason: Why, in words and figures.
+    """
+
+    finding: str
+    points: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class NodeRads:
+    """Node-RADS 1.0 (Elsholtz et al., Eur Radiol 2021): how likely a node is to be involved.
+
+    Attributes:
+        lowest: Category, 1 (very low) to 5 (very high), if all that cannot be judged is harmless.
+        highest: The same if it is not; equal to ``lowest`` where everything can be judged.
+        size: Normal, enlarged or bulk; it has no points.
+        texture: 0 to 3 points.
+        border: 0 or 1.
+        shape: 0 or 1; whether there is a fatty hilum, too.
+        reason: How the category follows, in words.
+    """
+
+    lowest: int
+    highest: int
+    size: Judged
+    texture: Judged
+    border: Judged
+    shape: Judged
+    reason: str
+
+    def __str__(self) -> str:
+        return str(self.lowest) if self.lowest == self.highest else f"{self.lowest}–{self.highest}"
+
+
+@dataclass(frozen=True)
 class LymphNode:
     """One node of one case.
 
@@ -75,6 +116,7 @@ class LymphNode:
         region: ``mediastinum``, ``abdomen`` or ``""`` where not known.
         station: Name of the lymph node station, or ``""`` where not known.
         model: Name of the detector that found it, or ``""``.
+        node_rads: How likely it is to be involved, or None where nobody judged it.
     """
 
     node: int
@@ -85,3 +127,4 @@ class LymphNode:
     region: str = ""
     station: str = ""
     model: str = ""
+    node_rads: NodeRads | None = None
