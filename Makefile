@@ -4,11 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint benchmark clean
+.PHONY: help setup demo test test-viewers lint benchmark clean
 
 help:
 	@echo "make demo       make one synthetic patient, find its nodes, write a report"
 	@echo "make test       run the tests"
+	@echo "make test-viewers  open results in the OHIF viewer beside a PACS (needs npm, chromium, Orthanc)"
 	@echo "make lint       check style and types"
 	@echo "make benchmark  compare speed with other programs (makes about 350 MB of temporary files)"
 	@echo "make clean      remove .venv and demo"
@@ -28,6 +29,10 @@ demo: setup
 
 test: setup
 	$(BIN)/pytest --numprocesses 2 --dist loadscope
+
+test-viewers: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[viewers]'
+	$(BIN)/pytest -m viewers -rP tests/viewers
 
 lint: setup
 	$(BIN)/ruff check

@@ -106,6 +106,8 @@ class Assessment:
     Attributes:
         visit: Its number.
         adds_mm: By target, the number of the baseline node: what it, or what became of it, adds to the sum.
+        counted: By target, too: the numbers of this visit's nodes that make this up; none if it is gone, or if it
+            merged with a larger target, for which the merged node counts.
         sum_mm: Sum of the short axes of targets.
         nadir_mm: Lowest sum of the visits before; at the baseline, its own.
         new: Numbers of the nodes that count as new lesions.
@@ -119,6 +121,7 @@ class Assessment:
 
     visit: int
     adds_mm: Mapping[int, float]
+    counted: Mapping[int, tuple[int, ...]]
     sum_mm: float
     nadir_mm: float
     new: tuple[int, ...]

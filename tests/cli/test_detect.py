@@ -20,6 +20,7 @@ from ctlymph.volume import Geometry, Volume
 
 COLUMNS = "case,node,x_mm,y_mm,z_mm,i,j,k,score,region,station,short_axis_mm,long_axis_mm,volume_mm3,mean_hu,model"
 FILES = {"nodes.csv", "nodes.json", "nodes.mrk.json", "nodes.mps", "masks.nii.gz", "report.html"}
+OBJECTS = {"seg.dcm", "sr.dcm", "sr_ohif.dcm"}
 
 
 def ctlymph(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
@@ -55,7 +56,7 @@ def test_a_dicom_folder_gives_every_file_and_the_documented_columns(ct_folder: P
     out = tmp_path / "out"
     done = ctlymph("detect", ct_folder, "-o", out)
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in out.iterdir()} == FILES
+    assert {path.name for path in out.iterdir()} == FILES | OBJECTS
     assert (out / "nodes.csv").read_text().splitlines()[0] == COLUMNS
     rows = list(csv.DictReader((out / "nodes.csv").open()))
     assert len(rows) >= 5

@@ -44,6 +44,7 @@ def test_a_drawn_mask_is_measured_and_all_files_appear(
 ) -> None:
     assert ctlymph(monkeypatch, "measure", case / "case1.nii.gz", case / "mask.nrrd", "-o", case / "out") == 0
     assert sorted(path.name for path in (case / "out").iterdir()) == [
+        "masks.nii.gz",
         "nodes.csv",
         "nodes.json",
         "nodes.mps",

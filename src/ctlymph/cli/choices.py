@@ -20,6 +20,13 @@ FoldsOption = Annotated[
     str | None,
     typer.Option("--folds", metavar="K|NAME|FILE", help="Their number; roth2014, seff2014, iuga2021; or a file."),
 ]
+FormatsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Of csv,json,slicer,mitk,masks,report,seg,sr,sr_ohif; default all, the last three for DICOM only.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="The same seed makes the same folds.")]
 
 
@@ -48,6 +55,18 @@ def kinds_of(what: str | None) -> tuple[str, ...]:
         if kind not in KINDS:
             raise CtlymphError(f"--what: there is no {kind}; choose of {', '.join(KINDS)}")
     return tuple(kind for kind in KINDS if kind in wanted)
+
+
+def formats_of(text: str | None) -> tuple[str, ...] | None:
+    """Read the value of ``--formats``; None, which means all that fit, where it is not given."""
+    from ctlymph.io.results import FORMATS
+
+    if text is None:
+        return None
+    names = _parts(text)
+    if not names or not set(names) <= set(FORMATS):
+        raise typer.BadParameter(f"{text!r}: choose from {', '.join(FORMATS)}", param_hint="--formats")
+    return names
 
 
 def _parts(text: str) -> tuple[str, ...]:

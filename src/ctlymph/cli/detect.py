@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctlymph.cli.choices import FormatsOption, formats_of
 from ctlymph.cli.console import RESEARCH_USE, progress, reason, say, show_json, show_nodes
 from ctlymph.cli.processes import in_processes
 from ctlymph.errors import CtlymphError
@@ -67,9 +68,7 @@ def detect(
     threshold: Annotated[
         float | None, typer.Option(metavar="P", help="Score, 0 to 1, from which on a mark is a node.")
     ] = None,
-    formats: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Of csv,json,slicer,mitk,masks,report; default all.")
-    ] = None,
+    formats: FormatsOption = None,
     series: Annotated[
         str | None, typer.Option(metavar="UID", help="Which DICOM series, where there are several.")
     ] = None,
@@ -92,7 +91,7 @@ def detect(
 
       ctlymph detect a.nii.gz b.nii.gz study.zip -o OUT --region mediastinum --jobs 2
     """
-    job = _Job(region.value, model, threshold, device.value, series, allow_gaps, _formats(formats), overwrite)
+    job = _Job(region.value, model, threshold, device.value, series, allow_gaps, formats_of(formats), overwrite)
     _options(job)  # refuses what is off before anything is read
     if len(cts) == 1:
         check_new_folder(output, overwrite=overwrite)
@@ -106,18 +105,6 @@ def _options(job: _Job) -> DetectOptions:
     from ctlymph.detection import DetectOptions
 
     return DetectOptions(job.region, job.model, job.threshold, progress(), job.device)
-
-
-def _formats(text: str | None) -> tuple[str, ...] | None:
-    from ctlymph.io.results import FORMATS
-
-    if text is None:
-        return None
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown or not names:
-        raise typer.BadParameter(f"{text!r}: choose from {', '.join(FORMATS)}", param_hint="--formats")
-    return names
 
 
 def _one(ct: Path, folder: Path, job: _Job) -> Result:
@@ -139,8 +126,10 @@ def _one(ct: Path, folder: Path, job: _Job) -> Result:
         raise CtlymphError(f"{ct}: {error}") from error
     result = replace(result, seconds={"reading": reading, **result.seconds})
     with new_folder(folder, overwrite=job.overwrite) as staging, progress().task("Writing", 1) as advance:
-        write_results(staging, result, job.formats)
+        left_out = write_results(staging, result, job.formats)
         advance(1)
+    for why in left_out.values():
+        say(f"note: {why}")
     return result
 
 

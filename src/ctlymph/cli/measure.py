@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctlymph.cli.choices import FormatsOption, formats_of
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_nodes
 from ctlymph.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
     from ctlymph.io.results import Result
-    from ctlymph.volume import Masks
+    from ctlymph.volume import Masks, Volume
 
 
 def measure(
@@ -25,7 +26,9 @@ def measure(
     mask: Annotated[
         Path,
         typer.Argument(
-            metavar="MASK", readable=False, help="Image file of labels on the CT's grid, one a node; gaps allowed."
+            metavar="MASK",
+            readable=False,
+            help="Labels on the CT's grid, one a node, as an image file, or as a DICOM-SEG; gaps allowed.",
         ),
     ],
     output: Annotated[
@@ -37,6 +40,7 @@ def measure(
     series: Annotated[
         str | None, typer.Option(metavar="UID", help="Which DICOM series, where there are several.")
     ] = None,
+    formats: FormatsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the nodes as JSON.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results in OUT.")] = False,
 ) -> None:
@@ -52,11 +56,13 @@ def measure(
     """
     check_new_folder(output, overwrite=overwrite)
     result = _measured(ct, mask, series, split)
-    from ctlymph.io.results import FORMATS, write_results
+    from ctlymph.io.results import write_results
     from ctlymph.io.tables import row_of
 
     with new_folder(output, overwrite=overwrite) as staging:
-        write_results(staging, result, [name for name in FORMATS if name != "masks"])
+        left_out = write_results(staging, result, formats_of(formats))
+    for why in left_out.values():
+        say(f"note: {why}")
     if as_json:
         show_json({"case": result.case, "nodes": [asdict(row_of(result.case, node)) for node in result.nodes]})
     else:
@@ -68,25 +74,43 @@ def _measured(ct: Path, mask: Path, series: str | None, split: bool) -> Result:
     import time
 
     from ctlymph.io import read
-    from ctlymph.io.images import read_masks
     from ctlymph.io.results import Result
     from ctlymph.measurement.axes import measure_masks
-    from ctlymph.measurement.masks import on_grid
 
     start = time.perf_counter()
     volume = read(ct, series=series, progress=progress())
     for note in volume.notes:
         say(f"note: {note}")
     try:
-        masks = _one_label_a_node(on_grid(read_masks(mask), volume.geometry), split)
+        first, *others = _layers(mask, volume, split)
     except CtlymphError as error:
         raise error if str(mask) in str(error) else CtlymphError(f"{mask}: {error}") from error
     read_by = time.perf_counter()
-    nodes = measure_masks(volume, masks)
+    nodes = [node for layer in (first, *others) for node in measure_masks(volume, layer)]
+    nodes.sort(key=lambda node: node.node)
     if not nodes:
         say(f"note: {mask} holds no node; every voxel is 0")
+    if others:
+        say("note: nodes overlap; each is measured whole")
     seconds = {"reading": read_by - start, "measuring": time.perf_counter() - read_by}
-    return Result(volume, masks, nodes, notes=volume.notes, seconds=seconds)
+    return Result(volume, first, nodes, notes=volume.notes, seconds=seconds, overlapping=tuple(others))
+
+
+def _layers(mask: Path, volume: Volume, split: bool) -> tuple[Masks, ...]:
+    """Read the nodes; more than one set of masks only where nodes overlap, as they may in a DICOM-SEG."""
+    from ctlymph.io.dicom_seg import is_segmentation, read_segments
+    from ctlymph.io.images import image_suffix, read_masks
+    from ctlymph.measurement.masks import on_grid
+
+    if image_suffix(mask) or not is_segmentation(mask):
+        return (_one_label_a_node(on_grid(read_masks(mask), volume.geometry), split),)
+    found = read_segments(mask, volume.geometry)
+    found.refuse_other_than(volume)
+    if len(found.layers) == 1:
+        return (_one_label_a_node(found.layers[0], split),)
+    if split:
+        raise CtlymphError("its segments overlap, and a piece could be of several; leave --split out")
+    return found.layers
 
 
 def _one_label_a_node(masks: Masks, split: bool) -> Masks:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ctlymph.errors import CtlymphError, shown
 from ctlymph.io.dicom_header import damage
-from ctlymph.volume import Geometry, Masks
+from ctlymph.volume import Geometry, Masks, Volume
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -23,8 +24,58 @@ TOLERANCE_VOXELS = 0.1
 """How far a pixel of a segment may lie from the centre of the CT's voxel, along any axis."""
 
 
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What a DICOM-SEG holds.
+
+    Attributes:
+        layers: Masks on one grid, whose labels are segment numbers; segments that overlap lie in different ones.
+        names: Of the segments, by number.
+        frame_uid: Frame of reference; empty where it is not given.
+        patient_id: Likewise.
+        day: StudyDate, YYYYMMDD; likewise.
+    """
+
+    layers: tuple[Masks, ...]
+    names: Mapping[int, str]
+    frame_uid: str
+    patient_id: str
+    day: str
+
+    def refuse_other_than(self, volume: Volume) -> None:
+        """Refuse it beside a CT of another patient or frame of reference.
+
+        Raises:
+            CtlymphError: If both name a patient, or a frame of reference, and these differ.
+        """
+        for mine, keyword, what in (
+            (self.patient_id, "PatientID", "patient"),
+            (self.frame_uid, "FrameOfReferenceUID", "frame of reference"),
+        ):
+            theirs = str(volume.attributes.get(keyword) or "")
+            if mine and theirs and mine != theirs:
+                raise CtlymphError(
+                    f"it is of {what} {shown(mine)} and the CT of {shown(theirs)}; give the CT that it was drawn on"
+                )
+
+
 def read_segmentation(file: Path | BinaryIO, grid: Geometry) -> Masks:
-    """Read a binary DICOM-SEG; the labels are its segment numbers.
+    """Read a binary DICOM-SEG whose segments do not overlap; the labels are its segment numbers.
+
+    Raises:
+        CtlymphError: As :func:`read_segments`, or if segments overlap.
+    """
+    layers = read_segments(file, grid).layers
+    if len(layers) > 1:
+        both = (layers[0].labels > 0) & (layers[1].labels > 0)
+        first, second = (layer.labels[both][0] for layer in layers[:2])
+        name = str(getattr(file, "name", file))
+        raise CtlymphError(f"{name}: segments {first} and {second} overlap; give nodes that are apart")
+    return layers[0]
+
+
+def read_segments(file: Path | BinaryIO, grid: Geometry) -> Segmentation:
+    """Read a binary DICOM-SEG.
 
     Frames may be in any order, empty ones left out, and the planes turned or
     flipped against the grid by right angles; nothing is resampled.
@@ -34,14 +85,12 @@ def read_segmentation(file: Path | BinaryIO, grid: Geometry) -> Masks:
         grid: Geometry of the CT.
 
     Raises:
-        CtlymphError: If it is not a DICOM-SEG that can be read, is not of the
-            BINARY type, does not fit the grid, or its segments overlap.
+        CtlymphError: If it is not a DICOM-SEG that can be read, is not of the BINARY type, or does not fit the grid.
     """
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     name = str(getattr(file, "name", file))
-    faults: tuple[type[Exception], ...] = (*damage(), InvalidDicomError)
+    faults = _faults()
     try:
         dataset = pydicom.dcmread(file)
         if dataset.get("SOPClassUID") != SEG_CLASS:
@@ -50,21 +99,56 @@ def read_segmentation(file: Path | BinaryIO, grid: Geometry) -> Masks:
             kind = shown(dataset.get("SegmentationType", "no type"))
             raise CtlymphError(f"{name} holds {kind} segments; only BINARY ones are read")
         frames = list(_frames(dataset))
+        names = {int(each.SegmentNumber): shown(each.get("SegmentLabel", "")) for each in dataset.SegmentSequence}
     except faults as error:
         raise CtlymphError(f"cannot read {name}: {shown(error)}; give a DICOM-SEG") from error
-    labels = np.zeros(grid.shape_zyx, dtype=np.uint16)
-    for segment, frame, corner_mm, steps_mm in frames:
-        k, j, i = _voxels(name, frame, (corner_mm, steps_mm), grid)
-        others = labels[k, j, i]
-        taken = others[(others > 0) & (others != segment)]
-        if taken.size:
-            raise CtlymphError(f"{name}: segments {taken[0]} and {segment} overlap; give nodes that are apart")
-        labels[k, j, i] = segment
-    return Masks(labels, grid)
+    places = [(number, _voxels(name, frame, at_mm, grid)) for number, frame, at_mm in frames]
+    about = (str(dataset.get(word) or "") for word in ("FrameOfReferenceUID", "PatientID", "StudyDate"))
+    return Segmentation(_layers(places, grid), names, *about)
 
 
-def _frames(dataset: Dataset) -> Iterator[tuple[int, NDArray[Any], NDArray[np.float64], NDArray[np.float64]]]:
-    """Give each frame's segment, pixels, place of the first pixel and steps (2, 3) along columns and rows; mm."""
+def is_segmentation(path: Path) -> bool:
+    """Tell whether a file is a DICOM-SEG."""
+    import pydicom
+
+    try:
+        return bool(pydicom.dcmread(path, specific_tags=["SOPClassUID"]).get("SOPClassUID") == SEG_CLASS)
+    except _faults():
+        return False
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """Give what pydicom raises for files that are damaged, or of another kind."""
+    from pydicom.errors import InvalidDicomError
+
+    return (*damage(), InvalidDicomError)
+
+
+PlaneMm = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Place of the first pixel, and the steps (2, 3) along columns and rows; LPS mm."""
+
+Voxels = tuple[NDArray[np.int_], ...]
+"""Indices k, j, i."""
+
+
+def _layers(places: Sequence[tuple[int, Voxels]], grid: Geometry) -> tuple[Masks, ...]:
+    """Paint segments, each as a whole, into the first layer where none before takes its room."""
+    by_segment: dict[int, list[Voxels]] = {}
+    for number, voxels in places:
+        by_segment.setdefault(number, []).append(voxels)
+    layers = [np.zeros(grid.shape_zyx, dtype=np.uint16)]
+    for number in sorted(by_segment):
+        voxels = tuple(np.concatenate(axis) for axis in zip(*by_segment[number], strict=True))
+        free = next((layer for layer in layers if not layer[voxels].any()), None)
+        if free is None:
+            free = np.zeros(grid.shape_zyx, dtype=np.uint16)
+            layers.append(free)
+        free[voxels] = number
+    return tuple(Masks(layer, grid) for layer in layers)
+
+
+def _frames(dataset: Dataset) -> Iterator[tuple[int, NDArray[Any], PlaneMm]]:
+    """Give each frame's segment, pixels and place."""
     shape = (int(dataset.get("NumberOfFrames", 1)), dataset.Rows, dataset.Columns)
     pixels = dataset.pixel_array.reshape(shape)
     shared = dataset.SharedFunctionalGroupsSequence[0]
@@ -77,13 +161,11 @@ def _frames(dataset: Dataset) -> Iterator[tuple[int, NDArray[Any], NDArray[np.fl
         corner_mm = np.array(group(own, "PlanePositionSequence").ImagePositionPatient, dtype=np.float64)
         axes = np.array(group(own, "PlaneOrientationSequence").ImageOrientationPatient, dtype=np.float64)
         between_rows, between_columns = map(float, group(own, "PixelMeasuresSequence").PixelSpacing)
-        yield segment, frame, corner_mm, axes.reshape(2, 3) * [[between_columns], [between_rows]]
+        yield segment, frame, (corner_mm, axes.reshape(2, 3) * [[between_columns], [between_rows]])
 
 
-def _voxels(
-    name: str, frame: NDArray[Any], place_mm: tuple[NDArray[np.float64], NDArray[np.float64]], grid: Geometry
-) -> tuple[NDArray[np.int_], ...]:
-    """Give the indices k, j, i of the frame's pixels that are set."""
+def _voxels(name: str, frame: NDArray[Any], place_mm: PlaneMm, grid: Geometry) -> Voxels:
+    """Give the voxels of the frame's pixels that are set."""
     corner_mm, steps_mm = place_mm
     rows, columns = (index[:, None] for index in np.nonzero(frame))
     places = grid.mm_to_index(corner_mm + columns * steps_mm[0] + rows * steps_mm[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,27 +13,14 @@ from numpy.typing import NDArray
 
 from ctlymph.errors import CtlymphError
 from ctlymph.io.atomic import explained, new_file
-from ctlymph.io.dicom_ct import CTHeader, decimal
+from ctlymph.io.dicom_codes import ANATOMICAL_STRUCTURE, Code, node_type, side, site
+from ctlymph.io.dicom_ct import decimal
 from ctlymph.io.dicom_seg import SEG_CLASS
-from ctlymph.io.uids import new_uid
-from ctlymph.regions import ABDOMEN, MEDIASTINUM
-from ctlymph.volume import Geometry, Masks, reorient_array
+from ctlymph.io.dicom_source import ObjectHeader, Source, SourceImage, fill_in
+from ctlymph.volume import Geometry, Masks
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-_CT_CLASS = "1.2.840.10008.5.1.4.1.1.2"
-
-Code = tuple[str, str]
-"""Value and meaning in SNOMED CT."""
-
-_CATEGORY: Code = ("91723000", "Anatomical structure")
-_LYMPH_NODE: Code = ("59441001", "Lymph node")
-_TYPES: dict[str, Code] = {
-    MEDIASTINUM: ("62683002", "Mediastinal lymph node"),
-    ABDOMEN: ("818991007", "Abdominal lymph node"),
-}
-_SITES: dict[str, Code] = {MEDIASTINUM: ("72410000", "Mediastinum"), ABDOMEN: ("818981001", "Abdomen")}
 
 
 @dataclass(frozen=True)
@@ -43,8 +29,10 @@ class Segment:
 
     Attributes:
         label: Its label in the masks.
-        name: What viewers call it, at most 64 characters.
+        name: What viewers call it, and what it is tracked by; at most 64 characters.
         region: ``mediastinum``, ``abdomen`` or empty.
+        station: Name of its lymph node station, or empty.
+        description: Its sizes and the like, for people.
         algorithm: ``MANUAL``, ``SEMIAUTOMATIC`` or ``AUTOMATIC``.
         algorithm_name: Needed unless it is ``MANUAL``.
     """
@@ -52,52 +40,18 @@ class Segment:
     label: int
     name: str
     region: str = ""
+    station: str = ""
+    description: str = ""
     algorithm: Literal["MANUAL", "SEMIAUTOMATIC", "AUTOMATIC"] = "MANUAL"
     algorithm_name: str = ""
 
 
-@dataclass(frozen=True)
-class Segmented:
-    """The CT that was segmented.
-
-    Attributes:
-        header: Its patient and study; ``study_uid``, ``series_uid`` and ``frame_uid`` must not be empty.
-        image_uids: SOPInstanceUID of each slice, along the z of the masks.
-    """
-
-    header: CTHeader
-    image_uids: Sequence[str]
-
-
-@dataclass(frozen=True)
-class SegHeader:
-    """What the object says of itself.
-
-    Attributes:
-        description: SeriesDescription, at most 64 characters.
-        created: When its content was made.
-        series_number: Number of the series within its study.
-        series_uid: Empty: a new one.
-        seed: New UIDs follow from it; empty: at random.
-    """
-
-    description: str
-    created: datetime
-    series_number: int = 300
-    series_uid: str = ""
-    seed: str = ""
-
-    def uid(self, purpose: str) -> str:
-        """Give a UID for a part of the object."""
-        return new_uid(self.seed, purpose) if self.seed else new_uid()
-
-
 def write_segmentation(
     path: Path,
-    masks: Masks,
+    layers: Sequence[Masks],
     segments: Sequence[Segment],
-    source: Segmented,
-    header: SegHeader,
+    source: Source,
+    header: ObjectHeader,
     *,
     overwrite: bool = False,
 ) -> None:
@@ -105,7 +59,8 @@ def write_segmentation(
 
     Args:
         path: The file.
-        masks: On the grid of the CT, whose axes must be the nearest to L, P, S.
+        layers: Masks on the grid of the CT, whose slices are those of its images. A label lies in one of them;
+            nodes that overlap lie in several.
         segments: What to write of them, each with at least one voxel.
         source: The CT.
         header: The object's own.
@@ -115,35 +70,42 @@ def write_segmentation(
         CtlymphError: If a segment has no voxel, there is none, the slices are not as many as the CT's images, or the
             file cannot be written.
     """
-    labels, geometry = reorient_array(masks.labels, masks.geometry, "LPS")
-    if len(source.image_uids) != len(labels):
-        raise CtlymphError(f"the masks have {len(labels)} slices, the CT {len(source.image_uids)}; give the same grid")
-    frames = _frames(labels, segments)
+    grid = layers[0].geometry
+    if source.slices and len(source.slices) != grid.shape_zyx[0]:
+        raise CtlymphError(f"the masks have {grid.shape_zyx[0]} slices, the CT {len(source.slices)}; give one grid")
+    frames = _frames(layers, segments)
     if not frames:
         raise CtlymphError(f"{path.name} would hold no segment; write one only where there are nodes")
     dataset = _about(source, header)
     _set_pixels(dataset, np.stack([pixels for _, _, pixels in frames]))
     dataset.SegmentSequence = [_segment(number, each, header) for number, each in enumerate(segments, start=1)]
     _set_references(dataset, source, sorted({k for _, k, _ in frames}))
-    _set_groups(dataset, geometry, source, frames)
+    _set_groups(dataset, grid, source, frames)
     _set_dimensions(dataset, header)
     with new_file(path, overwrite=overwrite) as staging, explained(path):
         dataset.save_as(staging, enforce_file_format=True)
+
+
+def tracking_uid(segment: str, header: ObjectHeader) -> str:
+    """Give the UID that a segment is tracked by, in all objects of one header's seed."""
+    return header.uid(f"tracking {segment}")
 
 
 Frame = tuple[int, int, NDArray[np.bool_]]
 """Segment number, slice and pixels."""
 
 
-def _frames(labels: NDArray[np.uint16], segments: Sequence[Segment]) -> list[Frame]:
+def _frames(layers: Sequence[Masks], segments: Sequence[Segment]) -> list[Frame]:
     from scipy.ndimage import find_objects
 
-    boxes = find_objects(labels, max_label=max((each.label for each in segments), default=0))
+    boxes = [(layer.labels, find_objects(layer.labels)) for layer in layers]
     frames: list[Frame] = []
     for number, segment in enumerate(segments, start=1):
-        box = boxes[segment.label - 1] if segment.label > 0 else None
-        if box is None:
+        place = segment.label - 1
+        found = [(labels, box[place]) for labels, box in boxes if 0 <= place < len(box) and box[place] is not None]
+        if not found:
             raise CtlymphError(f"segment {segment.name} has no voxel; leave it out")
+        ((labels, box),) = found
         for k in range(box[0].start, box[0].stop):
             pixels = labels[k] == segment.label
             if pixels.any():
@@ -151,27 +113,18 @@ def _frames(labels: NDArray[np.uint16], segments: Sequence[Segment]) -> list[Fra
     return frames
 
 
-def _about(source: Segmented, header: SegHeader) -> Dataset:
+def _about(source: Source, header: ObjectHeader) -> Dataset:
     """Fill in patient, study, series and equipment."""
     from pydicom import Dataset
     from pydicom.uid import ExplicitVRLittleEndian
 
-    ct, result = source.header, Dataset()
-    result.SpecificCharacterSet = "ISO_IR 192"
+    result = Dataset()
+    fill_in(result, source)
     result.SOPClassUID = SEG_CLASS
     result.SOPInstanceUID = header.uid("instance")
     result.Modality = "SEG"
     result.ImageType = ["DERIVED", "PRIMARY"]
-    result.PatientID, result.PatientName = ct.patient_id, ct.patient_name
-    result.PatientBirthDate, result.PatientSex = ct.birth_date, ct.sex
-    if ct.age:
-        result.PatientAge = ct.age
-    result.StudyDate, result.StudyTime = ct.study_date, ct.study_time
-    result.StudyID, result.AccessionNumber = ct.study_id, ct.accession_number
-    result.ReferringPhysicianName = ""
-    if ct.study_description:
-        result.StudyDescription = ct.study_description
-    result.StudyInstanceUID, result.FrameOfReferenceUID = ct.study_uid, ct.frame_uid
+    result.FrameOfReferenceUID = source.header.frame_uid
     result.PositionReferenceIndicator = None
     result.SeriesInstanceUID = header.series_uid or header.uid("series")
     result.SeriesNumber, result.SeriesDescription = header.series_number, header.description
@@ -200,29 +153,26 @@ def _set_pixels(dataset: Dataset, pixels: NDArray[np.bool_]) -> None:
     dataset["PixelData"].VR = "OB"
 
 
-def _segment(number: int, segment: Segment, header: SegHeader) -> Dataset:
+def _segment(number: int, segment: Segment, header: ObjectHeader) -> Dataset:
     from pydicom import Dataset
 
     result = Dataset()
     result.SegmentNumber, result.SegmentLabel = number, segment.name
+    if segment.description:
+        result.SegmentDescription = segment.description
     result.SegmentAlgorithmType = segment.algorithm
     if segment.algorithm != "MANUAL":
         result.SegmentAlgorithmName = segment.algorithm_name
-    result.SegmentedPropertyCategoryCodeSequence = [_code(_CATEGORY)]
-    result.SegmentedPropertyTypeCodeSequence = [_code(_TYPES.get(segment.region, _LYMPH_NODE))]
-    if segment.region in _SITES:
-        result.AnatomicRegionSequence = [_code(_SITES[segment.region])]
+    result.SegmentedPropertyCategoryCodeSequence = [ANATOMICAL_STRUCTURE.dataset()]
+    kind = node_type(segment.region, segment.station).dataset()
+    if (which := side(segment.station)) is not None:
+        kind.SegmentedPropertyTypeModifierCodeSequence = [which.dataset()]
+    result.SegmentedPropertyTypeCodeSequence = [kind]
+    if (where := site(segment.region)) is not None:
+        result.AnatomicRegionSequence = [where.dataset()]
     result.TrackingID = segment.name
-    result.TrackingUID = header.uid(f"tracking {segment.name}")
+    result.TrackingUID = tracking_uid(segment.name, header)
     result.RecommendedDisplayCIELabValue = _colour(number)
-    return result
-
-
-def _code(code: Code) -> Dataset:
-    from pydicom import Dataset
-
-    result = Dataset()
-    result.CodeValue, result.CodingSchemeDesignator, result.CodeMeaning = code[0], "SCT", code[1]
     return result
 
 
@@ -232,24 +182,18 @@ def _colour(number: int) -> list[int]:
     return [round(0.7 * 65535), *(round((60 * float(turn) + 128) * 257) for turn in (np.cos(hue), np.sin(hue)))]
 
 
-def _set_references(dataset: Dataset, source: Segmented, slices: Sequence[int]) -> None:
+def _set_references(dataset: Dataset, source: Source, slices: Sequence[int]) -> None:
     from pydicom import Dataset
 
+    used = dict.fromkeys(source.slices[k].uid for k in slices) if source.slices else ()
+    images = [image for image in source.objects if not used or image.uid in used]
     series = Dataset()
     series.SeriesInstanceUID = source.header.series_uid
-    series.ReferencedInstanceSequence = [_image(source.image_uids[k]) for k in slices]
+    series.ReferencedInstanceSequence = [image.reference() for image in images]
     dataset.ReferencedSeriesSequence = [series]
 
 
-def _image(uid: str) -> Dataset:
-    from pydicom import Dataset
-
-    result = Dataset()
-    result.ReferencedSOPClassUID, result.ReferencedSOPInstanceUID = _CT_CLASS, uid
-    return result
-
-
-def _set_groups(dataset: Dataset, geometry: Geometry, source: Segmented, frames: Sequence[Frame]) -> None:
+def _set_groups(dataset: Dataset, geometry: Geometry, source: Source, frames: Sequence[Frame]) -> None:
     """Set what frames share, and each frame's segment, place and image."""
     from pydicom import Dataset
 
@@ -262,32 +206,38 @@ def _set_groups(dataset: Dataset, geometry: Geometry, source: Segmented, frames:
     dataset.SharedFunctionalGroupsSequence = [shared]
     slices = sorted({k for _, k, _ in frames})
     dataset.PerFrameFunctionalGroupsSequence = [
-        _group(segment, slices.index(k) + 1, source.image_uids[k], geometry.index_to_mm((0, 0, k)))
+        _group(segment, slices.index(k) + 1, source.slices[k : k + 1], geometry.index_to_mm((0, 0, k)))
         for segment, k, _ in frames
     ]
 
 
-def _group(segment: int, place: int, image_uid: str, corner_mm: NDArray[np.float64]) -> Dataset:
+def _group(segment: int, place: int, images: Sequence[SourceImage], corner_mm: NDArray[np.float64]) -> Dataset:
+    """Give what one frame shows, and the image it was drawn on, if there is one."""
     from pydicom import Dataset
 
-    result, content, position, identity, derivation = (Dataset() for _ in range(5))
+    result, content, position, identity = (Dataset() for _ in range(4))
     content.DimensionIndexValues = [segment, place]
     position.ImagePositionPatient = decimal(corner_mm)
     identity.ReferencedSegmentNumber = segment
-    purpose, how, image = Dataset(), Dataset(), _image(image_uid)
-    for each, value, meaning in (
-        (purpose, "121322", "Source image for image processing operation"),
-        (how, "113076", "Segmentation"),
-    ):
-        each.CodeValue, each.CodingSchemeDesignator, each.CodeMeaning = value, "DCM", meaning
-    image.PurposeOfReferenceCodeSequence = [purpose]
-    derivation.DerivationCodeSequence, derivation.SourceImageSequence = [how], [image]
     result.FrameContentSequence, result.PlanePositionSequence = [content], [position]
-    result.SegmentIdentificationSequence, result.DerivationImageSequence = [identity], [derivation]
+    result.SegmentIdentificationSequence = [identity]
+    if images:
+        result.DerivationImageSequence = [_derivation(*images)]
     return result
 
 
-def _set_dimensions(dataset: Dataset, header: SegHeader) -> None:
+def _derivation(image: SourceImage) -> Dataset:
+    from pydicom import Dataset
+
+    result, source = Dataset(), image.reference()
+    purpose = Code("121322", "Source image for image processing operation", "DCM")
+    source.PurposeOfReferenceCodeSequence = [purpose.dataset()]
+    result.DerivationCodeSequence = [Code("113076", "Segmentation", "DCM").dataset()]
+    result.SourceImageSequence = [source]
+    return result
+
+
+def _set_dimensions(dataset: Dataset, header: ObjectHeader) -> None:
     """Say that frames are ordered by segment, then by place."""
     from pydicom import Dataset
     from pydicom.datadict import tag_for_keyword

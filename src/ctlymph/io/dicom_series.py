@@ -78,8 +78,9 @@ def read_dicom(path: Path, options: ReadOptions | None = None) -> Volume:
         holds a sentence for everything that was corrected or left out.
         ``attributes`` holds, as texts, ``PatientID``, ``StudyInstanceUID``,
         ``SeriesInstanceUID``, ``FrameOfReferenceUID``, ``SeriesDescription``,
-        ``Modality``, ``PatientPosition``, ``path`` and those of
-        :data:`~ctlymph.io.dicom_header.IDENTITY` that are given; as tuples in the order
+        ``Modality``, ``SOPClassUID``, ``PatientPosition``, ``path`` and those of
+        :data:`~ctlymph.io.dicom_header.IDENTITY` that are given; ``source_uids``, the
+        SOPInstanceUIDs of all objects that it was read from; as tuples in the order
         of the slices, or None if the slices were resampled,
         ``sop_instance_uids``, ``files`` (paths) and ``frame_numbers`` (from 1);
         ``interpolated_slices``, the k of slices that were missing; and
@@ -363,7 +364,9 @@ def _attributes(path: Path, stack: Stack, grid: Grid) -> dict[str, Any]:
         "FrameOfReferenceUID": header.frame_of_reference_uid,
         "SeriesDescription": header.description,
         "Modality": header.modality or "CT",
+        "SOPClassUID": header.sop_class,
         "PatientPosition": header.patient_position,
+        "source_uids": tuple(dict.fromkeys(plane.header.sop_uid for plane in stack.planes)),
         "sop_instance_uids": as_read and tuple(plane.header.sop_uid for plane in as_read),
         "files": as_read and tuple(str(plane.header.source.path) for plane in as_read),
         "frame_numbers": as_read and tuple(plane.frame.index + 1 for plane in as_read),

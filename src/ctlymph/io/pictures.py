@@ -124,3 +124,13 @@ def jpeg(pixels: NDArray[np.uint8], quality: int) -> str:
 def rows_columns(points_mm: Sequence[Point], grid: Geometry, plane: Plane) -> NDArray[np.float64]:
     """Map points, LPS mm, to fractional rows and columns of the slices of a plane."""
     return np.delete(grid.mm_to_index(points_mm)[..., ::-1], plane.axis, axis=-1)
+
+
+def spread(wanted: list[float], gap: float, low: float, high: float) -> list[float]:
+    """Move sorted places apart until neighbours are ``gap`` apart, within ``low`` and ``high`` if they fit."""
+    places = list(wanted)
+    for n in range(len(places)):
+        places[n] = max(places[n], low if n == 0 else places[n - 1] + gap)
+    for n in reversed(range(len(places))):
+        places[n] = min(places[n], high if n == len(places) - 1 else places[n + 1] - gap)
+    return places

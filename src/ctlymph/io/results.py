@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 from ctlymph.nodes import LymphNode
 from ctlymph.volume import Masks, Volume
@@ -24,6 +27,9 @@ class Result:
         thresholds: By region, the score from which on marks count as nodes.
         notes: What a user should know: of reading, detecting, measuring; one sentence each.
         seconds: Time of each step, in order.
+        overlapping: Masks of the nodes that overlap with others, on the same grid.
+        created: When it was made.
+        seed: The UIDs of its DICOM objects follow from it.
     """
 
     volume: Volume
@@ -35,6 +41,14 @@ class Result:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     notes: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    overlapping: tuple[Masks, ...] = ()
+    created: datetime = field(default_factory=datetime.now)
+    seed: str = field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def layers(self) -> tuple[Masks, ...]:
+        """All masks; each node lies in one of them."""
+        return (self.masks, *self.overlapping)
 
     @property
     def case(self) -> str:
@@ -42,23 +56,40 @@ class Result:
         return self.volume.case
 
 
-def write_results(folder: Path, result: Result, formats: Iterable[str] | None = None) -> list[Path]:
-    """Write the files of one result into an existing folder, and give their paths.
+def write_results(folder: Path, result: Result, formats: Iterable[str] | None = None) -> dict[str, str]:
+    """Write the files of one result into an existing folder.
 
     Args:
         folder: Best a staging folder of :func:`ctlymph.io.atomic.new_folder`, so that all files appear at once.
         result: What to write.
-        formats: Names from :data:`FORMATS`; all by default.
+        formats: Names from :data:`FORMATS`; by default all, but DICOM objects only where the CT is DICOM. Where they
+            are named, a CT that is none is written as DICOM first, for them to refer to.
+
+    Returns:
+        By name, why a format could not be written; most often nothing.
 
     Raises:
         KeyError: If a format is not in :data:`FORMATS`.
     """
-    paths = []
-    for name in FORMATS if formats is None else formats:
+    from ctlymph.io.dicom_objects import is_dicom, obstacle, with_dicom_ct
+
+    dicom = is_dicom(result)
+    names = [name for name in FORMATS if dicom or name not in OBJECTS] if formats is None else list(formats)
+    names += ["seg"] * ("sr" in names and "seg" not in names)  # which it refers to
+    referring = result
+    if not dicom and result.nodes and OBJECTS & set(names):
+        referring = with_dicom_ct(folder, result)
+    left_out = {}
+    for name in names:
         file_name, write = FORMATS[name]
-        paths.append(folder / file_name)
-        write(folder / file_name, result)
-    return paths
+        why = obstacle(referring, name) if name in OBJECTS else ""
+        if name == "masks" and result.overlapping:
+            why = "nodes overlap, and a voxel holds one label"
+        if why:
+            left_out[name] = f"{file_name} is not written: {why}"
+        else:
+            write(folder / file_name, referring if name in OBJECTS else result)
+    return left_out
 
 
 def _write_csv(path: Path, result: Result) -> None:
@@ -97,6 +128,12 @@ def _write_report(path: Path, result: Result) -> None:
     write_report(path, result)
 
 
+def _write_object(name: str, path: Path, result: Result) -> None:
+    from ctlymph.io.dicom_objects import write_object
+
+    write_object(path, result, name)
+
+
 FORMATS: dict[str, tuple[str, Callable[[Path, Result], None]]] = {
     "csv": ("nodes.csv", _write_csv),
     "json": ("nodes.json", _write_json),
@@ -104,5 +141,11 @@ FORMATS: dict[str, tuple[str, Callable[[Path, Result], None]]] = {
     "mitk": ("nodes.mps", _write_mitk),
     "masks": ("masks.nii.gz", _write_masks),
     "report": ("report.html", _write_report),
+    "seg": ("seg.dcm", partial(_write_object, "seg")),
+    "sr": ("sr.dcm", partial(_write_object, "sr")),
+    "sr_ohif": ("sr_ohif.dcm", partial(_write_object, "sr_ohif")),
 }
 """Name of each output, the file it becomes, and what writes it."""
+
+OBJECTS = frozenset(("seg", "sr", "sr_ohif"))
+"""Those that are DICOM objects, and refer to the CT as DICOM."""

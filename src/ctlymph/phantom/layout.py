@@ -15,7 +15,8 @@ import numpy as np
 from ctlymph.collection.catalogue import TITLE, catalogue
 from ctlymph.io.atomic import new_file
 from ctlymph.io.dicom_ct import CTHeader, image_uid, write_ct_series
-from ctlymph.io.dicom_seg_writing import SegHeader, Segment, Segmented, write_segmentation
+from ctlymph.io.dicom_seg_writing import Segment, write_segmentation
+from ctlymph.io.dicom_source import ObjectHeader, Source, SourceImage
 from ctlymph.io.images import write_masks
 from ctlymph.io.pointset import write_point_set
 from ctlymph.io.tables import NodeRow, write_rows
@@ -163,8 +164,8 @@ def _write_dicom(case: CaseToWrite, masks: Masks, root: Path, layout: Layout) ->
     count = len(case.annotated)
     if not count:
         return
-    images = [image_uid(header.series_uid, k + 1) for k in range(len(masks.labels))]
-    about = SegHeader(
+    images = [SourceImage(image_uid(header.series_uid, k + 1)) for k in range(len(masks.labels))]
+    about = ObjectHeader(
         "SYNTHETIC Lymph node segmentations",
         datetime(case.day.year, case.day.month, case.day.day),
         series_uid=case.uid("seg"),
@@ -173,7 +174,7 @@ def _write_dicom(case: CaseToWrite, masks: Masks, root: Path, layout: Layout) ->
     seg.mkdir(parents=True)
     segments = [Segment(label, f"Lymph node {label}", case.region) for label in range(1, count + 1)]
     name = f"{_uuid(case.uid('seg instance'))}.dcm" if layout == "idc" else "1-1.dcm"
-    write_segmentation(seg / name, masks, segments, Segmented(header, images), about)
+    write_segmentation(seg / name, [masks], segments, Source(header, images, images), about)
 
 
 def _series_folders(case: CaseToWrite, root: Path, layout: Layout) -> tuple[Path, Path]:
