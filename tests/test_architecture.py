@@ -31,6 +31,8 @@ MAY_IMPORT = {
     "measurement": TOOLS,
     "methods": TOOLS | {"systems", "candidates", "classifiers", "networks"},
     "detection": TOOLS | {"io", "anatomy", "systems", "inference", "learning", "models", "methods", "measurement"},
+    "drawn": TOOLS | {"io", "anatomy", "measurement"},
+    "followup": TOOLS | {"io", "measurement", "detection", "drawn"},
     "realism": TOOLS | {"io", "anatomy", "candidates"},
     "phantom": TOOLS | {"io", "collection", "anatomy", "candidates", "realism"},
     "collection": TOOLS | {"io", "measurement"},

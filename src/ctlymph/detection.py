@@ -186,6 +186,7 @@ def run(volume: Volume, options: DetectOptions) -> Result:
     from ctlymph.anatomy.search import find_regions
     from ctlymph.anatomy.stations import station_of
     from ctlymph.measurement.axes import measure_masks
+    from ctlymph.measurement.noderads import judge_nodes
     from ctlymph.measurement.segmentation import segment_marks
 
     _refuse_other_scales(volume)
@@ -215,6 +216,8 @@ def run(volume: Volume, options: DetectOptions) -> Result:
         replace(_node(node, mark, volume), model=chosen.name, station=station_of(mark.point_mm, landmarks, mark.region))
         for node, (_, mark) in zip(measured, kept, strict=True)
     ]
+    with _timed("Node-RADS", seconds):
+        nodes = judge_nodes(volume, masks, nodes)
     return Result(
         volume=volume,
         masks=masks,

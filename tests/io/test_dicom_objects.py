@@ -13,6 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from ctlymph.errors import CtlymphError
 from ctlymph.io import read
 from ctlymph.io.dicom_ct import CTHeader, write_ct_series
 from ctlymph.io.dicom_seg import read_segments
@@ -201,7 +202,7 @@ def test_nodes_that_overlap_are_written_and_read_whole(tmp_path: Path) -> None:
     assert list(left_out) == ["masks"]
     assert (tmp_path / "report.html").read_text().count('class="outline') >= 6  # both nodes in three planes
     back = read_segments(tmp_path / "seg.dcm", volume.geometry)
-    for layer, written in zip(back.layers, layers, strict=True):
+    for layer, written in zip(back, layers, strict=True):
         np.testing.assert_array_equal(layer.labels, written.labels)
 
 
@@ -215,9 +216,19 @@ def test_a_ct_that_is_no_dicom_is_written_as_such_first(tmp_path: Path) -> None:
     assert write_results(tmp_path, result, ("sr", "sr_ohif")) == {}
     ct = read(tmp_path / "ct")
     np.testing.assert_array_equal(ct.hu, volume.reorient("LPS").hu)
-    back = read_segments(tmp_path / "seg.dcm", ct.geometry)
-    back.refuse_other_than(ct)
-    np.testing.assert_array_equal(back.layers[0].labels > 0, masks.reorient("LPS").labels > 0)
+    (back,) = read_segments(tmp_path / "seg.dcm", ct.geometry, ct.attributes)
+    np.testing.assert_array_equal(back.labels > 0, masks.reorient("LPS").labels > 0)
+
+
+def test_a_segmentation_of_another_patient_or_frame_is_refused(tmp_path: Path) -> None:
+    geometry = Geometry((4, 9, 9), np.zeros(3), np.ones(3))
+    write_ct_series(Volume(np.zeros((4, 9, 9), np.int16), geometry), tmp_path / "ct", CTHeader("P1"))
+    volume = read(tmp_path / "ct")
+    masks = Masks(np.pad(np.ones((2, 3, 3), np.uint16), ((1, 1), (3, 3), (3, 3))), volume.geometry)
+    write_results(tmp_path, Result(volume, masks, measure_masks(volume, masks)), ("seg",))
+    for keyword, what in (("PatientID", "of patient"), ("FrameOfReferenceUID", "of frame of reference")):
+        with pytest.raises(CtlymphError, match=what):
+            read_segments(tmp_path / "seg.dcm", geometry, volume.attributes | {keyword: "2.25.99"})
 
 
 def test_what_cannot_be_written_says_why(tmp_path: Path) -> None:

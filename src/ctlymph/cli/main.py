@@ -14,6 +14,7 @@ from ctlymph.cli.console import RESEARCH_USE, reason
 from ctlymph.cli.convert import convert
 from ctlymph.cli.detect import detect
 from ctlymph.cli.evaluate import evaluate
+from ctlymph.cli.follow import follow
 from ctlymph.cli.measure import measure
 from ctlymph.cli.models import models
 from ctlymph.cli.phantom import phantom
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command()(detect)
 app.command()(measure)
+app.command()(follow)
 app.command()(evaluate)
 app.command()(benchmark)
 app.command()(train)

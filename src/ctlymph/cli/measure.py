@@ -10,12 +10,10 @@ import typer
 
 from ctlymph.cli.choices import FormatsOption, formats_of
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_nodes
-from ctlymph.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
     from ctlymph.io.results import Result
-    from ctlymph.volume import Masks, Volume
 
 
 def measure(
@@ -28,7 +26,7 @@ def measure(
         typer.Argument(
             metavar="MASK",
             readable=False,
-            help="Labels on the CT's grid, one a node, as an image file, or as a DICOM-SEG; gaps allowed.",
+            help="Labels on the CT's grid, one a node, as an image file, a DICOM-SEG, or its report; gaps allowed.",
         ),
     ],
     output: Annotated[
@@ -73,55 +71,16 @@ def measure(
 def _measured(ct: Path, mask: Path, series: str | None, split: bool) -> Result:
     import time
 
+    from ctlymph.drawn import read_drawn
     from ctlymph.io import read
     from ctlymph.io.results import Result
-    from ctlymph.measurement.axes import measure_masks
 
     start = time.perf_counter()
     volume = read(ct, series=series, progress=progress())
-    for note in volume.notes:
-        say(f"note: {note}")
-    try:
-        first, *others = _layers(mask, volume, split)
-    except CtlymphError as error:
-        raise error if str(mask) in str(error) else CtlymphError(f"{mask}: {error}") from error
     read_by = time.perf_counter()
-    nodes = [node for layer in (first, *others) for node in measure_masks(volume, layer)]
-    nodes.sort(key=lambda node: node.node)
-    if not nodes:
-        say(f"note: {mask} holds no node; every voxel is 0")
-    if others:
-        say("note: nodes overlap; each is measured whole")
+    drawn = read_drawn(mask, volume, split=split)
+    for note in (*volume.notes, *drawn.notes):
+        say(f"note: {note}")
+    masks, *overlapping = drawn.layers
     seconds = {"reading": read_by - start, "measuring": time.perf_counter() - read_by}
-    return Result(volume, first, nodes, notes=volume.notes, seconds=seconds, overlapping=tuple(others))
-
-
-def _layers(mask: Path, volume: Volume, split: bool) -> tuple[Masks, ...]:
-    """Read the nodes; more than one set of masks only where nodes overlap, as they may in a DICOM-SEG."""
-    from ctlymph.io.dicom_seg import is_segmentation, read_segments
-    from ctlymph.io.images import image_suffix, read_masks
-    from ctlymph.measurement.masks import on_grid
-
-    if image_suffix(mask) or not is_segmentation(mask):
-        return (_one_label_a_node(on_grid(read_masks(mask), volume.geometry), split),)
-    found = read_segments(mask, volume.geometry)
-    found.refuse_other_than(volume)
-    if len(found.layers) == 1:
-        return (_one_label_a_node(found.layers[0], split),)
-    if split:
-        raise CtlymphError("its segments overlap, and a piece could be of several; leave --split out")
-    return found.layers
-
-
-def _one_label_a_node(masks: Masks, split: bool) -> Masks:
-    from ctlymph.measurement import masks as drawn
-
-    if split:
-        return drawn.split(masks)
-    counts = drawn.pieces(masks)
-    if sum(counts) > len(counts):
-        say(
-            f"note: the mask has {len(counts)} {'label' if len(counts) == 1 else 'labels'} but {sum(counts)} separate"
-            " pieces; each label is measured as one node. Add --split to measure each piece"
-        )
-    return masks
+    return Result(volume, masks, drawn.nodes, notes=volume.notes, seconds=seconds, overlapping=tuple(overlapping))

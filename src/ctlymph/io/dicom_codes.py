@@ -37,9 +37,24 @@ PROBABILITY = Code("122157", "Probability", "DCM")
 MM, MM3 = Code("mm", "millimeter", "UCUM"), Code("mm3", "cubic millimeter", "UCUM")
 HU, ONE = Code("[hnsf'U]", "Hounsfield unit", "UCUM"), Code("1", "no units", "UCUM")
 
+RECIST = Code("126081", "RECIST 1.1", "DCM")
+CURRENT_RESPONSE = Code("112048", "Current Response", "DCM")
+RESPONSES = {
+    "CR": Code("112041", "Target Lesion Complete Response", "DCM"),
+    "PR": Code("112042", "Target Lesion Partial Response", "DCM"),
+    "PD": Code("112043", "Target Lesion Progressive Disease", "DCM"),
+    "SD": Code("112044", "Target Lesion Stable Disease", "DCM"),
+    "non-CR/non-PD": Code("112046", "Non-Target Lesion Incomplete Response or Stable Disease", "DCM"),
+}
+"""Categories of RECIST, as PS3.16 has codes for them."""
+
 OWN_SCHEME = "99CTLYMPH"
 """What no standard has a code for (PS3.16 section 8: private schemes begin with 99)."""
 NODE_RADS = Code("node-rads", "Node-RADS 1.0 category", OWN_SCHEME)
+NOT_EVALUABLE = Code("not-evaluable", "Not evaluable", OWN_SCHEME)
+SUM = Code("recist-sum", "Sum of short axes of target lymph nodes", OWN_SCHEME)
+NADIR = Code("recist-nadir", "Lowest sum of short axes before", OWN_SCHEME)
+HYPOTHETICAL = Code("volume-diameter", "Diameter of the ball of the targets' volume", OWN_SCHEME)
 STATION = Code("station", "Lymph node station", OWN_SCHEME)
 
 _TYPES = {

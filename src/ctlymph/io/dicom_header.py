@@ -143,6 +143,13 @@ def damage() -> tuple[type[Exception], ...]:
     return (*plain, RuntimeError, TypeError, ValueError, struct.error, zlib.error, BytesLengthException)
 
 
+def faults() -> tuple[type[Exception], ...]:
+    """Give what pydicom raises for files that are damaged, or no DICOM at all."""
+    from pydicom.errors import InvalidDicomError
+
+    return (*damage(), InvalidDicomError)
+
+
 def read_header(source: Source) -> Header | None:
     """Read what a file says about itself; None if it is not DICOM.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -11,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.errors import CtlymphError, shown
-from ctlymph.io.dicom_header import damage
-from ctlymph.volume import Geometry, Masks, Volume
+from ctlymph.io.dicom_header import faults
+from ctlymph.volume import Geometry, Masks
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -24,48 +23,13 @@ TOLERANCE_VOXELS = 0.1
 """How far a pixel of a segment may lie from the centre of the CT's voxel, along any axis."""
 
 
-@dataclass(frozen=True, eq=False)
-class Segmentation:
-    """What a DICOM-SEG holds.
-
-    Attributes:
-        layers: Masks on one grid, whose labels are segment numbers; segments that overlap lie in different ones.
-        names: Of the segments, by number.
-        frame_uid: Frame of reference; empty where it is not given.
-        patient_id: Likewise.
-        day: StudyDate, YYYYMMDD; likewise.
-    """
-
-    layers: tuple[Masks, ...]
-    names: Mapping[int, str]
-    frame_uid: str
-    patient_id: str
-    day: str
-
-    def refuse_other_than(self, volume: Volume) -> None:
-        """Refuse it beside a CT of another patient or frame of reference.
-
-        Raises:
-            CtlymphError: If both name a patient, or a frame of reference, and these differ.
-        """
-        for mine, keyword, what in (
-            (self.patient_id, "PatientID", "patient"),
-            (self.frame_uid, "FrameOfReferenceUID", "frame of reference"),
-        ):
-            theirs = str(volume.attributes.get(keyword) or "")
-            if mine and theirs and mine != theirs:
-                raise CtlymphError(
-                    f"it is of {what} {shown(mine)} and the CT of {shown(theirs)}; give the CT that it was drawn on"
-                )
-
-
 def read_segmentation(file: Path | BinaryIO, grid: Geometry) -> Masks:
     """Read a binary DICOM-SEG whose segments do not overlap; the labels are its segment numbers.
 
     Raises:
         CtlymphError: As :func:`read_segments`, or if segments overlap.
     """
-    layers = read_segments(file, grid).layers
+    layers = read_segments(file, grid)
     if len(layers) > 1:
         both = (layers[0].labels > 0) & (layers[1].labels > 0)
         first, second = (layer.labels[both][0] for layer in layers[:2])
@@ -74,7 +38,7 @@ def read_segmentation(file: Path | BinaryIO, grid: Geometry) -> Masks:
     return layers[0]
 
 
-def read_segments(file: Path | BinaryIO, grid: Geometry) -> Segmentation:
+def read_segments(file: Path | BinaryIO, grid: Geometry, about: Mapping[str, Any] | None = None) -> tuple[Masks, ...]:
     """Read a binary DICOM-SEG.
 
     Frames may be in any order, empty ones left out, and the planes turned or
@@ -83,14 +47,18 @@ def read_segments(file: Path | BinaryIO, grid: Geometry) -> Segmentation:
     Args:
         file: The object, as a path or opened for reading bytes.
         grid: Geometry of the CT.
+        about: What the CT's headers say, as in ``Volume.attributes``.
+
+    Returns:
+        Masks on the grid, whose labels are segment numbers; segments that overlap lie in different ones.
 
     Raises:
-        CtlymphError: If it is not a DICOM-SEG that can be read, is not of the BINARY type, or does not fit the grid.
+        CtlymphError: If it is not a DICOM-SEG that can be read, is not of the BINARY type, is of another patient or
+            frame of reference than the CT, or does not fit the grid.
     """
     import pydicom
 
     name = str(getattr(file, "name", file))
-    faults = _faults()
     try:
         dataset = pydicom.dcmread(file)
         if dataset.get("SOPClassUID") != SEG_CLASS:
@@ -99,12 +67,21 @@ def read_segments(file: Path | BinaryIO, grid: Geometry) -> Segmentation:
             kind = shown(dataset.get("SegmentationType", "no type"))
             raise CtlymphError(f"{name} holds {kind} segments; only BINARY ones are read")
         frames = list(_frames(dataset))
-        names = {int(each.SegmentNumber): shown(each.get("SegmentLabel", "")) for each in dataset.SegmentSequence}
-    except faults as error:
+    except faults() as error:
         raise CtlymphError(f"cannot read {name}: {shown(error)}; give a DICOM-SEG") from error
+    _refuse_others(name, dataset, about or {})
     places = [(number, _voxels(name, frame, at_mm, grid)) for number, frame, at_mm in frames]
-    about = (str(dataset.get(word) or "") for word in ("FrameOfReferenceUID", "PatientID", "StudyDate"))
-    return Segmentation(_layers(places, grid), names, *about)
+    return _layers(places, grid)
+
+
+def _refuse_others(name: str, dataset: Dataset, about: Mapping[str, Any]) -> None:
+    """Refuse a segmentation beside a CT of another patient, or in other coordinates."""
+    for keyword, what in (("PatientID", "patient"), ("FrameOfReferenceUID", "frame of reference")):
+        mine, theirs = str(dataset.get(keyword) or ""), str(about.get(keyword) or "")
+        if mine and theirs and mine != theirs:
+            raise CtlymphError(
+                f"{name} is of {what} {shown(mine)} and the CT of {shown(theirs)}; give the CT that it was drawn on"
+            )
 
 
 def is_segmentation(path: Path) -> bool:
@@ -113,15 +90,23 @@ def is_segmentation(path: Path) -> bool:
 
     try:
         return bool(pydicom.dcmread(path, specific_tags=["SOPClassUID"]).get("SOPClassUID") == SEG_CLASS)
-    except _faults():
+    except faults():
         return False
 
 
-def _faults() -> tuple[type[Exception], ...]:
-    """Give what pydicom raises for files that are damaged, or of another kind."""
-    from pydicom.errors import InvalidDicomError
+def referenced_series(path: Path) -> str:
+    """Give the SeriesInstanceUID of the CT that a DICOM-SEG was drawn on.
 
-    return (*damage(), InvalidDicomError)
+    Raises:
+        CtlymphError: If it refers to none, or to several.
+    """
+    import pydicom
+
+    series = pydicom.dcmread(path, specific_tags=["ReferencedSeriesSequence"]).get("ReferencedSeriesSequence") or ()
+    uids = {str(each.SeriesInstanceUID) for each in series}
+    if len(uids) != 1:
+        raise CtlymphError(f"{path} refers to {len(uids)} series; give the CT it was drawn on, with --nodes {path}")
+    return uids.pop()
 
 
 PlaneMm = tuple[NDArray[np.float64], NDArray[np.float64]]

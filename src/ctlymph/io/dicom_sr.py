@@ -8,7 +8,7 @@ coordinates, hence a second object.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -69,7 +69,8 @@ def write_segment_report(path: Path, measured: Measured, header: ObjectHeader) -
     """
     _refuse_none(path, measured)
     groups = [_segment_group(measured, number) for number in range(len(measured.nodes))]
-    _write(path, measured, _report(measured, groups), header, [_segmentation_of(measured)])
+    others = [*images_with(measured.nodes, measured.grid, measured.source), _segmentation_of(measured)]
+    write_report(path, program_report(groups), measured.source, header, others)
 
 
 def write_ohif_report(path: Path, measured: Measured, header: ObjectHeader) -> None:
@@ -81,9 +82,10 @@ def write_ohif_report(path: Path, measured: Measured, header: ObjectHeader) -> N
     _refuse_none(path, measured)
     if not measured.source.slices:
         raise CtlymphError(f"{path.name} draws in the CT's own images, and this CT was resampled when it was read")
-    report = _report(measured, [_segment_group(measured, 0)])  # highdicom makes no report without; it is replaced
+    report = program_report([_segment_group(measured, 0)])  # highdicom makes no report without; it is replaced
     _under(report[0], "126010").ContentSequence = [_drawn_group(measured, n) for n in range(len(measured.nodes))]
-    _write(path, measured, report, header, [], three_d=False)
+    images = list(images_with(measured.nodes, measured.grid, measured.source))
+    write_report(path, report, measured.source, header, images, three_d=False)
 
 
 def _refuse_none(path: Path, measured: Measured) -> None:
@@ -91,8 +93,8 @@ def _refuse_none(path: Path, measured: Measured) -> None:
         raise CtlymphError(f"{path.name} would hold no node; write one only where there are nodes")
 
 
-def _report(measured: Measured, groups: Sequence[Any]) -> MeasurementReport:
-    """Make a report with the program as its observer."""
+def program_report(groups: Sequence[Any]) -> MeasurementReport:
+    """Make a report of measurement groups, with the program as its observer."""
     from highdicom.sr import DeviceObserverIdentifyingAttributes, MeasurementReport, ObservationContext, ObserverContext
 
     program = DeviceObserverIdentifyingAttributes(
@@ -101,8 +103,8 @@ def _report(measured: Measured, groups: Sequence[Any]) -> MeasurementReport:
         model_name="ctlymph",
         serial_number=version("ctlymph"),
     )
-    context = ObservationContext(observer_device_context=ObserverContext(_coded(_DEVICE), program))
-    return MeasurementReport(context, _coded(_CT_SCAN), groups, title=_coded(_TITLE))
+    context = ObservationContext(observer_device_context=ObserverContext(coded(_DEVICE), program))
+    return MeasurementReport(context, coded(_CT_SCAN), groups, title=coded(_TITLE))
 
 
 def _segment_group(measured: Measured, number: int) -> Any:
@@ -129,11 +131,11 @@ def _segment_group(measured: Measured, number: int) -> Any:
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(tracking_uid(segment.name, measured.segmentation), segment.name),
         referenced_segment=place,
-        finding_type=_coded(codes.node_type(node.region, node.station)),
-        finding_sites=[FindingSite(_coded(where), laterality=_coded(which) if which else None)] if where else None,
+        finding_type=coded(codes.node_type(node.region, node.station)),
+        finding_sites=[FindingSite(coded(where), laterality=coded(which) if which else None)] if where else None,
         algorithm_id=AlgorithmIdentification(measured.model or "ctlymph", version("ctlymph")),
         measurements=[
-            Measurement(_coded(name), value, _coded(unit), derivation=_coded(how) if how else None)
+            Measurement(coded(name), value, coded(unit), derivation=coded(how) if how else None)
             for name, value, unit, how in _numbers(node)
         ],
         qualitative_evaluations=_judgements(node),
@@ -162,7 +164,7 @@ def _judgements(node: LymphNode) -> list[Any]:
     if node.node_rads:
         said.append((codes.NODE_RADS, f"node-rads-{node.node_rads}", f"Node-RADS {node.node_rads}"))
     return [
-        QualitativeEvaluation(_coded(name), _coded(Code(value.replace(" ", "-")[:16], meaning, codes.OWN_SCHEME)))
+        QualitativeEvaluation(coded(name), coded(Code(value.replace(" ", "-")[:16], meaning, codes.OWN_SCHEME)))
         for name, value, meaning in said
     ]
 
@@ -180,18 +182,18 @@ def _drawn_group(measured: Measured, number: int) -> ContentItem:
     )
 
     node, segment = measured.nodes[number], measured.segments[number]
-    group = ContainerContentItem(_coded(_GROUP), template_id="1501", relationship_type=Relation.CONTAINS)
+    group = ContainerContentItem(coded(_GROUP), template_id="1501", relationship_type=Relation.CONTAINS)
     uid = tracking_uid(segment.name, measured.segmentation)
     items: list[ContentItem] = [
-        TextContentItem(_coded(_TRACKING), OHIF_TOOL, Relation.HAS_OBS_CONTEXT),
-        UIDRefContentItem(_coded(_TRACKING_UID), uid, Relation.HAS_OBS_CONTEXT),
-        CodeContentItem(_coded(_FINDING), _coded(codes.node_type(node.region, node.station)), Relation.CONTAINS),
+        TextContentItem(coded(_TRACKING), OHIF_TOOL, Relation.HAS_OBS_CONTEXT),
+        UIDRefContentItem(coded(_TRACKING_UID), uid, Relation.HAS_OBS_CONTEXT),
+        CodeContentItem(coded(_FINDING), coded(codes.node_type(node.region, node.station)), Relation.CONTAINS),
     ]
     if (where := codes.site(node.region)) is not None:
-        items.append(CodeContentItem(_coded(_FINDING_SITE), _coded(where), Relation.CONTAINS))
+        items.append(CodeContentItem(coded(_FINDING_SITE), coded(where), Relation.CONTAINS))
     for name, axis in ((codes.LONG_AXIS, node.sizes.long_axis), (codes.SHORT_AXIS, node.sizes.short_axis)):
         length = NumContentItem(
-            _coded(name), round(axis.length_mm, 2), _coded(codes.MM), relationship_type=Relation.CONTAINS
+            coded(name), round(axis.length_mm, 2), coded(codes.MM), relationship_type=Relation.CONTAINS
         )
         length.ContentSequence = ContentSequence([_line(measured, axis)])
         items.append(length)
@@ -205,9 +207,9 @@ def _line(measured: Measured, axis: Diameter) -> ContentItem:
     from highdicom.sr.value_types import ContentSequence, ImageContentItem, ScoordContentItem
 
     image, points = drawn_in(measured.grid, measured.source.slices, axis)
-    line = ScoordContentItem(_coded(_PATH), "POLYLINE", points, relationship_type=Relation.INFERRED_FROM)
+    line = ScoordContentItem(coded(_PATH), "POLYLINE", points, relationship_type=Relation.INFERRED_FROM)
     where = ImageContentItem(
-        _coded(_SOURCE_IMAGE), image.sop_class, image.uid, image.frame or None, relationship_type=Relation.SELECTED_FROM
+        coded(_SOURCE_IMAGE), image.sop_class, image.uid, image.frame or None, relationship_type=Relation.SELECTED_FROM
     )
     line.ContentSequence = ContentSequence([where])
     return line
@@ -239,14 +241,13 @@ def _segmentation_of(measured: Measured) -> Dataset:
     return result
 
 
-def _images_of(measured: Measured) -> Iterable[Dataset]:
-    """Give the CT's images in which the nodes' axes lie, or all, as far as a report wants to know them."""
+def images_with(nodes: Sequence[LymphNode], grid: Geometry, source: Source) -> Iterator[Dataset]:
+    """Give the CT's images in which nodes are longest, or all objects, as far as a report wants to know them."""
     from pydicom import Dataset
 
-    source = measured.source
     used = {image.uid: image for image in source.objects}
-    if source.slices:
-        ends = measured.grid.mm_to_index([node.sizes.long_axis.start_mm for node in measured.nodes])
+    if source.slices and nodes:
+        ends = grid.mm_to_index([node.sizes.long_axis.start_mm for node in nodes])
         nearest = np.clip(np.rint(ends[:, 2]).astype(int), 0, len(source.slices) - 1)
         used = {source.slices[k].uid: source.slices[k] for k in nearest}
     for image in used.values():
@@ -257,19 +258,32 @@ def _images_of(measured: Measured) -> Iterable[Dataset]:
         yield result
 
 
-def _write(
+def write_report(
     path: Path,
-    measured: Measured,
     report: Sequence[Dataset],
+    source: Source,
     header: ObjectHeader,
-    others: Sequence[Dataset],
+    evidence: Sequence[Dataset],
     three_d: bool = True,
 ) -> None:
+    """Write a report as a Comprehensive 3D SR, or as one without the third dimension.
+
+    Args:
+        path: The file.
+        report: Of :func:`program_report`.
+        source: The CT, whose patient and study it is of.
+        header: The object's own.
+        evidence: What it rests on, images first.
+        three_d: Whether it may hold places in space.
+
+    Raises:
+        CtlymphError: If the file cannot be written.
+    """
     from highdicom.sr import Comprehensive3DSR, ComprehensiveSR
 
     kind = Comprehensive3DSR if three_d else ComprehensiveSR
     dataset = kind(
-        evidence=[*_images_of(measured), *others],
+        evidence=evidence,
         content=report[0],
         series_instance_uid=header.series_uid or header.uid("series"),
         series_number=header.series_number,
@@ -280,7 +294,7 @@ def _write(
         series_description=header.description,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
     )
-    fill_in(dataset, measured.source)
+    fill_in(dataset, source)
     with new_file(path) as staging, explained(path):
         dataset.save_as(staging, enforce_file_format=True)
 
@@ -291,7 +305,8 @@ def _under(item: Dataset, value: str) -> Dataset:
     return found
 
 
-def _coded(code: Code) -> Any:
+def coded(code: Code) -> Any:
+    """Give a code as highdicom wants it."""
     from highdicom.sr import CodedConcept
 
     return CodedConcept(code.value, code.scheme, code.meaning)

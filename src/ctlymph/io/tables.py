@@ -104,6 +104,8 @@ def write_nodes_json(path: Path, result: Result) -> None:
         "notice": NOTICE,
         "ctlymph_version": version("ctlymph"),
         "case": result.case,
+        "ct": str(Path(str(result.volume.attributes.get("path", ""))).absolute()),
+        "series": result.volume.attributes.get("SeriesInstanceUID", ""),
         "model": result.model,
         "trained_on": result.trained_on,
         "regions": list(result.regions),

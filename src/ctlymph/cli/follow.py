@@ -1,0 +1,105 @@
+"""``ctlymph follow``: nodes over time, and the response by RECIST 1.1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_table
+from ctlymph.cli.detect import DeviceChoice, RegionChoice
+from ctlymph.errors import CtlymphError
+from ctlymph.io.atomic import check_new_folder, new_folder
+
+if TYPE_CHECKING:
+    from ctlymph.io.response import Followed
+
+
+def follow(
+    baseline: Annotated[
+        Path, typer.Argument(metavar="BASELINE", readable=False, help="CT, results of detect or measure, or DICOM-SEG.")
+    ],
+    followups: Annotated[
+        list[Path], typer.Argument(metavar="FOLLOWUP...", readable=False, help="Likewise, in the order of time.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
+    ],
+    nodes: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MASK", readable=False, help="Nodes drawn on the CTs: one for each, in their order."),
+    ] = None,
+    targets: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", readable=False, help="Roles of the baseline's nodes: targets.csv, changed by you."),
+    ] = None,
+    region: Annotated[RegionChoice, typer.Option(help="Where to look for nodes in CTs.")] = RegionChoice.AUTO,
+    model: Annotated[
+        str, typer.Option(metavar="NAME|DIR", help="lymphnet, blobs, or a folder of ctlymph train.")
+    ] = "lymphnet",
+    threshold: Annotated[
+        float | None, typer.Option(metavar="P", help="Score, 0 to 1, from which on a mark is a node.")
+    ] = None,
+    device: Annotated[
+        DeviceChoice, typer.Option(help="Where networks run; auto: a GPU if PyTorch sees one.")
+    ] = DeviceChoice.AUTO,
+    as_json: Annotated[bool, typer.Option("--json", help="Print response.json instead of the table.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results in OUT.")] = False,
+) -> None:
+    """Follow a patient's nodes from scan to scan, and tell the response by RECIST 1.1. For research use only.
+
+    The scans are laid over each other, nodes are paired, merged and split ones found. OUT/response.html shows it;
+    response.csv and response.json hold the figures. To choose the targets yourself, change OUT/targets.csv and give
+    it with --targets.
+
+    [bold]Examples[/bold]
+
+      ctlymph follow CT_JANUARY CT_APRIL CT_JULY -o OUT
+
+      ctlymph follow jan.nii.gz apr.nii.gz --nodes jan_nodes.nii.gz --nodes apr_nodes.nii.gz -o OUT
+
+      ctlymph follow RESULTS_JANUARY april/seg.dcm -o OUT --targets OUT/targets.csv --overwrite
+    """
+    from ctlymph.detection import DetectOptions
+    from ctlymph.followup import check, read_scan
+    from ctlymph.followup import follow as follow_scans
+    from ctlymph.io.dicom_response import write_reports
+    from ctlymph.io.response import write_response
+    from ctlymph.io.roles import read_roles
+
+    paths = [baseline, *followups]
+    check_new_folder(output, overwrite=overwrite)
+    if nodes and len(nodes) != len(paths):
+        raise CtlymphError(f"{len(nodes)} --nodes for {len(paths)} CTs; give one for each, in the same order")
+    options = DetectOptions(region.value, model, threshold, progress(), device.value)
+    drawn: list[Path | None] = [*nodes] if nodes else [None] * len(paths)
+    scans = [read_scan(path, options, mask) for path, mask in zip(paths, drawn, strict=True)]
+    check(scans)
+    roles = read_roles(targets, scans[0].nodes) if targets else None
+    followed = follow_scans(scans, roles=roles, progress=progress())
+    for note in followed.notes:
+        say(f"note: {note}")
+    with new_folder(output, overwrite=overwrite) as staging:
+        write_response(staging, followed)
+        write_reports(staging, followed)
+    _show(followed, output, as_json)
+
+
+def _show(followed: Followed, output: Path, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        show_json(json.loads((output / "response.json").read_text(encoding="utf-8")))
+    else:
+        rows = []
+        for visit, each in zip(followed.course.visits, followed.response.assessments, strict=True):
+            day = visit.day.isoformat() if visit.day else ""
+            sums = f"{each.sum_mm:.1f}", f"{each.hypothetical_mm:.1f}"
+            rows.append(
+                (str(visit.number), visit.name, day, *sums, each.category or "baseline", "; ".join(each.reasons))
+            )
+        header = ("visit", "scan", "day", "sum mm", "by volume mm", "RECIST 1.1", "why")
+        show_table(f"{followed.patient}: response by RECIST 1.1", header, rows)
+    say(f"{followed.trained_on} {RESEARCH_USE}".strip())
+    say(f"Report: {output / 'response.html'}")
