@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ctlymph.errors import CtlymphError, shown
 from ctlymph.evaluation.names import case_of_file, indices
+from ctlymph.evaluation.objects import Objects, read_objects
 from ctlymph.evaluation.sets import Marks, Truth
 from ctlymph.evaluation.table import BOX, Columns, Table, header, read_table
 
@@ -24,7 +25,7 @@ _LUNA_POINT = ("coordX", "coordY", "coordZ")
 _LUNA = Columns(("seriesuid",), (*_LUNA_POINT, "probability"))
 _FORMATS = (
     "a nodes.csv, results as in LUNA16 (.csv), markups of 3D Slicer (.mrk.json), a MITK point set (.mps), "
-    "boxes of MONAI (.json), or a folder of these or of the collection's candidates"
+    "boxes of MONAI (.json), a DICOM-SEG or its report, or a folder of these or of the collection's candidates"
 )
 _PUBLISHED = re.compile(r"_(lymphnodes|posCADe|negCADe)_physicalPoints\.(mps|txt)$")
 
@@ -54,6 +55,8 @@ def read_marks(path: str | Path, name: str | None = None) -> Marks:
             - point lists of 3D Slicer, ``CASE.mrk.json`` (see :func:`ctlymph.io.slicer.read_markups`), with the
               scores that ctlymph wrote into them; without scores all are 1;
             - MITK point sets, ``CASE.mps``: LPS mm, without scores, so that all are 1;
+            - a DICOM-SEG, or a report (TID 1500) beside it, which gives the scores; without them all are 1. The case is
+              the PatientID;
             - boxes as MONAI finds them (see :mod:`ctlymph.evaluation.detections`); a mark is the centre of its box;
             - a folder: of ``ctlymph detect`` over one CT or many; of one file a case, ``CASE.mrk.json`` or
               ``CASE/nodes.mrk.json``, and likewise ``.mps``; or with the candidates of the public collection,
@@ -80,6 +83,8 @@ def read_marks(path: str | Path, name: str | None = None) -> Marks:
         raise CtlymphError(f"{path} holds part of a case's points; give the folder that it is in")
     if path.suffix.lower() == ".mps":
         return _joined(called, [_point_set(path)])
+    if (found := read_objects(path)) is not None:
+        return _joined(called, [_segments(found)])
     raise CtlymphError(f"{path} is nothing that marks are read from; give {_FORMATS}")
 
 
@@ -217,6 +222,22 @@ def _point_set(path: Path) -> _CaseMarks:
 
     points = read_point_set(path)
     return _CaseMarks(case_of_file(path, ".mps"), points, [1.0] * len(points))
+
+
+def _segments(found: Objects) -> _CaseMarks:
+    """Take the middle of each segment."""
+    labels, points = [], []
+    for layer in found.layers:
+        voxels = np.argwhere(layer.labels)
+        of = layer.labels[tuple(voxels.T)]
+        for label in np.unique(of).tolist():
+            labels.append(label)
+            points.append(layer.geometry.index_to_mm(voxels[of == label].mean(axis=0)[::-1]))
+    if found.scores and (missing := set(labels) - set(found.scores)):
+        raise CtlymphError(
+            f"the report gives segment {min(missing)} no score, but others; give all of them one, or none"
+        )
+    return _CaseMarks(found.case, np.reshape(points, (-1, 3)), [found.scores.get(label, 1.0) for label in labels])
 
 
 def _monai(path: Path) -> list[_CaseMarks]:

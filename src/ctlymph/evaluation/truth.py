@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ctlymph.errors import CtlymphError, shown
 from ctlymph.evaluation.names import case_of, case_of_file, indices, patient_of, region_of
+from ctlymph.evaluation.objects import read_objects
 from ctlymph.evaluation.sets import Truth
 from ctlymph.evaluation.table import BOX, Columns, Table, read_table
 from ctlymph.nodes import Point
@@ -26,7 +27,7 @@ _LABELS = ("node", "station", "patient", "annotated_region")
 _COLUMNS = Columns(("case", *_LABELS), (*_POINT, *_AXES, *BOX), (*_LABELS, *_AXES, *BOX))
 _FORMATS = (
     "the folder of the collection, a nodes.csv or truth.csv, an instance mask (NIfTI, NRRD, MetaImage) or a folder of "
-    "masks, or a folder of CTs and their DICOM-SEG"
+    "masks, a DICOM-SEG or its report, or a folder of CTs and their DICOM-SEG"
 )
 
 
@@ -115,6 +116,9 @@ def _read(path: Path, cases: tuple[str, ...], boxes: bool, progress: Progress) -
             return _from_tables([path], cases)
         if image_suffix(path):
             return _from_images({_case_of_mask(path): path}, cases, progress)
+        if (objects := read_objects(path)) is not None:
+            nodes = tuple(node for layer in objects.layers for node in _measured(layer))
+            return [_CaseTruth(objects.case, objects.case, "", nodes)]
         raise CtlymphError(f"{path} is nothing that true nodes are read from; give {_FORMATS}")
     masks = _mask_files(path)
     tables = _tables(path)

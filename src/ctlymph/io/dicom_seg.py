@@ -94,6 +94,33 @@ def is_segmentation(path: Path) -> bool:
         return False
 
 
+def own_grid(path: Path) -> tuple[Geometry, str]:
+    """Give the grid that holds all frames of a DICOM-SEG, and its PatientID.
+
+    Raises:
+        CtlymphError: If it cannot be read, or its frames do not lie evenly on one grid.
+    """
+    import pydicom
+
+    try:
+        dataset = pydicom.dcmread(path)
+        planes = [at_mm for _, _, at_mm in _frames(dataset)]
+        (corner_mm, steps_mm), rows, columns = planes[0], int(dataset.Rows), int(dataset.Columns)
+        measures = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        between = float(measures.get("SpacingBetweenSlices") or measures.SliceThickness)
+    except faults() as error:
+        raise CtlymphError(f"cannot read {path}: {shown(error)}; give a DICOM-SEG") from error
+    normal = np.cross(*steps_mm)
+    normal /= np.linalg.norm(normal)
+    heights_mm = np.array([(corner - corner_mm) @ normal for corner, _ in planes])
+    lowest = int(heights_mm.argmin())
+    count = round(float(np.ptp(heights_mm)) / between) + 1
+    spacing = (*np.linalg.norm(steps_mm, axis=1), between)
+    direction = np.stack([*(steps_mm / np.linalg.norm(steps_mm, axis=1)[:, None]), normal], axis=1)
+    grid = Geometry((count, rows, columns), planes[lowest][0], np.array(spacing), direction)
+    return grid, str(dataset.get("PatientID") or "")
+
+
 def referenced_series(path: Path) -> str:
     """Give the SeriesInstanceUID of the CT that a DICOM-SEG was drawn on.
 
