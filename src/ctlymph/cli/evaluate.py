@@ -72,7 +72,8 @@ def evaluate(
     positives, unless --all-nodes counts them. Intervals: 95 %, from resampling patients.
 
     MARKS: nodes.csv or a folder of detect, LUNA16 csv, Slicer markups, .mps, a folder of the collection's candidates,
-    or MONAI boxes. TRUTH: a folder of the collection, a nodes.csv, instance masks, or a folder with CT and DICOM-SEG.
+    MONAI boxes, a DICOM-SEG or its report. TRUTH: a folder of the collection, a nodes.csv, instance masks, a DICOM-SEG,
+    or a folder with CT and DICOM-SEG.
 
     [bold]Examples[/bold]
 
