@@ -155,7 +155,8 @@ def true_shorts(path: Path, labels: list[dict[int, int]]) -> dict[NodeRef, float
 def compare_responses(course: Course, truth: Parents, shorts: Mapping[NodeRef, float], tally: Tally) -> None:
     """Compare the categories with those of the true lineage, by the same sizes and by the shapes' own short axes.
 
-    The shapes' own sizes choose other targets where a node is near to 15 mm.
+    The shapes' own sizes choose other targets where two nodes are alike or one is near to 15 mm: so they are asked
+    twice, with targets of their own, and with those that the measured sizes choose.
     """
 
     def true(visit: int, node: LymphNode) -> LymphNode:
@@ -163,12 +164,13 @@ def compare_responses(course: Course, truth: Parents, shorts: Mapping[NodeRef, f
         return replace(node, sizes=replace(node.sizes, short_axis=short))
 
     visits = [replace(each, nodes=tuple(true(each.number, node) for node in each.nodes)) for each in course.visits]
-    found = respond(course).assessments[1:]
+    found, own = respond(course), Course(tuple(visits), dict(truth))
     for what, right in (
-        ("the true lineage", Course(course.visits, dict(truth))),
-        ("the true lineage and the shapes' own sizes", Course(tuple(visits), dict(truth))),
+        ("the true lineage", respond(Course(course.visits, dict(truth)))),
+        ("the true lineage and the shapes' own sizes", respond(own)),
+        ("the same for the same targets", respond(own, found.roles)),
     ):
-        for mine, wanted in zip(found, respond(right).assessments[1:], strict=True):
+        for mine, wanted in zip(found.assessments[1:], right.assessments[1:], strict=True):
             tally.categories.setdefault(what, []).append(mine.category == wanted.category)
             if mine.category != wanted.category:
                 print(f"  visit {mine.visit}: {mine.category} ({'; '.join(mine.reasons)})")

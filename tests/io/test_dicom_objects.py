@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from shutil import which
 
@@ -229,6 +230,32 @@ def test_a_segmentation_of_another_patient_or_frame_is_refused(tmp_path: Path) -
     for keyword, what in (("PatientID", "of patient"), ("FrameOfReferenceUID", "of frame of reference")):
         with pytest.raises(CtlymphError, match=what):
             read_segments(tmp_path / "seg.dcm", geometry, volume.attributes | {keyword: "2.25.99"})
+
+
+@needs_dciodvfy
+@pytest.mark.parametrize("kind", ["resampled", "enhanced"])
+def test_a_ct_that_was_resampled_or_is_one_object_is_referred_to(tmp_path: Path, kind: str) -> None:
+    shape, spacing, direction = GRIDS["thick"]
+    grid = Geometry(shape, np.zeros(3), np.array(spacing), direction)
+    write_ct_series(Volume(np.zeros(shape, np.int16), grid), tmp_path / "ct", CTHeader("P1"))
+    volume = read(tmp_path / "ct")
+    if kind == "resampled":
+        about = {"sop_instance_uids": None, "frame_numbers": None}
+    else:
+        uid, count = volume.attributes["source_uids"][0], shape[0]
+        about = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1", "source_uids": (uid,)}
+        about |= {"sop_instance_uids": (uid,) * count, "frame_numbers": tuple(range(1, count + 1))}
+    volume = replace(volume, attributes=volume.attributes | about)
+    left_out = write_results(tmp_path, Result(volume, *nodes_in(volume, 2)), ("seg", "sr", "sr_ohif"))
+    assert list(left_out) == (["sr_ohif"] if kind == "resampled" else [])
+    for file in ("seg.dcm", "sr.dcm"):
+        said = subprocess.run(["dciodvfy", tmp_path / file], capture_output=True, text=True, check=False).stderr
+        assert not [line for line in said.splitlines() if line.startswith("Error")], said
+    segmentation = pydicom.dcmread(tmp_path / "seg.dcm")
+    if kind == "enhanced":
+        frame = segmentation.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0].SourceImageSequence[0]
+        height = segmentation.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence[0].ImagePositionPatient[2]
+        assert frame.ReferencedFrameNumber == round(height / spacing[2]) + 1
 
 
 def test_what_cannot_be_written_says_why(tmp_path: Path) -> None:

@@ -191,6 +191,8 @@ def _set_references(dataset: Dataset, source: Source, slices: Sequence[int]) -> 
     series.SeriesInstanceUID = source.header.series_uid
     series.ReferencedInstanceSequence = [image.reference() for image in images]
     dataset.ReferencedSeriesSequence = [series]
+    if not source.slices:  # no frame is drawn on one of them: all are what the whole was made from
+        dataset.SourceImageSequence = [_as_source(image) for image in images]
 
 
 def _set_groups(dataset: Dataset, geometry: Geometry, source: Source, frames: Sequence[Frame]) -> None:
@@ -229,11 +231,16 @@ def _group(segment: int, place: int, images: Sequence[SourceImage], corner_mm: N
 def _derivation(image: SourceImage) -> Dataset:
     from pydicom import Dataset
 
-    result, source = Dataset(), image.reference()
-    purpose = Code("121322", "Source image for image processing operation", "DCM")
-    source.PurposeOfReferenceCodeSequence = [purpose.dataset()]
+    result = Dataset()
     result.DerivationCodeSequence = [Code("113076", "Segmentation", "DCM").dataset()]
-    result.SourceImageSequence = [source]
+    result.SourceImageSequence = [_as_source(image)]
+    return result
+
+
+def _as_source(image: SourceImage) -> Dataset:
+    result = image.reference()
+    purpose = Code("121322", "Source image for image processing operation", "DCM")
+    result.PurposeOfReferenceCodeSequence = [purpose.dataset()]
     return result
 
 
