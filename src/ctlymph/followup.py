@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ctlymph.course import Course, Role, Visit
 from ctlymph.detection import DetectOptions, run
@@ -17,6 +18,9 @@ from ctlymph.io.response import Followed
 from ctlymph.nodes import LymphNode
 from ctlymph.progress import SILENT, Progress
 from ctlymph.volume import Masks, Volume
+
+if TYPE_CHECKING:
+    from ctlymph.measurement.alignment import Alignment
 
 NODES, MASKS = "nodes.json", "masks.nii.gz"
 """What tells a folder of results from one of DICOM."""
@@ -160,7 +164,7 @@ def follow(scans: Sequence[Scan], *, roles: Mapping[int, Role] | None = None, pr
         response=respond(course, roles),
         model=", ".join(models),
         trained_on=" ".join(trained_on),
-        notes=[*notes, *_doubts(scans)],
+        notes=[*notes, *_doubts(scans, alignments)],
     )
 
 
@@ -188,11 +192,22 @@ def check(scans: Sequence[Scan]) -> None:
             )
 
 
-def _doubts(scans: Sequence[Scan]) -> list[str]:
-    unknown = [scan.volume.case for scan in scans if scan.day is None]
-    if not unknown:
-        return []
-    return [f"{', '.join(unknown)}: no day is known; the scans were taken in the order given, and for one patient's."]
+def _doubts(scans: Sequence[Scan], alignments: Sequence[Alignment]) -> list[str]:
+    from ctlymph.measurement.alignment import USUAL_AGREEMENT
+
+    said = []
+    unknown = dict.fromkeys(scan.volume.case for scan in scans if scan.day is None)
+    if unknown:
+        said.append(f"{', '.join(unknown)}: no day is known; the scans were taken in the order given.")
+    if not all(scan.volume.attributes.get("PatientID") for scan in scans):
+        said.append("Not all scans name their patient; they were taken for one patient's.")
+    for number, alignment in enumerate(alignments, start=1):
+        if alignment.agreement < USUAL_AGREEMENT:
+            said.append(
+                f"Visit {number} agrees with the one before by {alignment.agreement:.2f} only, {USUAL_AGREEMENT} being "
+                "usual; see whether both are of one patient, and how nodes were paired."
+            )
+    return said
 
 
 def _judged(course: Course, scans: Sequence[Scan]) -> Course:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 LEAST_OVERLAP_MM = 60.0
 """How much of the body, along it, both CTs must show."""
-LEAST_AGREEMENT = 0.8
-"""Real CTs reach 0.85 and more with a bent copy of themselves, and at most 0.79 with another patient's."""
+LEAST_AGREEMENT, USUAL_AGREEMENT = 0.82, 0.88
+"""Real CTs reach 0.85 and more with a bent copy of themselves, and 0.71 to 0.80 with another patient's."""
 MOST_BENDING_MM = 50.0
 
 _COARSE_MM, _FINE_MM = 8.0, 4.0
