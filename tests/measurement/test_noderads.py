@@ -148,6 +148,22 @@ def test_what_cannot_be_judged_says_so_and_makes_the_category_a_range(found, fea
     assert str(rads) == f"{rads.lowest}–{rads.highest}"
 
 
+def test_a_dark_core_in_tissue_without_contrast_agent_is_not_judged_but_a_dark_node_is() -> None:
+    node = inside((10, 10, 12))
+    assert judged(node, inside((5, 5, 5)), 15, tissue_hu=40).texture.points is None
+    assert judged(node, tissue_hu=12).texture.finding == "gross necrosis"
+
+
+def test_a_small_node_in_thick_slices_is_not_judged_but_for_its_size() -> None:
+    grid = Geometry((9, 64, 64), np.array([-26.0, -26.0, -20.0]), np.array([0.8, 0.8, 5.0]))
+    points = grid.index_to_mm(np.moveaxis(np.indices(grid.shape_zyx)[::-1], 0, -1))
+    mask = np.linalg.norm(points, axis=-1) <= 3.5
+    hu = np.where(mask, 85, -95).astype(np.int16)
+    found = node_rads(mask, grid, hu, measure_mask(mask, grid, hu))
+    assert [part.points for part in (found.texture, found.border, found.shape)] == [None] * 3
+    assert (found.size.finding, str(found)) == (NORMAL, "1–4")
+
+
 def test_axes_in_another_order_make_no_difference() -> None:
     mask = inside((6, 8, 11))
     seen = scanned(np.where(mask, 85.0, -95.0), 12)

@@ -68,8 +68,8 @@ _FAT_HU, _FAT_MM3, _FAT_EDGE = -20.0, 12.0, 0.16
 """So dark, so large and with less of the surroundings in it than this is a fatty hilum: fluid has 0 HU and more."""
 _CALCIUM_HU = 100.0
 """So much brighter than the node's median is calcium. Chosen here."""
-_HALO_MM = 3.0
-"""As far as this from fat and calcium, these blur into the node."""
+_HALO = 2.7
+"""As many SDs of the blur from fat and calcium, these still blur into the node."""
 
 _NECROTIC_HU, _FLUID_HU = 37.0, 27.0
 """A necrotic voxel is darker than the first. A node that is darker than the second throughout is necrotic even where
@@ -320,8 +320,9 @@ class _Tissue:
         if not inside.any():
             return inside
         calcium = self.mask & (self._fine > float(np.median(self._fine[inside])) + _CALCIUM_HU)
+        in_blurs = replace(self.geometry, spacing_mm=(self.geometry.spacing_zyx / self.blur_mm)[::-1])
         strange = self.fat | calcium
-        return inside & ~dilate(strange, self.geometry, _HALO_MM) if strange.any() else inside
+        return inside & ~dilate(strange, in_blurs, _HALO) if strange.any() else inside
 
     def volume_mm3(self, part: Mask) -> float:
         """Volume of some voxels."""
@@ -334,9 +335,9 @@ def _reach_mm(sigma_mm: float) -> float:
 
 
 def _judge_texture(tissue: _Tissue) -> Judged:
-    """Judge texture where the node, away from its edge, is large enough for the noise.
+    """Judge texture where the node, away from its edge, is large enough for the noise, and enhanced.
 
-    Necrosis that is seen counts in any scan; that there is none can be said of an enhanced node only.
+    Without contrast agent a dark core may be noise, and necrosis need not show; only a node dark throughout tells.
     """
     size, left = tissue.volume_mm3(tissue.core), tissue.noise_left_hu(tissue.smoothing_mm)
     needed = max(_LEAST_MM3, _LEAST_SMOOTHED * _reach_mm(tissue.smoothing_mm) ** 3)
@@ -363,6 +364,8 @@ def _necrosis(tissue: _Tissue, noise_left_hu: float) -> tuple[Judged | None, flo
         return Judged(GROSS, 3, f"{typical:.0f} HU throughout"), living
     dark = largest_component(tissue.core & (smooth < min(living - _CONTRAST_HU, _NECROTIC_HU)))
     if tissue.volume_mm3(dark) < _NECROTIC_MM3 or float(tissue.foreign[dark].mean()) >= _CORE:
+        return None, living
+    if living < _ENHANCED_HU and typical >= _LIVING_HU:
         return None, living
     halfway = (float(np.percentile(smooth[dark], 20)) + living) / 2
     share = np.count_nonzero(values < halfway) / np.count_nonzero(tissue.mask)
