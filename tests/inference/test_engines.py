@@ -85,6 +85,29 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
         ready(architecture, {}, [], device="cuda")
 
 
+@pytest.mark.parametrize("side", [2, 3, 4, 8])
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_gradients_in_short_numbers_are_those_in_long_ones(side: int, size: int) -> None:
+    def build(layers: Layers, x: Any) -> list[Any]:
+        return [layers.conv("only", x, 32, size, stride=2 if size == 2 else 1, norm=False, relu=False)]
+
+    network = TorchNetwork(Architecture("one layer", build, ((24, side, side, side),)))
+    x = torch.randn(2, 24, side, side, side, generator=torch.Generator().manual_seed(0))
+    gradients: dict[bool, Any] = {}
+    for short in (False, True):
+        for _ in range(20 if short else 1):
+            left = [torch.full((1 << power,), torch.nan) for power in range(8, 20)]  # memory that kernels find
+            del left
+            network.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=short):
+                (out,) = network(x)
+            out.float().square().sum().backward()
+            gradients[short] = network.value("only.weight").grad
+            assert torch.isfinite(gradients[short]).all()
+    scale = gradients[False].abs().max()
+    assert (gradients[True] - gradients[False]).abs().max() < 0.03 * scale
+
+
 def test_two_layers_of_one_name_are_refused() -> None:
     def twice(layers: Layers, x: Any) -> list[Any]:
         return [layers.conv("same", layers.conv("same", x, 2), 2)]

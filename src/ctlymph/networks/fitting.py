@@ -208,12 +208,7 @@ class _Learner:
             with torch.autocast(self.kind, torch.bfloat16, enabled=self.short_numbers):
                 outputs = self.network(*self._placed(given))
             loss = self.lesson.loss([each.float() for each in outputs], self._placed(wanted))
-            value = self._over_all(loss.detach())
-            if not math.isfinite(value):
-                raise CtlymphError(
-                    f"{self.lesson.architecture.name}: the loss is {value} in step {number}; lower the rate "
-                    f"({schedule.rate:g}), or look for broken CTs"
-                )
+            value = self._finite("loss", self._over_all(loss.detach()), number)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self.ranks.average(each.grad for each in self.network.parameters() if each.grad is not None)
@@ -221,9 +216,18 @@ class _Learner:
             raise CtlymphError(
                 f"{self.lesson.architecture.name}: the GPU's memory is full; lower the batch or the size of its parts"
             ) from error
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
+        slope = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
+        self._finite("gradient of the loss", float(slope), number)
         self.optimiser.step()
         self._average(min(schedule.average, (number + 1) / (number + 10)))
+        return value
+
+    def _finite(self, what: str, value: float, step: int) -> float:
+        if not math.isfinite(value):
+            raise CtlymphError(
+                f"{self.lesson.architecture.name}: the {what} is {value} in step {step}; lower the rate "
+                f"({self.lesson.schedule.rate:g}), or look for broken CTs"
+            )
         return value
 
     def _over_all(self, loss: Tensor) -> float:
