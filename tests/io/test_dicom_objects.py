@@ -99,22 +99,29 @@ def test_dciodvfy_finds_no_error(made: tuple[Path, Result]) -> None:
         assert not [line for line in said.splitlines() if line.startswith("Error")], said
 
 
-@needs_dcmqi
-def test_dcmqi_gives_the_same_voxels_back(made: tuple[Path, Result], tmp_path: Path) -> None:
+def read_by_dcmqi(segmentation: Path, folder: Path, geometry: Geometry, count: int) -> list[np.ndarray]:
+    """Give each segment's voxels on the CT's grid, as dcmqi reads them."""
     import SimpleITK
 
-    folder, result = made
-    command = [tool("segimage2itkimage"), "--inputDICOM", folder / "seg.dcm", "--outputDirectory", tmp_path / "back"]
-    (tmp_path / "back").mkdir()
+    folder.mkdir()
+    command = [tool("segimage2itkimage"), "--inputDICOM", segmentation, "--outputDirectory", folder]
     subprocess.run([*command, "--prefix", "p", "-t", "nrrd"], check=True, capture_output=True)
-    found = np.zeros_like(result.masks.labels)
-    for number in range(1, len(result.nodes) + 1):
-        image = SimpleITK.ReadImage(str(tmp_path / "back" / f"p-{number}.nrrd"))
+    found = np.zeros((count, *geometry.shape_zyx), dtype=bool)
+    for number in range(count):
+        image = SimpleITK.ReadImage(str(folder / f"p-{number + 1}.nrrd"))
         places = np.argwhere(SimpleITK.GetArrayFromImage(image) > 0)[:, ::-1]
         points = [image.TransformIndexToPhysicalPoint([int(n) for n in place]) for place in places]
-        i, j, k = np.rint(result.volume.geometry.mm_to_index(points)).astype(int).T
-        found[k, j, i] = number
-    np.testing.assert_array_equal(found, result.masks.labels)
+        i, j, k = np.rint(geometry.mm_to_index(points)).astype(int).T
+        found[number, k, j, i] = True
+    return list(found)
+
+
+@needs_dcmqi
+def test_dcmqi_gives_the_same_voxels_back(made: tuple[Path, Result], tmp_path: Path) -> None:
+    folder, result = made
+    back = read_by_dcmqi(folder / "seg.dcm", tmp_path / "back", result.volume.geometry, len(result.nodes))
+    for number, found in enumerate(back, start=1):
+        np.testing.assert_array_equal(found, result.masks.labels == number)
 
 
 @needs_dcmqi
@@ -190,6 +197,8 @@ def test_patient_study_and_frame_are_the_cts_and_uids_are_new(made: tuple[Path, 
     assert pydicom.dcmread(tmp_path / "again" / "seg.dcm").SOPInstanceUID not in uids
 
 
+@needs_dciodvfy
+@needs_dcmqi
 def test_nodes_that_overlap_are_written_and_read_whole(tmp_path: Path) -> None:
     geometry = Geometry((8, 20, 20), np.zeros(3), np.array([1.0, 1.0, 2.0]))
     write_ct_series(Volume(np.zeros((8, 20, 20), np.int16), geometry), tmp_path / "ct")
@@ -203,8 +212,13 @@ def test_nodes_that_overlap_are_written_and_read_whole(tmp_path: Path) -> None:
     assert list(left_out) == ["masks"]
     assert (tmp_path / "report.html").read_text().count('class="outline') >= 6  # both nodes in three planes
     back = read_segments(tmp_path / "seg.dcm", volume.geometry)
-    for layer, written in zip(back, layers, strict=True):
+    theirs = read_by_dcmqi(tmp_path / "seg.dcm", tmp_path / "back", volume.geometry, 2)
+    for layer, found, written in zip(back, theirs, layers, strict=True):
         np.testing.assert_array_equal(layer.labels, written.labels)
+        np.testing.assert_array_equal(found, written.labels > 0)
+    for file in ("seg.dcm", "sr.dcm"):
+        said = subprocess.run(["dciodvfy", tmp_path / file], capture_output=True, text=True, check=False).stderr
+        assert not [line for line in said.splitlines() if line.startswith("Error")], said
 
 
 def test_a_ct_that_is_no_dicom_is_written_as_such_first(tmp_path: Path) -> None:

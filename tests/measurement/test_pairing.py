@@ -60,6 +60,16 @@ def test_nodes_that_merge_have_one_heir_and_one_that_splits_has_several(count: i
     assert parents(whole, apart) == {(1, n + 1): ((0, 4),) for n in range(count)}
 
 
+def test_half_of_a_node_is_not_taken_for_a_neighbour_that_vanished() -> None:
+    whole, neighbour = (-10, 0, 0, 48), (23.2, 0, 0, 14)
+    halves = {1: (-22, 0, 0, 26), 2: (6, 0, 0, 24)}
+    found = course({1: whole, 2: neighbour}, halves)
+    assert found.parents == {(1, 1): ((0, 1),), (1, 2): ((0, 1),)}
+    assert found.children((0, 2)) == ()
+    merged = course(halves, {1: whole, 2: neighbour})
+    assert merged.parents == {(1, 1): ((0, 1), (0, 2)), (1, 2): ()}
+
+
 def test_a_node_that_vanished_beside_one_that_grew_has_not_merged() -> None:
     found = course({1: (0, 0, 0, 16), 2: (22, 0, 0, 12)}, {1: (0, 0, 0, 19)})
     assert found.parents == {(1, 1): ((0, 1),)}

@@ -2,11 +2,12 @@
 
 The nodes of a scan are laid, as points, onto the scan before. There an optimal
 assignment (the Hungarian method) pairs nodes that lie near to each other, for
-their size, and are of like volume. What it leaves over is looked at again: an
-earlier node whose place a paired later node has taken has merged into it; a
-later one that lies in the place of a paired earlier node has split off. A node
-that is still without parents may have been seen in scans before that and been
-out of sight since; else it is new.
+their size, and are of like volume, unless one lies in the place of a third and
+hardly touches its partner. What it leaves over is looked at again: an earlier
+node whose place a paired later node has taken has merged into it; a later one
+that lies in the place of a paired earlier node has split off. A node that is
+still without parents may have been seen in scans before that and been out of
+sight since; else it is new.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,9 @@ from numpy.typing import NDArray
 from ctlymph.course import Course, NodeRef, Visit
 from ctlymph.measurement.alignment import Alignment
 from ctlymph.volume import Masks
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 Link = tuple[NodeRef, NodeRef]
 """A node and one that it became."""
@@ -42,6 +47,7 @@ class Rules:
             its place is known again.
         gate: Largest sum of both squares, each over its usual one, at which two nodes can be one.
         within: Share of a node left over that must lie in another's place for them to have merged, or to be split.
+        hardly: Share that two nodes have in common at most, of either, if one is rather a part of a third.
     """
 
     astray_mm: float = 2.5
@@ -49,6 +55,7 @@ class Rules:
     growth: float = 2.0
     gate: float = 9.0
     within: float = 0.5
+    hardly: float = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +78,12 @@ class _Place:
     def centre_mm(self) -> NDArray[np.float64]:
         return np.asarray(self.points_mm.mean(axis=0))
 
+    @cached_property
+    def tree(self) -> cKDTree:
+        from scipy.spatial import cKDTree
+
+        return cKDTree(self.points_mm)
+
     @property
     def radius_mm(self) -> float:
         """That of the ball of the same volume."""
@@ -81,14 +94,12 @@ class _Place:
 
     def share_in(self, other: _Place) -> float:
         """Give the share of this node that lies in the other."""
-        from scipy.spatial import cKDTree
-
         reach_mm = _ASTRAY_MM + other.reach_mm
         if (self.points_mm.min(axis=0) > other.points_mm.max(axis=0) + reach_mm).any():
             return 0.0
         if (self.points_mm.max(axis=0) < other.points_mm.min(axis=0) - reach_mm).any():
             return 0.0
-        away_mm, _ = cKDTree(other.points_mm).query(self.points_mm, distance_upper_bound=reach_mm)
+        away_mm, _ = other.tree.query(self.points_mm, distance_upper_bound=reach_mm)
         return float(np.isfinite(away_mm).mean())
 
 
@@ -153,11 +164,24 @@ def _assigned(before: Sequence[_Place], after: Sequence[_Place], rules: Rules) -
     """Pair nodes one to one, so that what the pairs cost less than the gate is most in sum."""
     from scipy.optimize import linear_sum_assignment
 
-    gain = np.array([[min(0.0, _cost(a, b, rules) - rules.gate) for b in after] for a in before])
-    if not gain.size:
+    if not before or not after:
         return []
+    gain = np.array([[min(0.0, _cost(a, b, rules) - rules.gate) for b in after] for a in before])
+    gain[_parts_of_others(before, after, rules)] = 0
     pairs = zip(*linear_sum_assignment(gain), strict=True)
     return [(before[row], after[column]) for row, column in pairs if gain[row, column] < 0]
+
+
+def _parts_of_others(before: Sequence[_Place], after: Sequence[_Place], rules: Rules) -> NDArray[np.bool_]:
+    """Tell the pairs, ``(before, after)``, of which one lies in the place of another node, and hardly in its partner's.
+
+    The half of a node that has split may lie nearer to a neighbour that has vanished, and be more like it, than to the
+    whole.
+    """
+    early = np.array([[a.share_in(b) for b in after] for a in before])
+    late = np.array([[b.share_in(a) for b in after] for a in before])
+    of_others = (early.max(axis=1, keepdims=True) >= rules.within) | (late.max(axis=0, keepdims=True) >= rules.within)
+    return np.asarray(of_others & (np.maximum(early, late) < rules.hardly))
 
 
 def _cost(a: _Place, b: _Place, rules: Rules) -> float:
