@@ -79,6 +79,10 @@ class _Place:
         return np.asarray(self.points_mm.mean(axis=0))
 
     @cached_property
+    def box_mm(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return self.points_mm.min(axis=0), self.points_mm.max(axis=0)
+
+    @cached_property
     def tree(self) -> cKDTree:
         from scipy.spatial import cKDTree
 
@@ -95,9 +99,8 @@ class _Place:
     def share_in(self, other: _Place) -> float:
         """Give the share of this node that lies in the other."""
         reach_mm = _ASTRAY_MM + other.reach_mm
-        if (self.points_mm.min(axis=0) > other.points_mm.max(axis=0) + reach_mm).any():
-            return 0.0
-        if (self.points_mm.max(axis=0) < other.points_mm.min(axis=0) - reach_mm).any():
+        (low_mm, high_mm), (other_low_mm, other_high_mm) = self.box_mm, other.box_mm
+        if ((low_mm > other_high_mm + reach_mm) | (high_mm < other_low_mm - reach_mm)).any():
             return 0.0
         away_mm, _ = other.tree.query(self.points_mm, distance_upper_bound=reach_mm)
         return float(np.isfinite(away_mm).mean())
