@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +20,14 @@ from scenes import scene_with_nodes
 
 @dataclass(frozen=True)
 class SmallCase:
-    """Stands for a case of a collection."""
+    """Stands for a case of a collection; without a name its patient has this case alone."""
 
     number: int
+    of: str = ""
+
+    @property
+    def patient(self) -> str:
+        return self.of or f"patient{self.number}"
 
     def digest(self) -> str:
         return f"case{self.number}"
@@ -38,9 +44,9 @@ class Teller:
     log: Path
 
     def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+        learned_from = candidates.extra.get("learned_from", np.zeros((1, 0), int))[0].tolist()
         with self.log.open("a") as log:
-            log.write(f"{self.name} observed {scene.volume.case}\n")
-        learned_from = candidates.extra.get("learned_from", np.zeros((1, 0), int))
+            log.write(f"{self.name} observed {scene.volume.case}, by what learned from {learned_from}\n")
         assert int(scene.volume.case.removeprefix("scene")) not in learned_from
         return {"case": np.array([int(scene.volume.case.removeprefix("scene"))])}
 
@@ -62,6 +68,16 @@ def test_a_later_stage_learns_only_from_candidates_of_cases_that_the_one_before_
     models = laboratory.learn(System(stages), CASES)  # Teller asserts it
     assert laboratory.model(models[0])["cases"].tolist() == [1, 2, 3, 4, 5]
     assert laboratory.model(models[1])["cases"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_it_has_not_seen_other_scans_of_their_patients_either(tmp_path: Path) -> None:
+    patients = {1: "a", 2: "a", 3: "b", 4: "b", 5: "c"}
+    cases: list[Any] = [SmallCase(number, of) for number, of in patients.items()]
+    stages = (Teller("first", tmp_path / "log"), Teller("second", tmp_path / "log"))
+    Laboratory(tmp_path / "lab").learn(System(stages), cases)
+    told = re.findall(r"second observed scene(\d), by what learned from \[(.*)\]", (tmp_path / "log").read_text())
+    learned_from = {int(case): {patients[int(each)] for each in others.split(", ")} for case, others in told}
+    assert learned_from == {case: {"a", "b", "c"} - {of} for case, of in patients.items()}
 
 
 @dataclass(frozen=True)
@@ -174,9 +190,9 @@ def test_lost_results_come_back_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(first.candidates.scores, second.candidates.scores)
 
 
-def test_too_few_cases_are_refused(tmp_path: Path) -> None:
+def test_too_few_patients_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CtlymphError, match=f"give {INNER_FOLDS} or more"):
-        Laboratory(tmp_path).learn(System(cherry2014.STAGES), CASES[:2])
+        Laboratory(tmp_path).learn(System(cherry2014.STAGES), [*CASES[:2], SmallCase(3, "patient2")])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("masks", [True, False])

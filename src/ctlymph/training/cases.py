@@ -39,6 +39,11 @@ class KnownCase:
         """The case's name."""
         return self.case.name
 
+    @property
+    def patient(self) -> str:
+        """The case's patient."""
+        return self.case.patient
+
     def digest(self) -> str:
         """Tell this case, as its files are now, from every other."""
         files = [
@@ -95,6 +100,11 @@ class UnknownCase:
     def name(self) -> str:
         """What its owner calls it."""
         return self.path.name.removesuffix(".gz").removesuffix(".nii")
+
+    @property
+    def patient(self) -> str:
+        """Not known: each CT stands for one."""
+        return str(self.path)
 
     def digest(self) -> str:
         """Tell this CT, as its files are now, from every other."""

@@ -51,6 +51,11 @@ class Case(Protocol):
         ...
 
     @property
+    def patient(self) -> str:
+        """What all cases of one patient share."""
+        ...
+
+    @property
     def region(self) -> str:
         """Where it is looked at."""
         ...
@@ -133,7 +138,7 @@ class Laboratory:
     def learn(self, system: System, cases: Sequence[Case]) -> tuple[str, ...]:
         """Let the stages of a system learn, one after the other.
 
-        Each but the first learns from what the one before gives for cases that it has not learned from: the cases are
+        Each but the first learns from what the one before gives for patients that it has not learned from: these are
         dealt out to :data:`INNER_FOLDS`, and for each of these the stage learns from the others. The classifier also
         learns from candidates put onto enlarged nodes that the generator has missed, as in Roth 2014.
 
@@ -141,12 +146,14 @@ class Laboratory:
             The name of each stage's model.
 
         Raises:
-            CtlymphError: If there are too few cases, or they teach nothing.
+            CtlymphError: If there are too few patients, or they teach nothing.
         """
         stages = system.stages
-        if len(cases) < INNER_FOLDS and system.learns:
-            raise CtlymphError(f"{len(cases)} cases are too few to learn from; give {INNER_FOLDS} or more")
-        fold = np.arange(len(cases)) % INNER_FOLDS
+        patients = {case.patient: None for case in cases}
+        if len(patients) < INNER_FOLDS and system.learns:
+            raise CtlymphError(f"{len(patients)} patients are too few to learn from; give {INNER_FOLDS} or more")
+        fold_of = {patient: number % INNER_FOLDS for number, patient in enumerate(patients)}
+        fold = np.array([fold_of[case.patient] for case in cases])
         given = [_NOTHING] * len(cases)
         models = []
         for number, stage in enumerate(stages):
