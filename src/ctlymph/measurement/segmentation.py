@@ -5,12 +5,15 @@ HU, and the tissue that is left is divided by a random walker (Grady, PAMI 2006)
 between the node's core and a shell about twice the node's radius away. A node
 alone in fat is taken whole, with sub-voxel edges; where it touches muscle,
 bowel or another node of the same density, the walker cuts at the narrowest
-place between core and shell. The mask therefore cannot leak beyond the shell.
+place between core and shell. Both are balls at first; then the walk is done
+again from a core and a shell of the mask's own form, for a ball cuts a long
+node short. The mask cannot leak beyond the second shell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +32,12 @@ between node and lung would count as node."""
 _SHELL = 2.0
 _CORE = 0.55
 """Radii of the two seeds, in radii of the mark. Without any edge the walker would cut at their harmonic mean, 0.86."""
+
+_DEEP, _BEYOND = 0.35, 0.9
+"""Seeds of the second walk, in radii of the mark: what lies so deep in the first mask, and what is so far from it."""
+
+_REACH = 2.25
+"""No mask reaches further from its mark, in radii of the mark."""
 
 _VOXELS_PER_RADIUS = 6.5
 _FINEST_MM = 0.7
@@ -91,7 +100,7 @@ def segment_mark(volume: Volume, mark: Mark) -> tuple[Mask, tuple[int, int, int]
         Boolean array z, y, x: a box of the CT's own grid, one connected piece, never
         empty; and the index z, y, x where the box starts in the CT.
     """
-    box = _box(volume.geometry, mark.point_mm, (_SHELL + 0.3) * mark.radius_mm)
+    box = _box(volume.geometry, mark.point_mm, (_REACH + 0.05) * mark.radius_mm)
     start = tuple(part.start for part in box)
     geometry = volume.geometry.crop(start, [part.stop - part.start for part in box])
     fine = _fine_grid(geometry, mark)
@@ -128,17 +137,17 @@ def _level(hu: NDArray[np.float32], grid: Geometry, mark: Mark) -> NDArray[np.fl
     smooth, noise_hu = _denoised(hu, grid, core)
     node_hu = float(np.median(smooth[core]))
     tissue = _tissue(smooth, grid, node_hu, noise_hu)
-    walkable = (tissue >= 0.5) | core
-    shell = away_mm >= _SHELL * mark.radius_mm
     step_hu = max(_STEP_HU, noise_hu)
     # Beyond three steps an edge is shut for good; clipping there keeps the walker's equations well conditioned.
     near_node = np.clip(smooth, node_hu - 1.5 * step_hu, node_hu + 1.5 * step_hu)
-    won = _walk(near_node, walkable, core, shell, step_hu)
-    # Filled first: the rim around a fatty hilum or a necrotic centre is no tail.
-    solid = _filled(won >= 0.5, smooth > node_hu)
-    node = _without_tails(solid, grid, core, _NECK * mark.radius_mm)
+    ground = _Ground(near_node, (tissue >= 0.5) | core, smooth > node_hu, grid, step_hu, _NECK * mark.radius_mm)
+    _, _, node = ground.divided(core, away_mm >= _SHELL * mark.radius_mm)
+    core = core | erode(node, grid, _DEEP * mark.radius_mm)
+    far = ~dilate(node, grid, _BEYOND * mark.radius_mm)
+    won, solid, node = ground.divided(core, far | (away_mm >= _REACH * mark.radius_mm))
     # Towards fat the surface lies where the HU are halfway; towards other tissue, where the walker's odds are even.
-    level = np.where(node, np.minimum(won, np.maximum(tissue, core)), np.where(walkable, np.minimum(won, 0.45), tissue))
+    own, other = np.minimum(won, np.maximum(tissue, core)), np.where(ground.walkable, np.minimum(won, 0.45), tissue)
+    level = np.where(node, own, other)
     return np.asarray(np.where(node & solid & (won < 0.5), 1.0, level), dtype=np.float32)
 
 
@@ -172,6 +181,38 @@ def _tissue(hu: NDArray[np.float32], grid: Geometry, node_hu: float, noise_hu: f
     limit = node_hu + max(_ENHANCED_HU, 2.5 * noise_hu)
     below_lumen = 0.5 + (limit - hu) / _ENHANCED_HU
     return np.asarray(np.clip(np.minimum(above_outside, below_lumen), 0, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Ground:
+    """What a walker walks on.
+
+    Attributes:
+        hu: Its steps become rarer where these change.
+        walkable: Where it may go.
+        bright: What is brighter than the node.
+        grid: Of all these.
+        step_hu: The weight of an edge falls by e over this step.
+        neck_mm: Radius below which what hangs on is a tail.
+    """
+
+    hu: NDArray[np.float32]
+    walkable: Mask
+    bright: Mask
+    grid: Geometry
+    step_hu: float
+    neck_mm: float
+
+    def divided(self, core: Mask, shell: Mask) -> tuple[NDArray[np.float64], Mask, Mask]:
+        """Divide what is walkable between core and shell.
+
+        Returns:
+            The odds of the core, what it has won with holes filled, and that without tails: the node.
+        """
+        won = _walk(self.hu, self.walkable, core, shell, self.step_hu)
+        # Filled first: the rim around a fatty hilum or a necrotic centre is no tail.
+        solid = _filled(won >= 0.5, self.bright)
+        return won, solid, _without_tails(solid, self.grid, core, self.neck_mm)
 
 
 def _walk(hu: NDArray[np.float32], walkable: Mask, core: Mask, shell: Mask, step_hu: float) -> NDArray[np.float64]:
