@@ -4,9 +4,10 @@ Run ``python benchmarks/networks.py``, with ``--peer PYTHON`` the interpreter of
 
 Views: 100 of each of 40 candidates, 32 x 32 pixels on three planes, by our sampler, by scipy's ``map_coordinates``
 (linear), and by PyTorch's ``grid_sample``, which MONAI and torchio resample with; the latter two are given their
-coordinates' arithmetic too, as ours has to do it. Network: LymphNet with weights as they begin, over a region of
-300 x 255 x 330 mm in voxels of 1.5 mm, in slabs by OpenVINO, and in windows of 96 voxels with a quarter overlap by
-MONAI's ``sliding_window_inference`` with PyTorch in f32, which is asked for the masks alone. Medians.
+coordinates' arithmetic too, as ours has to do it. Network: the LymphNet that comes with the package, over a region of
+300 x 255 x 330 mm in voxels of 1.5 mm, in slabs by OpenVINO: in f32, in bf16 where the processor has it, and in int8 as
+``detect`` does it; and in windows of 96 voxels with a quarter overlap by MONAI's ``sliding_window_inference`` with
+PyTorch in f32, which is asked for the masks alone. Medians. The outputs differ where windows end, for zeros lie there.
 
 Last, what nnU-Net's default inference of the same network would take over a whole CT of 512 x 512 x 660 voxels at its
 own spacing: windows of 128 voxels half over each other, each in all eight mirrorings, in f32. One window is timed, and
@@ -30,8 +31,9 @@ from scipy.ndimage import map_coordinates
 
 from ctlymph.classifiers import views
 from ctlymph.classifiers.views import drawn_frames, views_of
-from ctlymph.inference.engine import ready
+from ctlymph.inference.engine import Precision, ready
 from ctlymph.inference.sliding import in_slabs
+from ctlymph.models import INSTALLED, read_model
 from ctlymph.networks.lymphnet import LymphNet
 from ctlymph.volume import Geometry, Volume
 
@@ -106,11 +108,12 @@ def _views(repeats: int) -> None:
 def _network(repeats: int, peer: str | None) -> None:
     stage = LymphNet()
     region = np.random.default_rng(0).uniform(-1, 1, REGION).astype(np.float32)
-    weights = _weights(stage)
+    weights = _weights()
+    plain = {name: values for name, values in weights.items() if not name.endswith(".range")}
 
-    def ours() -> list[np.ndarray]:
+    def ours(own: dict[str, np.ndarray], precision: Precision) -> list[np.ndarray]:
         return in_slabs(
-            lambda shape: ready(stage.architecture, weights, [shape], device="cpu"),
+            lambda shape: ready(stage.architecture, own, [shape], device="cpu", precision=precision),
             region,
             slices=stage.slab,
             overlap=stage.overlap,
@@ -118,14 +121,21 @@ def _network(repeats: int, peer: str | None) -> None:
             fill=-1.0,
         )
 
-    seconds, found = _timed(ours, repeats)
-    print(f"network: ours {seconds:.2f} s, the compiler's time included")
+    kinds: dict[str, tuple[dict[str, np.ndarray], Precision]] = {
+        "f32": (plain, "f32"),
+        "bf16, where there is that": (plain, "auto"),
+        "int8": (weights, "auto"),
+    }
+    times, outputs = {}, {}
+    for name, (own, precision) in kinds.items():
+        times[name], outputs[name] = _timed(lambda own=own, precision=precision: ours(own, precision), repeats)
+        print(f"network: ours in {name} {times[name]:.2f} s, the compiler's time included")
     if peer is None:
         print("network: MONAI not timed; give --peer PYTHON, of an environment with MONAI and PyTorch")
         return
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        np.savez(place / "weights.npz", **weights)
+        np.savez(place / "weights.npz", **plain)
         np.save(place / "region.npy", region)
         arguments = [place / "weights.npz", place / "region.npy", repeats, place / "found.npy"]
         source = Path(__file__).parents[1] / "src"
@@ -138,10 +148,10 @@ def _network(repeats: int, peer: str | None) -> None:
         )
         other = float(printed.stdout.split()[-1])
         part = (0, slice(60, 90), slice(60, 90), slice(60, 90))
-        middle = np.load(place / "found.npy")[0][part] - found[2][part]
-    print(
-        f"network: MONAI {other:.2f} s, {other / seconds:.1f} times ours; outputs apart by {np.abs(middle).mean():.4f}"
-    )
+        middle = np.load(place / "found.npy")[0][part] - outputs["f32"][2][part]
+    print(f"network: MONAI {other:.2f} s; outputs in f32 apart by {np.abs(middle).mean():.4f}")
+    for name, seconds in times.items():
+        print(f"network: MONAI takes {other / seconds:.1f} times as long as ours in {name}")
 
 
 def _nnunet(repeats: int) -> None:
@@ -164,10 +174,8 @@ def _nnunet(repeats: int) -> None:
     )
 
 
-def _weights(stage: LymphNet) -> dict[str, np.ndarray]:
-    from ctlymph.inference.torched import TorchNetwork
-
-    return TorchNetwork(stage.architecture).weights()
+def _weights() -> dict[str, np.ndarray]:
+    return dict(next(iter(read_model(INSTALLED / "lymphnet").parts.values()))[0]["weights"])
 
 
 def _timed(function: Callable[[], object], repeats: int) -> tuple[float, np.ndarray]:

@@ -92,7 +92,9 @@ class ViewNetwork(NetworkStage):
         """Score the views; candidates keep their order."""
         best = candidates.first(self.at_most)
         frames = self.frames
-        run = ready(self.architecture, model["weights"], [(-1, *self._shape)], device=self.device)
+        run = ready(
+            self.architecture, model["weights"], [(-1, *self._shape)], device=self.device, precision=self.precision
+        )
         views = _windowed(views_of(scene.volume, best.points_mm, frames, self.side_px)).reshape(-1, *self._shape)
         parts = [run(_scaled(views[at : at + _AT_ONCE]))[0] for at in range(0, len(views), _AT_ONCE)]
         odds = np.concatenate([np.empty((0, 1)), *parts]).reshape(len(best), len(frames))

@@ -1,56 +1,94 @@
-"""The layers in OpenVINO: a network becomes a graph that its compiler fits to the processor."""
+"""The layers in OpenVINO: a network becomes a graph that its compiler fits to the processor.
+
+Where a layer's weights tell the range of what it is given, it can compute in int8: what it is given in 256 steps over
+that range, its filters in 255 steps over their own, each output channel apart. Layers side by side have ranges of
+their own, so that the one with small values keeps fine steps; their convolutions are added.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import openvino
+from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from ctlymph.inference.layers import NORM_EPSILON, Architecture, Weights, padding_of
 
 
-def graph_of(architecture: Architecture, weights: Weights, shapes: Sequence[Sequence[int]]) -> openvino.Model:
+def graph_of(
+    architecture: Architecture, weights: Weights, shapes: Sequence[Sequence[int]], *, short: bool = False
+) -> openvino.Model:
     """Make a graph of a network that has learned.
 
     Args:
         architecture: Of the network.
         weights: What it has learned.
         shapes: Of each input, batch first; a batch of -1 may have any size.
+        short: Whether layers whose ranges are known compute in int8.
 
     Raises:
         KeyError: If a layer has no weights.
     """
-    import openvino
-
     inputs = [ops.parameter(list(shape), np.float32) for shape in shapes]
-    outputs = architecture.build(_GraphLayers(weights), *inputs)
+    outputs = architecture.build(_GraphLayers(weights, short), *inputs)
     return openvino.Model([each.output(0) for each in outputs], inputs, architecture.name)
+
+
+def inner_graph_of(
+    architecture: Architecture, weights: Weights, shapes: Sequence[Sequence[int]]
+) -> tuple[openvino.Model, list[str]]:
+    """Make a graph that gives what the inner layers are given: those that may compute in int8.
+
+    These are convolutions with normalisation; the first, which sees the CT, and those that answer keep their precision.
+
+    Returns:
+        The graph, and of each output the layer's name; one whose inputs were joined has several, in their order.
+    """
+    inputs = [ops.parameter(list(shape), np.float32) for shape in shapes]
+    layers = _GraphLayers(weights)
+    architecture.build(layers, *inputs)
+    given = [(name, part) for name, parts in layers.inner.items() for part in parts]
+    return openvino.Model([part for _, part in given], inputs, architecture.name), [name for name, _ in given]
 
 
 @dataclass(frozen=True)
 class _GraphLayers:
-    """:class:`~ctlymph.inference.layers.Layers` whose values are nodes of a graph."""
+    """:class:`~ctlymph.inference.layers.Layers` whose values are nodes of a graph.
+
+    Attributes:
+        weights: What the network has learned.
+        short: Whether layers whose ranges are known compute in int8.
+        inner: What the inner layers are given, by their names.
+    """
 
     weights: Weights
+    short: bool = False
+    inner: dict[str, list[Any]] = field(default_factory=dict)
 
     def conv(
         self, name: str, x: Any, channels: int, size: int = 3, *, stride: int = 1, norm: bool = True, relu: bool = True
     ) -> Any:
         weight = self.weights[f"{name}.weight"]
+        bias = self.weights[f"{name}.bias"]
         dims = weight.ndim - 2
+        parts = _parts(x)
         if norm:  # as one convolution, which is quicker and safer in short numbers
             scale = self.weights[f"{name}.gain"] / np.sqrt(self.weights[f"{name}.variance"] + NORM_EPSILON)
             weight = weight * scale.reshape(-1, *[1] * (dims + 1))
-            bias = self.weights[f"{name}.bias"] - self.weights[f"{name}.mean"] * scale
-        else:
-            bias = self.weights[f"{name}.bias"]
+            bias = bias - self.weights[f"{name}.mean"] * scale
+            if parts[0].get_node().get_type_name() != "Parameter":
+                self.inner[name] = parts
         pad = [padding_of(size, stride)] * dims
-        y = ops.convolution(x, _constant(weight), [stride] * dims, pad, pad, [1] * dims)
-        y = ops.add(y, _constant(bias.reshape(1, -1, *[1] * dims)))
+        operands = [(x, _constant(weight))]
+        if self.short and (ranges := self.weights.get(f"{name}.range")) is not None:
+            operands = _in_int8(parts, weight, ranges)
+        sums = (ops.convolution(a, b, [stride] * dims, pad, pad, [1] * dims) for a, b in operands)
+        y = ops.add(reduce(ops.add, sums), _constant(bias.reshape(1, -1, *[1] * dims)))
         return ops.relu(y) if relu else y
 
     def up(self, name: str, x: Any, channels: int) -> Any:
@@ -91,6 +129,38 @@ class _GraphLayers:
 
     def dropout(self, x: Any, share: float) -> Any:
         return x
+
+
+def _parts(x: Any) -> list[Any]:
+    """Give the values that were joined, or the one that was not."""
+    output = x.output(0) if hasattr(x, "output") else x
+    node = output.get_node()
+    return [each.get_source_output() for each in node.inputs()] if node.get_type_name() == "Concat" else [output]
+
+
+def _in_int8(parts: Sequence[Any], weight: NDArray[np.float32], ranges: NDArray[np.float32]) -> list[tuple[Any, Any]]:
+    """Give what each convolution is to read, and its filters, as the compiler knows them for int8."""
+    ends = np.cumsum([part.get_partial_shape()[1].get_length() for part in parts])
+    filters = np.split(weight, ends[:-1], axis=1)
+    return [
+        (_in_steps(part, *each.tolist()), _short_filters(some))
+        for part, some, each in zip(parts, filters, ranges, strict=True)
+    ]
+
+
+def _in_steps(x: Any, low: float, high: float) -> Any:
+    if low < 0:  # signed numbers: as many steps below 0 as above, but for one
+        high = max(-low, high)
+        low = -high * 128 / 127
+    ends = np.float32(low), np.float32(high)
+    return ops.fake_quantize(x, *ends, *ends, 256)
+
+
+def _short_filters(weight: NDArray[np.float32]) -> Any:
+    step = np.abs(weight).max(axis=tuple(range(1, weight.ndim)), keepdims=True) / 127
+    step = np.where(step > 0, step, 1)
+    steps = np.rint(weight / step).astype(np.int8)
+    return ops.multiply(ops.convert(ops.constant(steps), np.float32), _constant(step))
 
 
 def _constant(values: Any) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Weights = Mapping[str, NDArray[np.float32]]
 """What a network has learned: arrays by ``LAYER.weight``, ``.bias``, and of normalised layers ``.gain``, ``.mean`` and
-``.variance``."""
+``.variance``; and, where that has been looked at, the ``.range`` of what a layer is given."""
 
 NORM_EPSILON = 1e-5
 """Added to variances, as PyTorch does by default."""

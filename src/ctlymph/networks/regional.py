@@ -123,7 +123,9 @@ class RegionNetwork(NetworkStage):
         """Find the peaks in and around the region."""
         grid = working_grid(scene.region, self.spacing_mm)
         outputs = in_slabs(
-            lambda shape: ready(self.architecture, model["weights"], [shape], device=self.device),
+            lambda shape: ready(
+                self.architecture, model["weights"], [shape], device=self.device, precision=self.precision
+            ),
             windowed(sample(scene.volume, grid)),
             slices=self.slab,
             overlap=self.overlap,

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from ctlymph.inference.engine import Device
+import numpy as np
+
+from ctlymph.inference.engine import Device, Precision
 from ctlymph.inference.layers import Architecture, Weights
-from ctlymph.networks.fitting import Draw, Lesson, Loss, Schedule, fit
+from ctlymph.inference.ranges import with_ranges
+from ctlymph.networks.fitting import Batch, Draw, Lesson, Loss, Schedule, fit
 from ctlymph.progress import SILENT, Progress
 from ctlymph.systems import LEARNING, Arrays
+
+_BATCHES, _OF_EACH = 8, 4
+"""So many batches, and examples of each, tell the ranges by which a network computes in int8."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +42,13 @@ class NetworkStage(ABC):
         schedule: How it learns.
         start: What it begins with; None: with weights drawn by chance.
         device: Where it runs; no part of what it is.
+        precision: Of what is computed there; likewise.
     """
 
     schedule: Schedule = field(kw_only=True, metadata=LEARNING)
     start: Start | None = field(default=None, kw_only=True, metadata=LEARNING)
     device: Device = field(default="auto", kw_only=True, repr=False)
+    precision: Precision = field(default="auto", kw_only=True, repr=False)
 
     @property
     @abstractmethod
@@ -75,4 +83,12 @@ class NetworkStage(ABC):
         draw, loss = self.teaching(observed)
         begin_with = None if self.start is None else self.start.weights
         lesson = Lesson(self.architecture, draw, loss, self.schedule, seed, begin_with)
-        return {"weights": fit(lesson, folder, progress)}
+        weights = fit(lesson, folder, progress)
+        return {"weights": with_ranges(self.architecture, weights, _examples(draw, seed, self.schedule.steps))}
+
+
+def _examples(draw: Draw, seed: int, steps: int) -> Iterator[Batch]:
+    """Draw what has not been learned from: some of each batch of further steps."""
+    for step in range(steps, steps + _BATCHES):
+        given, _ = draw(np.random.default_rng([seed, step]))
+        yield tuple(each[:: max(1, len(each) // _OF_EACH)] for each in given)
