@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from ctlymph import models
 from ctlymph.errors import CtlymphError
-from ctlymph.models import dump_part, load_part
+from ctlymph.models import dump_part, ending_of, load_part
 
 
 class _Evil:
@@ -31,10 +34,46 @@ def test_a_forest_comes_back_as_it_was(tmp_path: Path) -> None:
     assert (found["slope"], found["name"], found["array"].tolist()) == (1.5, "x", [0, 1, 2])
 
 
-@pytest.mark.parametrize("write", [pickle.dumps, lambda evil: b"", lambda evil: b"PK\x03\x04 cut off"])
-def test_what_is_no_part_is_refused_and_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write) -> None:  # type: ignore[no-untyped-def]
+def test_arrays_alone_come_back_without_scikit_learn(tmp_path: Path) -> None:
+    weights = {"first.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "first.bias": np.zeros(2, np.float32)}
+    part = {"weights": weights, "sizes": np.array([1, 2])}
+    assert ending_of(part) == ".npz"
+    dump_part(tmp_path / "part.npz", part)
+    found = load_part(tmp_path / "part.npz")
+    assert found.keys() == part.keys()
+    assert found["weights"].keys() == weights.keys()
+    np.testing.assert_array_equal(found["weights"]["first.weight"], weights["first.weight"])
+    assert found["weights"]["first.weight"].dtype == np.float32
+    script = (
+        "import pathlib, sys; from ctlymph.models import load_part; "
+        "load_part(pathlib.Path(sys.argv[1])); print('sklearn' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", script, tmp_path / "part.npz"], stdout=subprocess.PIPE, check=True)
+    assert told.stdout.strip() == b"False"
+
+
+def test_what_is_not_arrays_alone_is_left_to_skops() -> None:
+    for other in ({"slope": 1.5}, {"forest": RandomForestClassifier()}, {"names": np.array(["a", None], object)}):
+        assert ending_of({"weights": {"a": np.zeros(1)}, **other}) == ".skops"
+    with pytest.raises(ValueError, match="cannot hold it"):
+        ending_of({"a/b": np.zeros(1)})
+
+
+def test_objects_in_arrays_are_refused_and_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "part.skops"
+    np.savez(tmp_path / "part.npz", evil=np.array([_Evil()], object))
+    with pytest.raises(CtlymphError, match="cannot read"):
+        load_part(tmp_path / "part.npz")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("ending", [".npz", ".skops"])
+@pytest.mark.parametrize("write", [pickle.dumps, lambda evil: b"", lambda evil: b"PK\x03\x04 cut off"])
+def test_what_is_no_part_is_refused_and_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[object], bytes], ending: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / f"part{ending}"
     path.write_bytes(write(_Evil()))
     with pytest.raises(CtlymphError, match="cannot read"):
         load_part(path)
@@ -49,8 +88,11 @@ def test_a_function_in_a_part_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         load_part(path)
 
 
-def test_a_file_that_unfolds_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "part.skops"
+@pytest.mark.parametrize("ending", [".npz", ".skops"])
+def test_a_file_that_unfolds_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    path = tmp_path / f"part{ending}"
     dump_part(path, {"zeros": np.zeros(100_000)})
     monkeypatch.setattr(models, "LARGEST_PART", 100_000)
     with pytest.raises(CtlymphError, match="unfolds to"):

@@ -1,16 +1,18 @@
 """Trained models in folders: a card that says what it is, and what its stages have learned.
 
-Parts hold scikit-learn estimators and arrays, written by skops; reading them never runs code.
+Parts hold arrays, written by numpy, or scikit-learn estimators as well, written by skops; reading them never runs code.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ctlymph.errors import CtlymphError, shown
 from ctlymph.io.atomic import explained, new_file
@@ -23,6 +25,10 @@ INSTALLED = Path(__file__).parent / "trained"
 FORMAT = "ctlymph-model-1"
 INTENDED_USE = "For research use, not for diagnosis. Candidates for enlarged lymph nodes in CT, for a reader to judge."
 
+ARRAYS, ESTIMATORS = ".npz", ".skops"
+"""Endings of parts: of arrays alone, and of all others. To read the latter scikit-learn is needed, whose import takes
+seconds."""
+
 TRUSTED = ("sklearn.tree._tree.Tree",)
 """Types that skops does not trust by itself: a tree is arrays of numbers."""
 
@@ -34,16 +40,50 @@ def dump_part(path: Path, part: Mapping[str, Any]) -> None:
     """Write what a stage has learned.
 
     Args:
-        path: A ``.skops`` file; it appears whole or not at all, and replaces what is there.
-        part: Estimators, arrays, numbers and strings by name.
+        path: A file that ends as :func:`ending_of` says, or in ``.skops``; it appears whole or not at all, and
+            replaces what is there.
+        part: Estimators, arrays, numbers and strings by name; a mapping of such is a value, too.
 
     Raises:
         CtlymphError: If it cannot be written.
     """
-    import skops.io
-
     with new_file(path, overwrite=True) as staging, explained(path):
-        skops.io.dump(dict(part), staging)
+        if path.suffix == ARRAYS:
+            np.savez(staging, **dict(_flat(part)))
+        else:
+            import skops.io
+
+            skops.io.dump(dict(part), staging)
+
+
+def ending_of(part: Mapping[str, Any]) -> str:
+    """Give the ending of the file for what a stage has learned."""
+    values = [value for _, value in _flat(part)]
+    plain = all(isinstance(value, np.ndarray) and not value.dtype.hasobject for value in values)
+    return ARRAYS if plain else ESTIMATORS
+
+
+def _flat(part: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give the values of a mapping and of those in it, each with the way to it."""
+    for name, value in part.items():
+        if "/" in name:
+            raise ValueError(f"{name!r}: names are joined by /, and cannot hold it")
+        if isinstance(value, Mapping):
+            yield from ((f"{name}/{below}", each) for below, each in _flat(value))
+        else:
+            yield name, value
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo :func:`_flat`."""
+    part: dict[str, Any] = {}
+    for way, value in flat.items():
+        *above, name = way.split("/")
+        there = part
+        for each in above:
+            there = there.setdefault(each, {})
+        there[name] = value
+    return part
 
 
 def load_part(path: Path) -> dict[str, Any]:
@@ -54,13 +94,16 @@ def load_part(path: Path) -> dict[str, Any]:
     """
     from zipfile import BadZipFile, ZipFile
 
-    import skops.io
-
     try:
         with ZipFile(path) as archive:
             size = sum(each.file_size for each in archive.infolist())
         if size > LARGEST_PART:
             raise CtlymphError(f"{path} unfolds to {size / 1e6:.0f} MB; train the model again")
+        if path.suffix == ARRAYS:
+            with np.load(path, allow_pickle=False) as file:
+                return _nested({name: file[name] for name in file.files})
+        import skops.io
+
         if unknown := sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED)):
             raise CtlymphError(f"{path} holds {shown(unknown[0])}, which could run code; do not trust its source")
         part = skops.io.load(path, trusted=list(TRUSTED))
@@ -258,7 +301,7 @@ def _wrong_in(card: Card) -> str:
         for part in each.parts:
             if not all(isinstance(text, str) for text in (part.stage, part.settings, part.file, part.sha256)):
                 return "a part is not described by texts"
-            if Path(part.file).name != part.file or not part.file.endswith(".skops"):
+            if Path(part.file).name != part.file or not part.file.endswith((ARRAYS, ESTIMATORS)):
                 return f"{shown(part.file)} is no name of a part"
     return ""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,6 +17,10 @@ from ctlymph.inference.layers import Architecture, Weights
 Device = Literal["auto", "cpu", "cuda"]
 DEVICES: tuple[Device, ...] = get_args(Device)
 Precision = Literal["auto", "f32"]
+
+_GPU_NODES = ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg", "/dev/kfd")
+"""Without one of these Linux has no GPU that PyTorch could use: of NVIDIA's driver, of its small boards, of Windows
+around Linux, of AMD's driver."""
 
 Run = Callable[..., tuple[NDArray[np.float32], ...]]
 """Gives a network's outputs for its inputs, float32, batch first."""
@@ -47,9 +53,11 @@ def ready(
 
 
 def _sees_gpu() -> bool:
+    """Tell whether PyTorch can compute on a GPU; its import takes seconds, so it is asked only where one may be."""
     from importlib.util import find_spec
 
-    if find_spec("torch") is None:
+    is_linux = sys.platform.startswith("linux")
+    if find_spec("torch") is None or (is_linux and not any(Path(node).exists() for node in _GPU_NODES)):
         return False
     import torch
 

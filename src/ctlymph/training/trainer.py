@@ -21,7 +21,7 @@ from ctlymph.evaluation.summary import document
 from ctlymph.evaluation.truth import read_truth
 from ctlymph.learning import calibrated, log_odds, sigmoid_through
 from ctlymph.methods import Method, check_can_learn
-from ctlymph.models import Card, RegionCard, read_model, read_weights, store, stored, write_card
+from ctlymph.models import Card, RegionCard, ending_of, read_model, read_weights, store, stored, write_card
 from ctlymph.systems import System, Tunable
 from ctlymph.training.crossing import Trial, cross_validate, marks_of
 from ctlymph.training.laboratory import Laboratory
@@ -161,9 +161,10 @@ def _learn(
     models = laboratory.learn(system, cases)
     parts = []
     for number, (stage, name) in enumerate(zip(system.stages, models, strict=True), start=1):
-        file = f"{'all' if system.joint else region}-{number}-{stage.name}.skops"
+        part = laboratory.model(name)
+        file = f"{'all' if system.joint else region}-{number}-{stage.name}{ending_of(part)}"
         is_there = (folder / file).exists()  # of another region: they have learned together
-        parts.append(stored(folder, file, stage) if is_there else store(folder, file, stage, laboratory.model(name)))
+        parts.append(stored(folder, file, stage) if is_there else store(folder, file, stage, part))
     return RegionCard(
         cases=tuple(case.name for case in cases),
         nodes=sum(laboratory.nodes(case).enlarged for case in cases),
