@@ -82,3 +82,14 @@ def test_a_layer_that_is_given_nothing_has_a_range() -> None:
     assert ranged["coarse.range"][0, 1] > 0
     (found,) = ready(architecture, ranged, [(-1, 1, 16, 16)], device="cpu")(*examples[0])
     assert np.isfinite(found).all()
+
+
+def test_a_network_without_inner_layers_stays_as_it_is() -> None:
+    def build(layers: Layers, x: Any) -> list[Any]:
+        return [layers.conv("answer", layers.conv("first", x, 4), 1, norm=False)]
+
+    from ctlymph.inference.torched import TorchNetwork
+
+    architecture = Architecture("shallow", build, ((1, 8, 8),))
+    weights = TorchNetwork(architecture).weights()
+    assert with_ranges(architecture, weights, [(np.zeros((2, 1, 8, 8), np.float32),)]).keys() == weights.keys()

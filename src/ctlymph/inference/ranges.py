@@ -34,15 +34,15 @@ def with_ranges(
 
     from ctlymph.inference.graph import inner_graph_of
 
-    request, names = None, list[str]()
+    batches = [list(example) for example in examples]
+    graph, names = inner_graph_of(architecture, weights, [each.shape for each in batches[0]])
+    if not names:
+        return dict(weights)
+    request = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
     lows: list[list[float]] = []
     highs: list[list[float]] = []
-    for example in examples:
-        if request is None:
-            graph, names = inner_graph_of(architecture, weights, [each.shape for each in example])
-            options = {"INFERENCE_PRECISION_HINT": "f32"}
-            request = openvino.Core().compile_model(graph, "CPU", options).create_infer_request()
-        ends = [np.quantile(values, (_BEYOND, 1 - _BEYOND)) for values in request.infer(list(example)).values()]
+    for batch in batches:
+        ends = [np.quantile(values, (_BEYOND, 1 - _BEYOND)) for values in request.infer(batch).values()]
         lows.append([min(0.0, float(low)) for low, _ in ends])
         highs.append([max(_NARROWEST, float(high)) for _, high in ends])
     ranges: dict[str, list[tuple[float, float]]] = {}
