@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -443,3 +444,13 @@ def test_categories_keep_to_their_definitions(visits: list[dict[int, float]]) ->
         assert here.category != "PR" or here.sum_mm <= 0.7 * response.assessments[0].sum_mm + 1e-6
         heirs = [heir for number in followed for heir in course.heirs((0, number), here.visit)]
         assert here.category != "CR" or all(course.node(heir).sizes.short_axis.length_mm < 10 for heir in heirs)
+
+
+def test_new_lesions_that_a_detector_marked_ask_for_a_look() -> None:
+    drawn = course_of({1: 20}, {1: 20, 2: 12, 3: 13})
+    marked = tuple(replace(each, model="blobs") for each in drawn.visits[1].nodes)
+    detected = replace(drawn, visits=(drawn.visits[0], replace(drawn.visits[1], nodes=marked)))
+    assert respond(drawn).assessments[1].remarks == ()
+    (remark,) = respond(detected).assessments[1].remarks
+    assert remark.startswith("a detector marked new nodes 2 and 3")
+    assert categories(respond(detected)) == categories(respond(drawn)) == ["PD"]

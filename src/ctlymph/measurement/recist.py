@@ -274,7 +274,7 @@ def _assessment(lineage: _Lineage, visit: int, before: Sequence[Assessment]) -> 
     lesions = [_new_lesion(lineage, ref) for ref in new] + (_back(lineage, visit) if after_complete else [])
     category, reasons = _judged(lineage, visit, sums, lesions)
     by_volume, because = _judged(lineage, visit, ball, lesions)
-    remarks = [*_about_targets(lineage, visit), *_about_normal(lineage, visit)]
+    remarks = [*_about_new(lineage, new), *_about_targets(lineage, visit), *_about_normal(lineage, visit)]
     if not after_complete:
         remarks += _about_non_targets(lineage, visit)
     if category == "PD" and not lesions and _all_normal(lineage, visit, _FOLLOWED):
@@ -329,6 +329,16 @@ def _new_lesion(lineage: _Lineage, ref: NodeRef) -> str:
     if any(lineage.is_new(before) for before in lineage.ancestors(ref)):
         return f"{size} was a new lesion before and is still there (10 mm or more: progression)"
     return f"{size} had {was_mm:.1f} mm and counts as new (normal before, grown by 5 mm or more: progression)"
+
+
+def _about_new(lineage: _Lineage, new: Sequence[NodeRef]) -> Iterable[str]:
+    """Name those that may be none: of a detector, which also marks what is no node, and has not seen it before."""
+    marked = [f"{ref[1]}" for ref in new if lineage.course.node(ref).model]
+    if marked:
+        yield (
+            f"a detector marked {_numbered('new node', marked)}: "
+            "a person should look whether this is a node, and was not there before"
+        )
 
 
 def _back(lineage: _Lineage, visit: int) -> list[str]:
