@@ -122,7 +122,7 @@ def _network(repeats: int, peer: str | None) -> None:
         )
 
     kinds: dict[str, tuple[dict[str, np.ndarray], Precision]] = {
-        "f32": (plain, "f32"),
+        "f32": (weights, "f32"),
         "bf16, where there is that": (plain, "auto"),
         "int8": (weights, "auto"),
     }
@@ -135,7 +135,7 @@ def _network(repeats: int, peer: str | None) -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        np.savez(place / "weights.npz", **plain)
+        np.savez(place / "weights.npz", **weights)
         np.save(place / "region.npy", region)
         arguments = [place / "weights.npz", place / "region.npy", repeats, place / "found.npy"]
         source = Path(__file__).parents[1] / "src"

@@ -21,7 +21,7 @@ from ctlymph.anatomy.search import find_regions
 from ctlymph.methods import method
 from ctlymph.models import INSTALLED, read_model
 from ctlymph.networks.lymphnet import LymphNet
-from ctlymph.systems import NO_CANDIDATES, Scene
+from ctlymph.systems import NO_CANDIDATES, Candidates, Scene
 
 LEAST = 0.05
 
@@ -38,7 +38,7 @@ def main() -> None:
     weights = next(iter(model.parts.values()))[0]["weights"]
     plain = {name: values for name, values in weights.items() if not name.endswith(".range")}
     kinds: dict[str, tuple[LymphNet, dict[str, Any]]] = {
-        "float32": (replace(stage, precision="f32"), plain),
+        "float32": (replace(stage, precision="f32"), dict(weights)),
         "bf16, where there is that": (stage, plain),
         "int8": (stage, dict(weights)),
     }
@@ -53,19 +53,25 @@ def main() -> None:
                 start = time.process_time()
                 found[name] = each.apply({"weights": own}, Scene(ct, landmarks, region), NO_CANDIDATES)
                 seconds[name] += time.process_time() - start
-            first = found["float32"]
             for name, others in found.items():
-                for point_mm, score in zip(first.points_mm, first.scores, strict=True):
-                    if score >= LEAST:
-                        away_mm = np.linalg.norm(others.points_mm - point_mm, axis=1)
-                        nearest = int(away_mm.argmin())
-                        apart[name].append((float(away_mm[nearest]), abs(float(others.scores[nearest] - score))))
+                apart[name] += _apart(found["float32"], others)
     for name, pairs in apart.items():
         mm, score = (np.quantile(values, (0.5, 0.95, 1)) for values in np.transpose(pairs))
         print(
             f"{name}: {len(pairs)} marks; median, 95 %, most: {mm[0]:.3f}, {mm[1]:.3f}, {mm[2]:.1f} mm; "
             f"score {score[0]:.4f}, {score[1]:.4f}, {score[2]:.3f}; {seconds[name]:.1f} s of computing"
         )
+
+
+def _apart(first: Candidates, others: Candidates) -> list[tuple[float, float]]:
+    """Give of each mark how far the nearest of the others is, mm, and by how much its score differs."""
+    found = []
+    for point_mm, score in zip(first.points_mm, first.scores, strict=True):
+        if score >= LEAST:
+            away_mm = np.linalg.norm(others.points_mm - point_mm, axis=1)
+            nearest = int(away_mm.argmin())
+            found.append((float(away_mm[nearest]), abs(float(others.scores[nearest] - score))))
+    return found
 
 
 if __name__ == "__main__":

@@ -65,21 +65,25 @@ def _sees_gpu() -> bool:
 
 
 def _on_cpu(architecture: Architecture, weights: Weights, shapes: Sequence[Sequence[int]], precision: Precision) -> Run:
-    import openvino
-
     from ctlymph.inference.graph import graph_of
 
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _threads()}
-    if precision == "f32":
-        options["INFERENCE_PRECISION_HINT"] = "f32"
-    graph = graph_of(architecture, weights, shapes, short=precision == "auto")
-    request = openvino.Core().compile_model(graph, "CPU", options).create_infer_request()
+    request = compiled(graph_of(architecture, weights, shapes, short=precision == "auto"), precision)
 
     def run(*inputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         found = request.infer([np.ascontiguousarray(each, np.float32) for each in inputs])
         return tuple(np.array(values) for values in found.values())
 
     return run
+
+
+def compiled(graph: Any, precision: Precision) -> Any:
+    """Compile an OpenVINO graph for this processor, on the threads that this process may have; give a request to it."""
+    import openvino
+
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _threads()}
+    if precision == "f32":
+        options["INFERENCE_PRECISION_HINT"] = "f32"
+    return openvino.Core().compile_model(graph, "CPU", options).create_infer_request()
 
 
 def _threads() -> int:

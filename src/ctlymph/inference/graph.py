@@ -84,9 +84,8 @@ class _GraphLayers:
             if parts[0].get_node().get_type_name() != "Parameter":
                 self.inner[name] = parts
         pad = [padding_of(size, stride)] * dims
-        operands = [(x, _constant(weight))]
-        if self.short and (ranges := self.weights.get(f"{name}.range")) is not None:
-            operands = _in_int8(parts, weight, ranges)
+        ranges = self.weights.get(f"{name}.range") if self.short else None
+        operands = [(x, _constant(weight))] if ranges is None else _in_int8(parts, weight, ranges)
         sums = (ops.convolution(a, b, [stride] * dims, pad, pad, [1] * dims) for a, b in operands)
         y = ops.add(reduce(ops.add, sums), _constant(bias.reshape(1, -1, *[1] * dims)))
         return ops.relu(y) if relu else y
@@ -133,7 +132,7 @@ class _GraphLayers:
 
 def _parts(x: Any) -> list[Any]:
     """Give the values that were joined, or the one that was not."""
-    output = x.output(0) if hasattr(x, "output") else x
+    output = _output(x)
     node = output.get_node()
     return [each.get_source_output() for each in node.inputs()] if node.get_type_name() == "Concat" else [output]
 
@@ -168,5 +167,9 @@ def _constant(values: Any) -> Any:
 
 
 def _dims(x: Any) -> int:
-    output = x.output(0) if hasattr(x, "output") else x
-    return len(output.get_partial_shape()) - 2
+    return len(_output(x).get_partial_shape()) - 2
+
+
+def _output(x: Any) -> Any:
+    """Give a node's one output; of most layers the node is handed on."""
+    return x.output(0) if hasattr(x, "output") else x

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.inference.engine import compiled
 from ctlymph.inference.layers import Architecture, Weights
 
 _BEYOND = 1e-4
@@ -30,22 +31,18 @@ def with_ranges(
     Returns:
         The weights, and ``LAYER.range``, ``(parts, 2)``: the lowest, 0 or less, and the highest of each part.
     """
-    import openvino
-
     from ctlymph.inference.graph import inner_graph_of
 
     batches = [list(example) for example in examples]
     graph, names = inner_graph_of(architecture, weights, [each.shape for each in batches[0]])
     if not names:
         return dict(weights)
-    request = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
-    lows: list[list[float]] = []
-    highs: list[list[float]] = []
-    for batch in batches:
-        ends = [np.quantile(values, (_BEYOND, 1 - _BEYOND)) for values in request.infer(batch).values()]
-        lows.append([min(0.0, float(low)) for low, _ in ends])
-        highs.append([max(_NARROWEST, float(high)) for _, high in ends])
+    request = compiled(graph, "f32")
+    ends = np.array(
+        [[np.quantile(each, (_BEYOND, 1 - _BEYOND)) for each in request.infer(batch).values()] for batch in batches]
+    )
+    lows, highs = np.minimum(ends[..., 0].min(axis=0), 0), np.maximum(ends[..., 1].max(axis=0), _NARROWEST)
     ranges: dict[str, list[tuple[float, float]]] = {}
-    for name, low, high in zip(names, np.min(lows, axis=0), np.max(highs, axis=0), strict=True):
+    for name, low, high in zip(names, lows, highs, strict=True):
         ranges.setdefault(f"{name}.range", []).append((low, high))
     return {**weights, **{name: np.array(each, np.float32) for name, each in ranges.items()}}
