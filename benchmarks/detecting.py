@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ctlymph.io.dicom_ct import write_ct_series
+from ctlymph.core.volume import Volume
+from ctlymph.io.dicom.ct_writer import write_ct_series
 from ctlymph.phantom.patient import PhantomSpec, make_patient
-from ctlymph.volume import Volume
 
 
 def large_ct(slices: int, size: int) -> Volume:

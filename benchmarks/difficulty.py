@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from ctlymph import Collection
 from ctlymph.anatomy.landmarks import find_landmarks
-from ctlymph.anatomy.search import find_regions
-from ctlymph.candidates.blobs import BlobSettings, find_blobs
-from ctlymph.collection.case import Case
-from ctlymph.evaluation.judging import evaluate
-from ctlymph.evaluation.sets import Marks
-from ctlymph.volume import Volume
+from ctlymph.anatomy.search_regions import find_regions
+from ctlymph.core.volume import Volume
+from ctlymph.datasets.case import Case
+from ctlymph.detectors.blobs import BlobSettings, find_blobs
+from ctlymph.evaluation.detections import Marks
+from ctlymph.evaluation.protocol import evaluate
 
 FALSE_PER_CT = (1.0, 3.0, 6.0, 10.0)
 CORE_MM = 3.0
@@ -99,7 +99,7 @@ def main() -> None:
 
 def show(region: str, looks: list[Look], collection: Path) -> None:
     """Print one region: intensity, and the sensitivity of ``blobs``."""
-    from ctlymph.evaluation.truth import read_truth
+    from ctlymph.evaluation.readers.ground_truth_files import read_truth
 
     names = tuple(one.case for one in looks)
     marks = Marks(

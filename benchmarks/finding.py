@@ -12,9 +12,9 @@ import argparse
 
 import numpy as np
 
-from ctlymph.detection import DetectOptions, run
-from ctlymph.methods import DEFAULT
+from ctlymph.detectors.registry import DEFAULT
 from ctlymph.phantom.patient import PhantomSpec, make_patient
+from ctlymph.workflows.detection import DetectOptions, run
 
 THRESHOLDS = (0.0, 0.3, 0.4, 0.45, 0.5, 0.6)
 

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ctlymph.collection.case import Case, Collection
-from ctlymph.course import Course, NodeRef, Visit
-from ctlymph.measurement.alignment import align
+from ctlymph.core.nodes import LymphNode
+from ctlymph.core.volume import Masks, Volume
+from ctlymph.datasets.case import Case, Collection
+from ctlymph.followup.course import Course, NodeRef, Visit
+from ctlymph.followup.node_matching import followed
+from ctlymph.followup.recist import respond
+from ctlymph.followup.registration import align
 from ctlymph.measurement.axes import measure_masks
-from ctlymph.measurement.pairing import followed
-from ctlymph.measurement.recist import respond
-from ctlymph.nodes import LymphNode
-from ctlymph.volume import Masks, Volume
 
 LARGE_MM = 10.0
 Parents = Mapping[NodeRef, tuple[NodeRef, ...]]

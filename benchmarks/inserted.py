@@ -12,21 +12,21 @@ from pathlib import Path
 
 import numpy as np
 
-from ctlymph.collection.case import Collection
-from ctlymph.collection.folds import make_folds
+from ctlymph.core.nodes import Mark
+from ctlymph.datasets.case import Collection
+from ctlymph.datasets.folds import make_folds
+from ctlymph.detectors.registry import method
+from ctlymph.evaluation.bootstrap import Resampling
 from ctlymph.evaluation.froc import RATES
-from ctlymph.evaluation.intervals import Resampling
-from ctlymph.evaluation.judging import Protocol, Verdict, judge_region
 from ctlymph.evaluation.matching import Fate, Rules
-from ctlymph.evaluation.truth import read_truth
+from ctlymph.evaluation.protocol import Protocol, Verdict, judge_region
+from ctlymph.evaluation.readers.ground_truth_files import read_truth
 from ctlymph.measurement.axes import measure_masks
 from ctlymph.measurement.segmentation import segment_marks
-from ctlymph.methods import method
-from ctlymph.nodes import Mark
-from ctlymph.training.crossing import Tested, Trial, cross_validate, marks_of
-from ctlymph.training.laboratory import Laboratory
-from ctlymph.training.trainer import ASKED_FALSE, Training
-from ctlymph.training.trials import trials, usable
+from ctlymph.training.cross_validation import Tested, Trial, cross_validate, marks_of
+from ctlymph.training.splits import trials, usable
+from ctlymph.training.stage_cache import Laboratory
+from ctlymph.workflows.training import ASKED_FALSE, Training
 
 
 def main() -> None:

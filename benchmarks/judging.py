@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ctlymph.evaluation.bootstrap import Resampling, intervals
+from ctlymph.evaluation.detections import Marks, Truth
 from ctlymph.evaluation.froc import RATES, curve
-from ctlymph.evaluation.intervals import Resampling, intervals
 from ctlymph.evaluation.matching import NEAR_MM, Fate, match
-from ctlymph.evaluation.sets import Marks, Truth
 
 BAND = tuple(np.geomspace(0.05, 20, 120).tolist())
 

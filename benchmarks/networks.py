@@ -29,21 +29,21 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from ctlymph.classifiers import views
-from ctlymph.classifiers.views import drawn_frames, views_of
-from ctlymph.inference.engine import Precision, ready
-from ctlymph.inference.sliding import in_slabs
-from ctlymph.models import INSTALLED, read_model
-from ctlymph.networks.lymphnet import LymphNet
-from ctlymph.volume import Geometry, Volume
+from ctlymph.core.volume import Geometry, Volume
+from ctlymph.detectors.lymphnet import LymphNet
+from ctlymph.detectors.model_store import INSTALLED, read_model
+from ctlymph.detectors.parts import views
+from ctlymph.detectors.parts.views import drawn_frames, views_of
+from ctlymph.nn.inference import Precision, ready
+from ctlymph.nn.sliding_window import in_slabs
 
 REGION = (220, 170, 200)
 MONAI = """
 import sys, time
 import numpy as np, torch
 from monai.inferers import sliding_window_inference
-from ctlymph.inference.torched import TorchNetwork
-from ctlymph.networks.lymphnet import LymphNet
+from ctlymph.nn.torch_backend import TorchNetwork
+from ctlymph.detectors.lymphnet import LymphNet
 network = TorchNetwork(LymphNet().architecture)
 network.load(dict(np.load(sys.argv[1])))
 network.eval()
@@ -157,7 +157,7 @@ def _network(repeats: int, peer: str | None) -> None:
 def _nnunet(repeats: int) -> None:
     import torch
 
-    from ctlymph.inference.torched import TorchNetwork
+    from ctlymph.nn.torch_backend import TorchNetwork
 
     network = TorchNetwork(LymphNet().architecture).eval()
     window = torch.zeros(1, 1, 128, 128, 128)

@@ -16,27 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.core.nodes import Judged, Mark, NodeRads
+from ctlymph.core.regions import ABDOMEN
+from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.measurement.axes import measure_masks
-from ctlymph.measurement.noderads import (
-    FOCAL,
-    GROSS,
-    HETEROGENEOUS,
-    IRREGULAR,
-    TEXTURES,
-    category,
-    judge_nodes,
-)
+from ctlymph.measurement.noderads import FOCAL, GROSS, HETEROGENEOUS, IRREGULAR, TEXTURES, category, judge_nodes
 from ctlymph.measurement.segmentation import segment_marks
-from ctlymph.nodes import Judged, Mark, NodeRads
-from ctlymph.phantom.insertion import ScanLook, painted
-from ctlymph.phantom.node_figures import FIGURES
-from ctlymph.phantom.node_shapes import Lobulated, directions, drawn_shape, measured
-from ctlymph.phantom.nodes import TrueNode
-from ctlymph.phantom.parts import Part
-from ctlymph.phantom.scanner import label
-from ctlymph.phantom.shapes import Common, Ellipsoid, Grown, Solid, tube
-from ctlymph.regions import ABDOMEN
-from ctlymph.volume import Geometry, Masks, Volume
+from ctlymph.phantom.body.parts import Part
+from ctlymph.phantom.body.shapes import Common, Ellipsoid, Grown, Solid, tube
+from ctlymph.phantom.collection.insertion import ScanLook, painted
+from ctlymph.phantom.nodes.node_shapes import Lobulated, directions, drawn_shape, measured
+from ctlymph.phantom.nodes.node_statistics import FIGURES
+from ctlymph.phantom.nodes.placement import TrueNode
+from ctlymph.phantom.scan.scanner import label
 
 FAT_HU, VESSEL_HU = -105.0, 150.0
 ENHANCED_HU, UNENHANCED_HU = (66.0, 8.0), (38.0, 5.0)

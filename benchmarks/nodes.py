@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.collection.annotations import INDICES, POINTS, SIZES, read_annotations
-from ctlymph.collection.stored import StoredFile
-from ctlymph.phantom.anatomy import Body
-from ctlymph.phantom.course import visits
-from ctlymph.phantom.node_shapes import axes_of_sections
-from ctlymph.phantom.nodes import TrueNode, grown
-from ctlymph.regions import ABDOMEN, MEDIASTINUM, REGIONS
+from ctlymph.core.regions import ABDOMEN, MEDIASTINUM, REGIONS
+from ctlymph.datasets.annotations import INDICES, POINTS, SIZES, read_annotations
+from ctlymph.datasets.archive_file import StoredFile
+from ctlymph.phantom.nodes.growth import visits
+from ctlymph.phantom.nodes.node_shapes import axes_of_sections
+from ctlymph.phantom.nodes.placement import TrueNode, grown
+from ctlymph.phantom.patient_anatomy import Body
 
 PREFIX = {MEDIASTINUM: "MED", ABDOMEN: "ABD"}
 GRID_MM = np.array([0.75, 0.75, 1.0])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ctlymph import Collection, read
-from ctlymph.volume import Volume
+from ctlymph.core.volume import Volume
 
 WINDOW_HU = (-160.0, 240.0)
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ctlymph.phantom.anatomy import Body
-from ctlymph.phantom.collection import SET_SEED, SETS
-from ctlymph.phantom.course import visits
-from ctlymph.phantom.nodes import grown
-from ctlymph.phantom.patients import PhantomPatient, Wishes, phantom_patients, region_of
-from ctlymph.regions import REGIONS
+from ctlymph.core.regions import REGIONS
+from ctlymph.phantom.collection.collection_files import SET_SEED, SETS
+from ctlymph.phantom.collection.patients import PhantomPatient, Wishes, phantom_patients, region_of
+from ctlymph.phantom.nodes.growth import visits
+from ctlymph.phantom.nodes.placement import grown
+from ctlymph.phantom.patient_anatomy import Body
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ import numpy as np
 
 from ctlymph import read
 from ctlymph.anatomy.landmarks import find_landmarks
-from ctlymph.anatomy.search import find_regions
-from ctlymph.methods import method
-from ctlymph.models import INSTALLED, read_model
-from ctlymph.networks.lymphnet import LymphNet
-from ctlymph.systems import NO_CANDIDATES, Candidates, Scene
+from ctlymph.anatomy.search_regions import find_regions
+from ctlymph.detectors.base import NO_CANDIDATES, Candidates, Scene
+from ctlymph.detectors.lymphnet import LymphNet
+from ctlymph.detectors.model_store import INSTALLED, read_model
+from ctlymph.detectors.registry import method
 
 LEAST = 0.05
 

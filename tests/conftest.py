@@ -13,8 +13,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from ctlymph.cli.processes import THREADS
+from ctlymph.core.volume import Geometry, Volume
 from ctlymph.phantom.patient import Phantom, PhantomSpec, make_patient
-from ctlymph.volume import Geometry, Volume
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes that each take all cores would wait for one another
     for name in THREADS:
@@ -56,9 +56,9 @@ def toy_collection(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -
     It ends at the diaphragm: the chest is all that those who use it look at, and halves the time.
     """
     from ctlymph.io.images import write_image
-    from ctlymph.phantom.backgrounds import inserted_patients, look_at_background
-    from ctlymph.phantom.collection import finish
-    from ctlymph.phantom.patients import Wishes
+    from ctlymph.phantom.collection.backgrounds import inserted_patients, look_at_background
+    from ctlymph.phantom.collection.collection_files import finish
+    from ctlymph.phantom.collection.patients import Wishes
 
     source, folder = tmp_path_factory.mktemp("chests") / "chest.nii.gz", tmp_path_factory.mktemp("toy") / "collection"
     trunk = phantom.volume.resample(2.2)

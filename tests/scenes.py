@@ -6,9 +6,9 @@ import numpy as np
 
 from ctlymph.anatomy.airways import Airway
 from ctlymph.anatomy.landmarks import Landmarks
-from ctlymph.regions import MEDIASTINUM, Region
-from ctlymph.systems import Candidates, Scene, TrueNodes
-from ctlymph.volume import Geometry, Masks, Volume
+from ctlymph.core.regions import MEDIASTINUM, Region
+from ctlymph.core.volume import Geometry, Masks, Volume
+from ctlymph.detectors.base import Candidates, Scene, TrueNodes
 
 SIDE_MM = 80.0
 

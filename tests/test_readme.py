@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from ctlymph.cli.main import app
-from ctlymph.io.dicom_ct import write_ct_series
+from ctlymph.io.dicom.ct_writer import write_ct_series
 from ctlymph.phantom.patient import Phantom
 
 ROOT = Path(__file__).parents[1]

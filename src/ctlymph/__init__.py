@@ -11,26 +11,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ctlymph.collection.case import Collection as Collection
-    from ctlymph.detection import detect as detect
-    from ctlymph.errors import CtlymphError as CtlymphError
-    from ctlymph.evaluation.judging import evaluate as evaluate
+    from ctlymph.core.errors import CtlymphError as CtlymphError
+    from ctlymph.core.nodes import LymphNode as LymphNode
+    from ctlymph.core.volume import Geometry as Geometry
+    from ctlymph.core.volume import Masks as Masks
+    from ctlymph.core.volume import Volume as Volume
+    from ctlymph.datasets.case import Collection as Collection
+    from ctlymph.evaluation.protocol import evaluate as evaluate
     from ctlymph.io import read as read
-    from ctlymph.nodes import LymphNode as LymphNode
-    from ctlymph.volume import Geometry as Geometry
-    from ctlymph.volume import Masks as Masks
-    from ctlymph.volume import Volume as Volume
+    from ctlymph.workflows.detection import detect as detect
 
 _HOMES = {
-    "Collection": "ctlymph.collection.case",
+    "Collection": "ctlymph.datasets.case",
     "read": "ctlymph.io",
-    "detect": "ctlymph.detection",
-    "evaluate": "ctlymph.evaluation.judging",
-    "CtlymphError": "ctlymph.errors",
-    "Geometry": "ctlymph.volume",
-    "LymphNode": "ctlymph.nodes",
-    "Masks": "ctlymph.volume",
-    "Volume": "ctlymph.volume",
+    "detect": "ctlymph.workflows.detection",
+    "evaluate": "ctlymph.evaluation.protocol",
+    "CtlymphError": "ctlymph.core.errors",
+    "Geometry": "ctlymph.core.volume",
+    "LymphNode": "ctlymph.core.nodes",
+    "Masks": "ctlymph.core.volume",
+    "Volume": "ctlymph.core.volume",
 }
 __all__ = sorted(_HOMES)
 

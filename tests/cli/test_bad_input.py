@@ -15,10 +15,10 @@ import pydicom
 import pytest
 
 from ctlymph.cli.main import main
+from ctlymph.core.volume import Geometry, Volume
 from ctlymph.io import read
-from ctlymph.io.dicom_ct import write_ct_series
+from ctlymph.io.dicom.ct_writer import write_ct_series
 from ctlymph.io.images import write_image
-from ctlymph.volume import Geometry, Volume
 
 COMMANDS: dict[str, Callable[[Path, Path, Path], list[object]]] = {
     "detect": lambda bad, good, out: ["detect", bad, "-o", out],

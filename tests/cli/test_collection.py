@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from ctlymph.cli.main import app
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
 
 
 def run(*arguments: str | Path) -> Result:

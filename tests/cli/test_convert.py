@@ -13,10 +13,10 @@ import pytest
 import SimpleITK as sitk
 
 from ctlymph.cli.main import main
+from ctlymph.core.volume import Volume, geometry_of
 from ctlymph.io import read
-from ctlymph.io.dicom_ct import CTHeader, write_ct_series
+from ctlymph.io.dicom.ct_writer import CTHeader, write_ct_series
 from ctlymph.io.images import write_image
-from ctlymph.volume import Volume, geometry_of
 
 Run = Callable[..., tuple[int, str]]
 FORMATS = ("ct.nii.gz", "ct.nii", "ct.hdr", "ct.nrrd", "ct.nhdr", "ct.mha", "ct.mhd", "dicom")

@@ -10,9 +10,9 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from ctlymph.cli.main import app
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.volume import Geometry, Volume
 from ctlymph.io.images import write_image
-from ctlymph.volume import Geometry, Volume
 
 TRUTH = "case,node,x_mm,y_mm,z_mm,short_axis_mm,long_axis_mm,region,station\n"
 

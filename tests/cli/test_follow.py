@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from ctlymph.cli.main import main
+from ctlymph.core.result import Result
+from ctlymph.core.volume import Masks, Volume
 from ctlymph.io import read
-from ctlymph.io.dicom_ct import CTHeader, write_ct_series
+from ctlymph.io.dicom.ct_writer import CTHeader, write_ct_series
 from ctlymph.io.images import write_image, write_masks
-from ctlymph.io.results import Result, write_results
 from ctlymph.measurement.axes import measure_masks
+from ctlymph.outputs.result_files import write_results
 from ctlymph.phantom.patient import Phantom
-from ctlymph.volume import Masks, Volume
 
 
 def ctlymph(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ctlymph.cli.main import main
+from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.io.images import write_image, write_masks
-from ctlymph.io.pointset import read_point_set
-from ctlymph.io.tables import read_nodes_csv
-from ctlymph.volume import Geometry, Masks, Volume
+from ctlymph.io.mitk import read_point_set
+from ctlymph.io.node_tables import read_nodes_csv
 
 GRID = Geometry((20, 60, 64), np.array([-30.0, -25.0, 400.0]), np.array([0.8, 0.8, 2.0]))
 

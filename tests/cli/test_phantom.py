@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 
 from ctlymph.cli.phantom import Standard, Tree, phantom
-from ctlymph.collection.case import Case, Collection
-from ctlymph.collection.catalogue import catalogue
-from ctlymph.collection.folds import make_folds
-from ctlymph.collection.verify import verify
-from ctlymph.errors import CtlymphError
-from ctlymph.evaluation.truth import read_truth
-from ctlymph.io.dicom_seg import read_segmentation
-from ctlymph.io.pointset import read_point_set
-from ctlymph.io.tables import read_nodes_csv
-from ctlymph.phantom.anatomy import torso
-from ctlymph.phantom.candidates import Found
-from ctlymph.phantom.collection import split
-from ctlymph.phantom.layout import CaseToWrite, write_candidates
+from ctlymph.core.errors import CtlymphError
+from ctlymph.datasets.case import Case, Collection
+from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
+from ctlymph.datasets.ct_lymph_nodes.verify import verify
+from ctlymph.datasets.folds import make_folds
+from ctlymph.evaluation.readers.ground_truth_files import read_truth
+from ctlymph.io.dicom.seg_reader import read_segmentation
+from ctlymph.io.mitk import read_point_set
+from ctlymph.io.node_tables import read_nodes_csv
+from ctlymph.phantom.collection.case_files import CaseToWrite, write_candidates
+from ctlymph.phantom.collection.collection_files import split
+from ctlymph.phantom.collection.patients import Wishes, phantom_patients
+from ctlymph.phantom.collection.simulated_candidates import Found
 from ctlymph.phantom.patient import PhantomSpec, scan_patient
-from ctlymph.phantom.patients import Wishes, phantom_patients
+from ctlymph.phantom.patient_anatomy import torso
 
 NAMES = ["MED_LYMPH_001", "MED_LYMPH_002", "ABD_LYMPH_001"]
 """The second and the third are one scan."""

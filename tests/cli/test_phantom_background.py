@@ -13,8 +13,8 @@ import pydicom
 import pytest
 
 from ctlymph.cli.phantom import Tree, phantom
-from ctlymph.collection.case import Collection
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
+from ctlymph.datasets.case import Collection
 from ctlymph.io import read
 from ctlymph.io.images import write_image
 from ctlymph.phantom.patient import PhantomSpec, make_patient

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ctlymph.cli.processes import in_processes
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
 
 PHANTOM = [sys.executable, "-m", "ctlymph", "phantom", "--spacing", "1.2,1.2,2"]
 

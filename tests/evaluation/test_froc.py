@@ -11,10 +11,10 @@ from numpy.testing import assert_allclose
 from test_matching import problems
 from toys import make_marks, make_truth, methods_toy
 
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
+from ctlymph.evaluation.detections import Marks, Truth
 from ctlymph.evaluation.froc import RATES, curve, figures, parts, tally
 from ctlymph.evaluation.matching import Fate, Matches, Rules, match
-from ctlymph.evaluation.sets import Marks, Truth
 
 A, FAR = (0.0, 0.0, 0.0), (0.0, 0.0, 300.0)
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import make_marks, make_truth, methods_toy
 
-from ctlymph.collection.case import Collection
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
+from ctlymph.datasets.case import Collection
+from ctlymph.evaluation.detections import Marks, Truth
 from ctlymph.evaluation.matching import Fate, Matches, Rules, match
-from ctlymph.evaluation.sets import Marks, Truth
 
 A, B = (0.0, 0.0, 0.0), (5.0, 0.0, 0.0)
 FAR = (0.0, 0.0, 100.0)

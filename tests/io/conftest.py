@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ctlymph.io.results import Result
+from ctlymph.core.result import Result
+from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.measurement.axes import measure_masks
-from ctlymph.volume import Geometry, Masks, Volume
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, explained, new_file, new_folder
 
 

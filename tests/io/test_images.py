@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.volume import Masks, Volume, geometry_of
 from ctlymph.io import read
 from ctlymph.io.images import FORMATS, image_suffix, read_image, read_masks, write_image, write_masks
-from ctlymph.volume import Masks, Volume, geometry_of
 
 RAS_TO_LPS = np.diag([-1.0, -1, 1, 1])
 OBLIQUE = np.array([[0.6, -0.9, 0.4, -20], [0.5, 0.7, 1.1, 35], [-0.3, -0.2, 2.2, -410], [0, 0, 0, 1]])
@@ -367,9 +367,9 @@ FULL_DISK = """
 import resource, signal, sys
 import numpy as np
 from pathlib import Path
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
 from ctlymph.io.images import write_image
-from ctlymph.volume import Geometry, Volume
+from ctlymph.core.volume import Geometry, Volume
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 hu = np.random.default_rng(0).integers(-1000, 1000, (20, 100, 100)).astype(np.int16)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ctlymph.errors import CtlymphError
-from ctlymph.io.results import Result
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.result import Result
 from ctlymph.io.slicer import MarkedPoint, read_markups, write_markups
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from ctlymph.core.contours import outlines
+from ctlymph.core.nodes import Diameter, Sizes
+from ctlymph.core.volume import Geometry, Masks, Volume, reorient_array
 from ctlymph.measurement.axes import measure_mask, measure_masks
-from ctlymph.nodes import Diameter, Sizes
-from ctlymph.outline import outlines
-from ctlymph.volume import Geometry, Masks, Volume, reorient_array
 
 ORIENTATIONS = Rotation.random(12, random_state=5).as_matrix()
 

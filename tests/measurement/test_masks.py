@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.volume import Geometry, Masks
 from ctlymph.measurement.masks import on_grid, pieces, split
-from ctlymph.volume import Geometry, Masks
 
 GRID = Geometry((6, 7, 8), np.array([1.0, 2.0, 3.0]), np.array([0.7, 0.8, 2.5]))
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from ctlymph.core.nodes import Diameter, NodeRads, Sizes
+from ctlymph.core.volume import Geometry, Masks, Volume, reorient_array
 from ctlymph.measurement.axes import measure_mask, measure_masks
 from ctlymph.measurement.noderads import BULK, ENLARGED, NORMAL, category, judge_nodes, judge_size, node_rads
-from ctlymph.nodes import Diameter, NodeRads, Sizes
-from ctlymph.volume import Geometry, Masks, Volume, reorient_array
 
 ROWS = [
     *((NORMAL, total, expected) for total, expected in enumerate((1, 2, 3, 4, 4, 4))),

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from ctlymph.core.morphology import components
+from ctlymph.core.nodes import Mark
+from ctlymph.core.volume import Geometry, Volume
 from ctlymph.measurement.axes import measure_mask
 from ctlymph.measurement.segmentation import segment_mark, segment_marks
-from ctlymph.morphology import components
-from ctlymph.nodes import Mark
-from ctlymph.volume import Geometry, Volume
 
 CENTRE_MM = np.array([40.3, 39.8, 40.1])
 NODE_HU, FAT_HU, LUNG_HU = 55.0, -100.0, -850.0

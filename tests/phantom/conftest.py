@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ctlymph.phantom.anatomy import Anatomy, torso
+from ctlymph.core.volume import Geometry
+from ctlymph.phantom.body.shapes import near
 from ctlymph.phantom.patient import Phantom, PhantomSpec, scan_patient
-from ctlymph.phantom.shapes import near
-from ctlymph.volume import Geometry
+from ctlymph.phantom.patient_anatomy import Anatomy, torso
 
 SEED = 5
 DEEP_MM = 4.0

@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctlymph.phantom.abdomen import abdominal_parts
-from ctlymph.phantom.bowel import Clumps
-from ctlymph.phantom.chest import diaphragm
-from ctlymph.phantom.loops import SPACING_MM, Room, packed, winding
-from ctlymph.phantom.parts import Build, Part
-from ctlymph.phantom.shapes import Ellipsoid, Union
-from ctlymph.phantom.stations import stations_of
-from ctlymph.phantom.trunk import Trunk
+from ctlymph.phantom.body.abdomen import abdominal_parts
+from ctlymph.phantom.body.bowel import Clumps
+from ctlymph.phantom.body.chest import diaphragm
+from ctlymph.phantom.body.loops import SPACING_MM, Room, packed, winding
+from ctlymph.phantom.body.parts import Build, Part
+from ctlymph.phantom.body.shapes import Ellipsoid, Union
+from ctlymph.phantom.body.trunk import Trunk
+from ctlymph.phantom.nodes.station_map import stations_of
 
 Abdomen = tuple[Build, Trunk, list[Part]]
 

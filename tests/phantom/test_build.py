@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ctlymph.phantom.parts import Build, Phase, Tissues
+from ctlymph.phantom.body.parts import Build, Phase, Tissues
 
 
 def builds(count: int, *, contrast: bool = True) -> list[Build]:

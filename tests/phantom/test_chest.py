@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ctlymph.phantom.anatomy import Anatomy
-from ctlymph.phantom.chest import mediastinal_parts
-from ctlymph.phantom.heart import heart_parts
-from ctlymph.phantom.lungs import lung_contents
-from ctlymph.phantom.parts import Build, Finding, Part, Sex
-from ctlymph.phantom.shapes import Ellipsoid, Grown, Tubes, Union
-from ctlymph.phantom.shoulders import scapula
-from ctlymph.phantom.trunk import Trunk, trunk_parts
+from ctlymph.phantom.body.chest import mediastinal_parts
+from ctlymph.phantom.body.heart import heart_parts
+from ctlymph.phantom.body.lung_structures import lung_contents
+from ctlymph.phantom.body.parts import Build, Finding, Part, Sex
+from ctlymph.phantom.body.shapes import Ellipsoid, Grown, Tubes, Union
+from ctlymph.phantom.body.shoulders import scapula
+from ctlymph.phantom.body.trunk import Trunk, trunk_parts
+from ctlymph.phantom.patient_anatomy import Anatomy
 
 LUNGS = Union((Ellipsoid((-80, 0, 310), (50, 75, 110)), Ellipsoid((80, 0, 310), (50, 75, 110))))
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from ctlymph.anatomy.landmarks import find_landmarks
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.regions import ABDOMEN
+from ctlymph.core.volume import Geometry, Volume
 from ctlymph.io import read
-from ctlymph.phantom.insertion import Inserted, ScanLook, insert, painted
-from ctlymph.phantom.nodes import TrueNode
+from ctlymph.phantom.body.shapes import Ellipsoid
+from ctlymph.phantom.collection.insertion import Inserted, ScanLook, insert, painted
+from ctlymph.phantom.nodes.placement import TrueNode
 from ctlymph.phantom.patient import PhantomSpec, make_patient
-from ctlymph.phantom.shapes import Ellipsoid
-from ctlymph.realism import edge_mm, grain
-from ctlymph.regions import ABDOMEN
-from ctlymph.volume import Geometry, Volume
+from ctlymph.phantom.scan.image_statistics import edge_mm, grain
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from ctlymph.phantom.node_figures import FIGURES
-from ctlymph.phantom.node_shapes import Lobulated, directions, drawn_shape, measured
-from ctlymph.phantom.shapes import Ellipsoid
+from ctlymph.phantom.body.shapes import Ellipsoid
+from ctlymph.phantom.nodes.node_shapes import Lobulated, directions, drawn_shape, measured
+from ctlymph.phantom.nodes.node_statistics import FIGURES
 
 REGIONS = st.sampled_from(sorted(FIGURES))
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ctlymph.phantom.anatomy import Anatomy
-from ctlymph.phantom.node_shapes import Lobulated
-from ctlymph.phantom.nodes import Germ, Ground, TrueNode, grown, plant
-from ctlymph.phantom.parts import Build, Part
-from ctlymph.phantom.scanner import label
-from ctlymph.phantom.shapes import Ellipsoid, HalfSpace
-from ctlymph.phantom.stations import STATIONS, is_in_lung, stations_of
-from ctlymph.volume import Geometry
+from ctlymph.core.volume import Geometry
+from ctlymph.phantom.body.parts import Build, Part
+from ctlymph.phantom.body.shapes import Ellipsoid, HalfSpace
+from ctlymph.phantom.nodes.node_shapes import Lobulated
+from ctlymph.phantom.nodes.placement import Germ, Ground, TrueNode, grown, plant
+from ctlymph.phantom.nodes.station_map import STATIONS, is_in_lung, stations_of
+from ctlymph.phantom.patient_anatomy import Anatomy
+from ctlymph.phantom.scan.scanner import label
 
 BALL = Lobulated(Ellipsoid((0.0, 0.0, 0.0), (6.0, 6.0, 6.0)), np.zeros((0, 4)))
 

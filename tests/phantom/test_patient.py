@@ -8,15 +8,15 @@ import pytest
 from numpy.typing import NDArray
 
 from ctlymph.anatomy.landmarks import find_landmarks
-from ctlymph.anatomy.search import find_regions
-from ctlymph.errors import CtlymphError
-from ctlymph.phantom.anatomy import Anatomy, torso
-from ctlymph.phantom.elsewhere import make_head, make_legs
-from ctlymph.phantom.parts import Build, Part
+from ctlymph.anatomy.search_regions import find_regions
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.volume import Geometry, Volume
+from ctlymph.phantom.body.parts import Build, Part
+from ctlymph.phantom.body.shapes import Grown, HalfSpace
+from ctlymph.phantom.head_and_legs import make_head, make_legs
 from ctlymph.phantom.patient import Phantom, PhantomSpec, make_patient, scan_patient
-from ctlymph.phantom.scanner import Scanner, label, scan
-from ctlymph.phantom.shapes import Grown, HalfSpace
-from ctlymph.volume import Geometry, Volume
+from ctlymph.phantom.patient_anatomy import Anatomy, torso
+from ctlymph.phantom.scan.scanner import Scanner, label, scan
 
 SEED = 5  # of the fixtures
 CHEST = PhantomSpec(SEED, (4, 4, 4), z_range_mm=(300, 340))

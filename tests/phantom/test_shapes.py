@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ctlymph.phantom.shapes import Column, Common, Ellipsoid, Grown, Sampled, Solid, Tubes, Union, Without, tube
+from ctlymph.phantom.body.shapes import Column, Common, Ellipsoid, Grown, Sampled, Solid, Tubes, Union, Without, tube
 
 AXES = tuple(np.arange(-30, 30.1, step, dtype=np.float32) for step in (1.0, 1.5, 2.0))
 length = st.floats(2.0, 12.0)

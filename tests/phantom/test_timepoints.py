@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
-from ctlymph.phantom.anatomy import torso
-from ctlymph.phantom.course import Habits, Visit, visits
-from ctlymph.phantom.nodes import Ground
-from ctlymph.phantom.parts import Build, Part
-from ctlymph.phantom.shapes import HalfSpace, Solid
+from ctlymph.phantom.body.parts import Build, Part
+from ctlymph.phantom.body.shapes import HalfSpace, Solid
+from ctlymph.phantom.nodes.growth import Habits, Visit, visits
+from ctlymph.phantom.nodes.placement import Ground
+from ctlymph.phantom.patient_anatomy import torso
 from ctlymph.phantom.timepoints import GROWN, LAST, MERGED, SHRUNK, SPLIT, STABLE, VANISHED, TimePoint, follow_up
 
 SEED = 10

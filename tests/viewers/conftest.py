@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from pacs import Pacs, Study
 
+from ctlymph.core.result import Result
+from ctlymph.core.volume import Masks
 from ctlymph.io import read
-from ctlymph.io.dicom_ct import CTHeader, write_ct_series
-from ctlymph.io.results import Result, write_results
+from ctlymph.io.dicom.ct_writer import CTHeader, write_ct_series
 from ctlymph.measurement.axes import measure_masks
+from ctlymph.outputs.result_files import write_results
 from ctlymph.phantom.patient import Phantom
-from ctlymph.volume import Masks
 
 PLUGINS = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from ctlymph.io.results import Result
+from ctlymph.core.result import Result
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.morphology import Mask
-from ctlymph.volume import Geometry
+from ctlymph.core.morphology import Mask
+from ctlymph.core.volume import Geometry
 
 _AIR_HU = -880
 """Below most of the lung, so that lumen and lung stay apart where only a thin wall is between them."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.morphology import Mask, closed, dilate, erode, fill_slices, largest_component
-from ctlymph.volume import Geometry
+from ctlymph.core.morphology import Mask, closed, dilate, erode, fill_slices, largest_component
+from ctlymph.core.volume import Geometry
 
 SKIN_HU = -350
 """Between air (−1000) and fat (−100), low enough for skin folds at 3 mm."""

@@ -11,8 +11,8 @@ from ctlymph.anatomy.airways import Airway, find_airway
 from ctlymph.anatomy.body import find_body
 from ctlymph.anatomy.lungs import find_lungs
 from ctlymph.anatomy.spine import find_spine
-from ctlymph.morphology import Mask
-from ctlymph.volume import Geometry, Volume
+from ctlymph.core.morphology import Mask
+from ctlymph.core.volume import Geometry, Volume
 
 GRID_MM = 3.0
 """Fine enough for a trachea and a vertebra, coarse enough that any CT takes about two seconds."""

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.anatomy.airways import Airway
-from ctlymph.morphology import Mask, closed, components, erode
-from ctlymph.volume import Geometry
+from ctlymph.core.morphology import Mask, closed, components, erode
+from ctlymph.core.volume import Geometry
 
 _LUNG_HU = -400
 """Halfway between aerated lung (about −850) and soft tissue (about 40)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.morphology import Mask, disk_filter
-from ctlymph.volume import Geometry, crop_array
+from ctlymph.core.morphology import Mask, disk_filter
+from ctlymph.core.volume import Geometry, crop_array
 
 _SOFT_HU, _DENSE_HU = 60, 160
 """From no bone to marrow, seen at 3 mm. Contrast-filled vessels reach it too, but no vessel encloses a canal."""

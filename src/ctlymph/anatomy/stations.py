@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.anatomy.landmarks import Landmarks
-from ctlymph.nodes import Point
-from ctlymph.regions import MEDIASTINUM
+from ctlymph.core.nodes import Point
+from ctlymph.core.regions import MEDIASTINUM
 
 _SPINE_EVIDENCE = 0.15
 _TRACHEA_RADIUS_MM = 9.0

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctlymph.cli.choices import RegionOption
 from ctlymph.cli.collection_folds import chosen_folds
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_table
-from ctlymph.cli.work import CacheOption, JobsOption, WithOption, laboratory
-from ctlymph.errors import CtlymphError
+from ctlymph.cli.options import RegionOption
+from ctlymph.cli.training_options import CacheOption, JobsOption, WithOption, laboratory
+from ctlymph.core.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
-    from ctlymph.benchmark.running import Report
-    from ctlymph.methods import Method
+    from ctlymph.detectors.registry import Method
+    from ctlymph.workflows.benchmarking import Report
 
 PAGE = "index.html"
 
@@ -72,12 +72,12 @@ def benchmark(
 
       ctlymph benchmark DATA -o OUT --folds seff2014 --methods nih-candidates,nih-seff2014 --inject
     """
-    from ctlymph.benchmark.running import Plan, run
-    from ctlymph.benchmark.writing import write_benchmark
-    from ctlymph.collection.case import Collection
-    from ctlymph.evaluation.intervals import Resampling
-    from ctlymph.regions import REGIONS
-    from ctlymph.training.trials import usable
+    from ctlymph.core.regions import REGIONS
+    from ctlymph.datasets.case import Collection
+    from ctlymph.evaluation.bootstrap import Resampling
+    from ctlymph.outputs.benchmark_files import write_benchmark
+    from ctlymph.training.splits import usable
+    from ctlymph.workflows.benchmarking import Plan, run
 
     _check(output, overwrite)
     collection, wanted = Collection(folder), (region,) if region else REGIONS
@@ -109,8 +109,8 @@ def _check(output: Path, overwrite: bool) -> None:
 
 
 def _methods(text: str | None, steps: int | None) -> tuple[Method, ...]:
-    from ctlymph.benchmark.running import STANDARD
-    from ctlymph.methods import method
+    from ctlymph.detectors.registry import method
+    from ctlymph.workflows.benchmarking import STANDARD
 
     names = list(STANDARD) if text is None else [name.strip() for name in text.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
@@ -124,8 +124,8 @@ def _methods(text: str | None, steps: int | None) -> tuple[Method, ...]:
 
 
 def _show(report: Report, output: Path, command: str, as_json: bool) -> None:
-    from ctlymph.benchmark.document import benchmark_document
     from ctlymph.evaluation.summary import HEADER, protocol_line, table
+    from ctlymph.outputs.benchmark_summary import benchmark_document
 
     if as_json:
         show_json(benchmark_document(report, command))

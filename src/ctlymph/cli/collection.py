@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctlymph.cli.choices import CasesOption, RegionOption, WhatOption, kinds_of, names_of
 from ctlymph.cli.collection_download import download
 from ctlymph.cli.collection_export import export
 from ctlymph.cli.collection_folds import folds
 from ctlymph.cli.console import progress, say, show_json, show_table
-from ctlymph.errors import CtlymphError, shown
+from ctlymph.cli.options import CasesOption, RegionOption, WhatOption, kinds_of, names_of
+from ctlymph.core.errors import CtlymphError, shown
 
 if TYPE_CHECKING:
-    from ctlymph.collection.catalogue import Entry
-    from ctlymph.collection.database import Range
-    from ctlymph.collection.verify import Finding
+    from ctlymph.datasets.ct_lymph_nodes.catalogue import Entry
+    from ctlymph.datasets.ct_lymph_nodes.database import Range
+    from ctlymph.datasets.ct_lymph_nodes.verify import Finding
 
 app = typer.Typer(
     help="The public collection CT Lymph Nodes: find it, get it, check it, hand it on.",
@@ -57,8 +57,8 @@ def stats(as_json: JsonOption = False) -> None:
 
       ctlymph collection stats
     """
-    from ctlymph.collection.catalogue import FLAGS, TITLE, VERSIONS
-    from ctlymph.collection.database import figures
+    from ctlymph.datasets.ct_lymph_nodes.catalogue import FLAGS, TITLE, VERSIONS
+    from ctlymph.datasets.ct_lymph_nodes.database import figures
 
     found = figures()
     if as_json:
@@ -109,9 +109,9 @@ def list_cases(
 
       ctlymph collection list --sql 'SELECT sex, avg(short_axis_mm) FROM nodes JOIN cases USING ("case") GROUP BY sex'
     """
-    from ctlymph.collection import database
-    from ctlymph.collection.catalogue import catalogue
-    from ctlymph.collection.database import Selection, select
+    from ctlymph.datasets.ct_lymph_nodes import database
+    from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
+    from ctlymph.datasets.ct_lymph_nodes.database import Selection, select
 
     form = Form.json if as_json else form
     wanted = Selection(
@@ -158,10 +158,10 @@ def verify(
 
       ctlymph collection verify DATA --region abdomen --what ct,annotations
     """
-    from ctlymph.collection.case import Collection
-    from ctlymph.collection.database import Selection, select
-    from ctlymph.collection.verify import MISSING, WHOLE
-    from ctlymph.collection.verify import verify as check
+    from ctlymph.datasets.case import Collection
+    from ctlymph.datasets.ct_lymph_nodes.database import Selection, select
+    from ctlymph.datasets.ct_lymph_nodes.verify import MISSING, WHOLE
+    from ctlymph.datasets.ct_lymph_nodes.verify import verify as check
 
     collection = Collection(folder)
     expected = select(Selection(region=region, cases=names_of(cases)))
@@ -194,7 +194,7 @@ def cite(
 
       ctlymph collection cite --format bibtex >> references.bib
     """
-    from ctlymph.collection import cite as citations
+    from ctlymph.datasets.ct_lymph_nodes import cite as citations
 
     print(citations.as_bibtex() if form is Style.bibtex else citations.as_text(), end="")
 
@@ -250,7 +250,7 @@ def _print(form: Form, title: str, columns: Sequence[str], rows: Sequence[Sequen
 
 def _show_findings(folder: Path, findings: Sequence[Finding]) -> None:
     """Print a table of states by kind, and a line for each that is not whole; alike ones once."""
-    from ctlymph.collection.verify import MISSING, STATES, WHOLE
+    from ctlymph.datasets.ct_lymph_nodes.verify import MISSING, STATES, WHOLE
 
     kinds = list(dict.fromkeys(finding.kind for finding in findings))
     counted = [(finding.kind, finding.state) for finding in findings]

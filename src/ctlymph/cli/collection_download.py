@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctlymph.cli.choices import CasesOption, RegionOption, WhatOption, kinds_of, names_of
 from ctlymph.cli.console import progress, say, show_table
-from ctlymph.errors import CtlymphError
+from ctlymph.cli.options import CasesOption, RegionOption, WhatOption, kinds_of, names_of
+from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
-    from ctlymph.collection.catalogue import Series
-    from ctlymph.collection.download.nbia import NbiaSource
-    from ctlymph.collection.download.run import Plan
-    from ctlymph.collection.download.source import Source
+    from ctlymph.datasets.ct_lymph_nodes.catalogue import Series
+    from ctlymph.datasets.ct_lymph_nodes.download.nbia import NbiaSource
+    from ctlymph.datasets.ct_lymph_nodes.download.run import Plan
+    from ctlymph.datasets.ct_lymph_nodes.download.source import Source
 
 _SHOWN_FAILURES = 5
 
@@ -71,7 +71,7 @@ def download(
 
       ctlymph collection download DATA --region abdomen --what ct,annotations --source nbia --accept-license
     """
-    from ctlymph.collection.download.run import Request, plan
+    from ctlymph.datasets.ct_lymph_nodes.download.run import Request, plan
 
     names = names_of(cases)
     servers = _Servers(s3_endpoint, nbia_url)
@@ -102,8 +102,8 @@ def download(
 def _of_collection(
     source: str, servers: _Servers, cases: Sequence[str], region: str | None, what: str | None
 ) -> _Wanted:
-    from ctlymph.collection.database import Selection, select
-    from ctlymph.collection.download.supplements import SUPPLEMENTS
+    from ctlymph.datasets.ct_lymph_nodes.database import Selection, select
+    from ctlymph.datasets.ct_lymph_nodes.download.supplements import SUPPLEMENTS
 
     kinds = kinds_of(what)
     entries = select(Selection(region=region, cases=cases))
@@ -113,8 +113,8 @@ def _of_collection(
 
 def _of_manifest(path: Path, servers: _Servers) -> _Wanted:
     """Read a manifest; series that are not of this collection are asked for at NBIA."""
-    from ctlymph.collection.catalogue import catalogue
-    from ctlymph.collection.download.manifest import read_manifest
+    from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
+    from ctlymph.datasets.ct_lymph_nodes.download.manifest import read_manifest
 
     if path.suffix.lower() != ".tcia":
         raise CtlymphError(f"--source: {path} is neither idc, nbia nor a .tcia file; give one of these")
@@ -127,20 +127,20 @@ def _of_manifest(path: Path, servers: _Servers) -> _Wanted:
 
 
 def _source(name: str, servers: _Servers) -> Source:
-    from ctlymph.collection.download.idc import IdcSource
+    from ctlymph.datasets.ct_lymph_nodes.download.idc import IdcSource
 
     return IdcSource(servers.s3) if name == "idc" else _nbia(servers)
 
 
 def _nbia(servers: _Servers) -> NbiaSource:
-    from ctlymph.collection.download.nbia import NbiaSource
+    from ctlymph.datasets.ct_lymph_nodes.download.nbia import NbiaSource
 
     return NbiaSource(servers.nbia) if servers.nbia else NbiaSource()
 
 
 def _show_plan(folder: Path, todo: Plan, archives: Sequence[str]) -> None:
-    from ctlymph.collection.download.store import Store
-    from ctlymph.collection.download.supplements import SUPPLEMENTS, is_there
+    from ctlymph.datasets.ct_lymph_nodes.download.store import Store
+    from ctlymph.datasets.ct_lymph_nodes.download.supplements import SUPPLEMENTS, is_there
 
     rows = []
     for modality in dict.fromkeys(series.modality for series in (*todo.present, *todo.missing)):
@@ -156,8 +156,8 @@ def _show_plan(folder: Path, todo: Plan, archives: Sequence[str]) -> None:
 
 def _recheck(folder: Path, wanted: _Wanted) -> None:
     """Have what was altered since it was downloaded count as missing."""
-    from ctlymph.collection.download.store import Store
-    from ctlymph.collection.download.supplements import SUPPLEMENTS
+    from ctlymph.datasets.ct_lymph_nodes.download.store import Store
+    from ctlymph.datasets.ct_lymph_nodes.download.supplements import SUPPLEMENTS
 
     store = Store(folder)
     items: list[Series | str] = [*wanted.series, *(SUPPLEMENTS[name].name for name in wanted.archives)]
@@ -171,8 +171,8 @@ def _recheck(folder: Path, wanted: _Wanted) -> None:
 
 def _agree_to_terms(folder: Path, accept: bool) -> None:
     """Show the terms before the first download into a folder, and go on only if they are accepted."""
-    from ctlymph.collection import cite
-    from ctlymph.collection.download import terms
+    from ctlymph.datasets.ct_lymph_nodes import cite
+    from ctlymph.datasets.ct_lymph_nodes.download import terms
 
     if terms.accepted(folder):
         return
@@ -189,8 +189,8 @@ def _agree_to_terms(folder: Path, accept: bool) -> None:
 
 def _fetch_archives(folder: Path, names: Sequence[str], base_url: str | None) -> list[str]:
     """Fetch the archives; give the reasons of those that could not be had."""
-    from ctlymph.collection.download.store import Store
-    from ctlymph.collection.download.supplements import SUPPLEMENTS, SupplementSource
+    from ctlymph.datasets.ct_lymph_nodes.download.store import Store
+    from ctlymph.datasets.ct_lymph_nodes.download.supplements import SUPPLEMENTS, SupplementSource
 
     source = SupplementSource(base_url.rstrip("/")) if base_url else SupplementSource()
     failed = []
@@ -205,8 +205,8 @@ def _fetch_archives(folder: Path, names: Sequence[str], base_url: str | None) ->
 
 def _fetch_series(folder: Path, wanted: _Wanted, todo: Plan) -> list[str]:
     """Fetch the series; give the reasons of those that could not be had."""
-    from ctlymph.collection.download.run import Request
-    from ctlymph.collection.download.run import download as fetch
+    from ctlymph.datasets.ct_lymph_nodes.download.run import Request
+    from ctlymph.datasets.ct_lymph_nodes.download.run import download as fetch
 
     if todo.present:
         size = sum(series.bytes for series in todo.present)

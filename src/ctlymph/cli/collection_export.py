@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctlymph.cli.choices import CasesOption, FoldsOption, RegionOption, SeedOption, names_of
 from ctlymph.cli.collection_folds import chosen_folds
 from ctlymph.cli.console import progress, say
+from ctlymph.cli.options import CasesOption, FoldsOption, RegionOption, SeedOption, names_of
 from ctlymph.cli.processes import in_processes
-from ctlymph.errors import shown
+from ctlymph.core.errors import shown
 
 if TYPE_CHECKING:
-    from ctlymph.collection.exports.written import Job
+    from ctlymph.datasets.exports.export_job import Job
 
 
 class Target(StrEnum):
@@ -60,16 +60,16 @@ def export(
 
       ctlymph collection export DATA -o OUT --format csv
     """
-    from ctlymph.collection.case import Collection
-    from ctlymph.collection.exports import monai, nndetection, nnunet, table
-    from ctlymph.collection.exports.written import Job, complete_cases
+    from ctlymph.datasets.case import Collection
+    from ctlymph.datasets.exports import monai_datalist, nndetection, nnunet, nodes_csv
+    from ctlymph.datasets.exports.export_job import Job, complete_cases
 
     collection = Collection(folder)
     needed = {
         Target.nnunet: nnunet.NEEDS,
         Target.nndetection: nndetection.NEEDS,
-        Target.monai: monai.NEEDS,
-        Target.csv: table.NEEDS,
+        Target.monai: monai_datalist.NEEDS,
+        Target.csv: nodes_csv.NEEDS,
     }
     for note in collection.notes:
         say(shown(note, 300))
@@ -82,12 +82,12 @@ def export(
 
 
 def _write(job: Job, form: Target, jobs: int) -> Path:
-    from ctlymph.collection.exports.monai import write_monai
-    from ctlymph.collection.exports.nndetection import write_nndetection
-    from ctlymph.collection.exports.nnunet import write_nnunet
-    from ctlymph.collection.exports.prepared import Preparation, one_by_one
-    from ctlymph.collection.exports.table import write_table
-    from ctlymph.collection.exports.written import write_terms
+    from ctlymph.datasets.exports.export_job import write_terms
+    from ctlymph.datasets.exports.monai_datalist import write_monai
+    from ctlymph.datasets.exports.nndetection import write_nndetection
+    from ctlymph.datasets.exports.nnunet import write_nnunet
+    from ctlymph.datasets.exports.nodes_csv import write_table
+    from ctlymph.datasets.exports.prepared import Preparation, one_by_one
 
     if form is Target.csv:
         written = write_table(job)

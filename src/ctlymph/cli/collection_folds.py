@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctlymph.cli.choices import FoldsOption, RegionOption, SeedOption
 from ctlymph.cli.console import say, show_table
-from ctlymph.errors import CtlymphError
+from ctlymph.cli.options import FoldsOption, RegionOption, SeedOption
+from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
-    from ctlymph.collection.case import Case
-    from ctlymph.collection.catalogue import Entry
-    from ctlymph.collection.folds import Folds
+    from ctlymph.datasets.case import Case
+    from ctlymph.datasets.ct_lymph_nodes.catalogue import Entry
+    from ctlymph.datasets.folds import Folds
 
 
 def folds(
@@ -45,8 +45,8 @@ def folds(
 
       ctlymph collection folds --folds roth2014 --region mediastinum -o folds.json
     """
-    from ctlymph.collection.case import Collection
-    from ctlymph.collection.catalogue import catalogue
+    from ctlymph.datasets.case import Collection
+    from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
 
     cases: list[Entry] | list[Case]
     if folder:
@@ -71,7 +71,7 @@ def chosen_folds(text: str, cases: Sequence[Entry] | Sequence[Case], seed: int) 
     Raises:
         CtlymphError: If it is none of these, the file cannot be read, or the folds are impossible for the cases.
     """
-    from ctlymph.collection.folds import FOLD_SETTINGS, make_folds, read_folds
+    from ctlymph.datasets.folds import FOLD_SETTINGS, make_folds, read_folds
 
     if text.isdecimal():
         return make_folds(cases, int(text), seed)
@@ -85,8 +85,8 @@ def chosen_folds(text: str, cases: Sequence[Entry] | Sequence[Case], seed: int) 
 
 
 def _show(made: Folds, cases: Sequence[Entry] | Sequence[Case]) -> None:
-    from ctlymph.collection.folds import counts
-    from ctlymph.regions import REGIONS
+    from ctlymph.core.regions import REGIONS
+    from ctlymph.datasets.folds import counts
 
     counted = counts(cases)
     regions = [region for region in (*REGIONS, "") if any(each.region == region for each in counted.values())]

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ctlymph.errors import shown
-from ctlymph.progress import Advance, Progress
+from ctlymph.core.errors import shown
+from ctlymph.core.progress import Advance, Progress
 
 if TYPE_CHECKING:
-    from ctlymph.nodes import LymphNode
+    from ctlymph.core.nodes import LymphNode
 
 RESEARCH_USE = "For research use, not for diagnosis."
 
@@ -24,7 +24,7 @@ def progress() -> Progress:
 
 
 class Bars:
-    """A :class:`~ctlymph.progress.Progress` that draws bars with the time left."""
+    """A :class:`~ctlymph.core.progress.Progress` that draws bars with the time left."""
 
     @contextmanager
     def task(self, description: str, total: int, *, in_bytes: bool = False) -> Iterator[Advance]:
@@ -40,7 +40,7 @@ class Bars:
 
 
 class Lines:
-    """A :class:`~ctlymph.progress.Progress` for logs: a line when a task ends, and every ten seconds before."""
+    """A :class:`~ctlymph.core.progress.Progress` for logs: a line when a task ends, and every ten seconds before."""
 
     interval_s = 10.0
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import progress, say
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder
 
 if TYPE_CHECKING:
-    from ctlymph.volume import Volume
+    from ctlymph.core.volume import Volume
 
 _MOST_VOXELS = 2**31
 """Resampled to so many, 8 GB of numbers, a CT does not fit on most computers."""
@@ -86,7 +86,7 @@ def convert(
 
 def _write(volume: Volume, output: Path, as_dicom: bool, overwrite: bool) -> None:
     if as_dicom:
-        from ctlymph.io.dicom_ct import write_ct_series
+        from ctlymph.io.dicom.ct_writer import write_ct_series
 
         write_ct_series(volume, output, overwrite=overwrite, progress=progress())
     else:

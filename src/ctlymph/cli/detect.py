@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctlymph.cli.choices import FormatsOption, formats_of
 from ctlymph.cli.console import RESEARCH_USE, progress, reason, say, show_json, show_nodes
+from ctlymph.cli.options import FormatsOption, formats_of
 from ctlymph.cli.processes import in_processes
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, new_file, new_folder
 
 if TYPE_CHECKING:
-    from ctlymph.detection import DetectOptions
-    from ctlymph.inference.engine import Device
-    from ctlymph.io.results import Result
+    from ctlymph.core.result import Result
+    from ctlymph.nn.inference import Device
+    from ctlymph.workflows.detection import DetectOptions
 
 
 class RegionChoice(StrEnum):
@@ -102,7 +102,7 @@ def detect(
 
 
 def _options(job: _Job) -> DetectOptions:
-    from ctlymph.detection import DetectOptions
+    from ctlymph.workflows.detection import DetectOptions
 
     return DetectOptions(job.region, job.model, job.threshold, progress(), job.device)
 
@@ -111,9 +111,9 @@ def _one(ct: Path, folder: Path, job: _Job) -> Result:
     """Read, detect, write; all of the folder or nothing."""
     import time
 
-    from ctlymph.detection import run
     from ctlymph.io import read
-    from ctlymph.io.results import write_results
+    from ctlymph.outputs.result_files import write_results
+    from ctlymph.workflows.detection import run
 
     start = time.perf_counter()
     volume = read(ct, series=job.series, allow_gaps=job.allow_gaps, progress=progress())
@@ -134,7 +134,7 @@ def _one(ct: Path, folder: Path, job: _Job) -> Result:
 
 
 def _show(result: Result, output: Path, as_json: bool) -> None:
-    from ctlymph.io.tables import row_of
+    from ctlymph.io.node_tables import row_of
 
     if as_json:
         show_json({"case": result.case, "nodes": [asdict(row_of(result.case, node)) for node in result.nodes]})
@@ -200,7 +200,7 @@ def _folder_names(cts: Sequence[Path]) -> list[str]:
 
 
 def _join_tables(folders: Sequence[Path], output: Path, as_json: bool) -> None:
-    from ctlymph.io.tables import read_nodes_csv, write_rows
+    from ctlymph.io.node_tables import read_nodes_csv, write_rows
 
     rows = [
         row for folder in folders if (folder / "nodes.csv").exists() for row in read_nodes_csv(folder / "nodes.csv")

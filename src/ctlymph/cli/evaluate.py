@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_table
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
-    from ctlymph.evaluation.judging import Evaluation
-    from ctlymph.evaluation.sets import Truth
+    from ctlymph.evaluation.detections import Truth
+    from ctlymph.evaluation.protocol import Evaluation
 
 
 class HitRule(StrEnum):
@@ -81,14 +81,14 @@ def evaluate(
 
       ctlymph evaluate ours.csv theirs.csv truth.csv -o JUDGED --hit radius --duplicates fp --ct DATA
     """
-    from ctlymph.evaluation.folder import write_evaluation
-    from ctlymph.evaluation.intervals import Resampling
-    from ctlymph.evaluation.judging import Protocol, judge, judge_region
-    from ctlymph.evaluation.marks import read_marks
+    from ctlymph.evaluation.bootstrap import Resampling
     from ctlymph.evaluation.matching import Rules
-    from ctlymph.evaluation.scans import find_scans, scans_in
+    from ctlymph.evaluation.protocol import Protocol, judge, judge_region
+    from ctlymph.evaluation.readers.cts import find_scans, scans_in
+    from ctlymph.evaluation.readers.detection_files import read_marks
     from ctlymph.evaluation.summary import document
     from ctlymph.io.atomic import check_new_folder, new_folder
+    from ctlymph.outputs.evaluation_files import write_evaluation
 
     if len(files) < 2:
         raise CtlymphError("give the marks, and last the truth: ctlymph evaluate MARKS TRUTH -o OUT")
@@ -109,7 +109,7 @@ def evaluate(
 
 
 def _truth(path: Path, cases_file: Path | None, *, boxes: bool) -> Truth:
-    from ctlymph.evaluation.truth import read_cases, read_truth
+    from ctlymph.evaluation.readers.ground_truth_files import read_cases, read_truth
 
     return read_truth(path, read_cases(cases_file) if cases_file else (), boxes=boxes)
 

@@ -9,11 +9,11 @@ import typer
 
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_table
 from ctlymph.cli.detect import DeviceChoice, RegionChoice
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
-    from ctlymph.io.response import Followed
+    from ctlymph.followup.followed import Followed
 
 
 def follow(
@@ -61,12 +61,12 @@ def follow(
 
       ctlymph follow RESULTS_JANUARY april/seg.dcm -o OUT --targets OUT/targets.csv --overwrite
     """
-    from ctlymph.detection import DetectOptions
-    from ctlymph.followup import check, read_scan
-    from ctlymph.followup import follow as follow_scans
-    from ctlymph.io.dicom_response import write_reports
-    from ctlymph.io.response import write_response
-    from ctlymph.io.roles import read_roles
+    from ctlymph.followup.roles import read_roles
+    from ctlymph.outputs.response_files import write_response
+    from ctlymph.outputs.response_sr import write_reports
+    from ctlymph.workflows.detection import DetectOptions
+    from ctlymph.workflows.follow_up import check, read_scan
+    from ctlymph.workflows.follow_up import follow as follow_scans
 
     paths = [baseline, *followups]
     check_new_folder(output, overwrite=overwrite)

@@ -21,7 +21,7 @@ from ctlymph.cli.phantom import phantom
 from ctlymph.cli.processes import Stopped, quiet, stoppable
 from ctlymph.cli.realism import realism
 from ctlymph.cli.train import train
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
 
 app = typer.Typer(
     help=f"Lymph nodes in CT: found, measured, compared. {RESEARCH_USE}",

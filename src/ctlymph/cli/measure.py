@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctlymph.cli.choices import FormatsOption, formats_of
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_nodes
+from ctlymph.cli.options import FormatsOption, formats_of
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
-    from ctlymph.io.results import Result
+    from ctlymph.core.result import Result
 
 
 def measure(
@@ -54,8 +54,8 @@ def measure(
     """
     check_new_folder(output, overwrite=overwrite)
     result = _measured(ct, mask, series, split)
-    from ctlymph.io.results import write_results
-    from ctlymph.io.tables import row_of
+    from ctlymph.io.node_tables import row_of
+    from ctlymph.outputs.result_files import write_results
 
     with new_folder(output, overwrite=overwrite) as staging:
         left_out = write_results(staging, result, formats_of(formats))
@@ -71,9 +71,9 @@ def measure(
 def _measured(ct: Path, mask: Path, series: str | None, split: bool) -> Result:
     import time
 
-    from ctlymph.drawn import read_drawn
+    from ctlymph.core.result import Result
     from ctlymph.io import read
-    from ctlymph.io.results import Result
+    from ctlymph.workflows.annotated import read_drawn
 
     start = time.perf_counter()
     volume = read(ct, series=series, progress=progress())

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
-from ctlymph.cli.work import figure_of
+from ctlymph.cli.training_options import figure_of
 
 if TYPE_CHECKING:
-    from ctlymph.models import Card
+    from ctlymph.detectors.model_store import Card
 
 _RATE = 3.0
 
@@ -32,8 +32,8 @@ def models(
 
       ctlymph models MODELS --json
     """
-    from ctlymph.methods import METHODS
-    from ctlymph.models import INSTALLED, models_in, read_card
+    from ctlymph.detectors.model_store import INSTALLED, models_in, read_card
+    from ctlymph.detectors.registry import METHODS
 
     given = folders or sorted(INSTALLED.glob("*"))
     found = [folder for each in given for folder in models_in(each) or [each]]  # of one without, reading tells why

@@ -11,11 +11,11 @@ import typer
 
 from ctlymph.cli.console import progress, say
 from ctlymph.cli.processes import in_processes
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
-    from ctlymph.phantom.backgrounds import Background
-    from ctlymph.phantom.patients import Patient
+    from ctlymph.phantom.collection.backgrounds import Background
+    from ctlymph.phantom.collection.patients import Patient
 
 
 class Standard(StrEnum):
@@ -89,9 +89,9 @@ def phantom(
 
       ctlymph phantom INSERTED --background chest.nii.gz --background CT_FOLDER --draws 10
     """
-    from ctlymph.phantom.backgrounds import inserted_patients
-    from ctlymph.phantom.collection import SET_SEED, SETS, check_folder, finish, split
-    from ctlymph.phantom.patients import Wishes, phantom_patients
+    from ctlymph.phantom.collection.backgrounds import inserted_patients
+    from ctlymph.phantom.collection.collection_files import SET_SEED, SETS, check_folder, finish, split
+    from ctlymph.phantom.collection.patients import Wishes, phantom_patients
 
     if standard and not (cases is None and seed is None):
         raise CtlymphError("--set fixes the cases and the seed; leave out --cases and --seed, or --set")
@@ -124,7 +124,7 @@ def phantom(
 
 
 def _looked_at(paths: list[Path], jobs: int) -> list[Background]:
-    from ctlymph.phantom.backgrounds import look_at_background
+    from ctlymph.phantom.collection.backgrounds import look_at_background
 
     found: list[Background] = []
     with progress().task("Looking at CTs", len(paths)) as advance:
@@ -151,7 +151,7 @@ def _write_all(output: Path, missing: Sequence[Patient], jobs: int) -> None:
 
 
 def _write(patient: Patient, shown: bool) -> str:
-    from ctlymph.progress import SILENT
+    from ctlymph.core.progress import SILENT
 
     lines = []
     for case in patient.write(progress() if shown else SILENT):

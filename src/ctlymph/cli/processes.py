@@ -14,7 +14,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, TypeVar
 
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
 
 T = TypeVar("T")
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import progress, say, show_json, show_table
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
-    from ctlymph.realism import Look
-    from ctlymph.volume import Volume
+    from ctlymph.core.volume import Volume
+    from ctlymph.phantom.scan.image_statistics import Look
 
 
 def realism(
@@ -37,7 +37,7 @@ def realism(
     """
     from dataclasses import asdict
 
-    from ctlymph.realism import MEASURES, compare
+    from ctlymph.phantom.scan.image_statistics import MEASURES, compare
 
     looks, real = _looks(cts), _looks(against or [])
     if as_json:
@@ -52,9 +52,9 @@ def realism(
 
 
 def _looks(paths: list[Path]) -> list[Look]:
-    from ctlymph.collection.case import Collection
+    from ctlymph.datasets.case import Collection
     from ctlymph.io import read
-    from ctlymph.realism import look_at
+    from ctlymph.phantom.scan.image_statistics import look_at
 
     sources: list[Callable[[], Volume]] = []
     for path in paths:

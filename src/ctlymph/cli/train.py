@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctlymph.cli.choices import RegionOption
 from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
-from ctlymph.cli.work import CacheOption, JobsOption, WithOption, figure_of, laboratory, works_for_another
+from ctlymph.cli.options import RegionOption
+from ctlymph.cli.training_options import CacheOption, JobsOption, WithOption, figure_of, laboratory, works_for_another
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
-    from ctlymph.models import Card
+    from ctlymph.detectors.model_store import Card
 
 
 def train(
@@ -64,11 +64,11 @@ def train(
 
       torchrun --nproc-per-node 8 -m ctlymph train lymphnet DATA -o MODEL    # on eight GPUs
     """
-    from ctlymph.collection.case import Collection
-    from ctlymph.methods import method as find_method
-    from ctlymph.regions import REGIONS
-    from ctlymph.training.trainer import Training
-    from ctlymph.training.trainer import train as learn
+    from ctlymph.core.regions import REGIONS
+    from ctlymph.datasets.case import Collection
+    from ctlymph.detectors.registry import method as find_method
+    from ctlymph.workflows.training import Training
+    from ctlymph.workflows.training import train as learn
 
     chosen, given = find_method(method), Collection(collection)
     given.cases(region)

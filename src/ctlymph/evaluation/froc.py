@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csr_array
 
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
+from ctlymph.evaluation.detections import Bools, Floats
 from ctlymph.evaluation.matching import Matches
-from ctlymph.evaluation.sets import Bools, Floats
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 """False positives per volume at which sensitivity is read."""
@@ -342,3 +342,20 @@ def _interpolated(steps: Floats, before: Floats, at: Floats) -> Floats:
     y = np.repeat(steps, 2, axis=1)[:, :-1]
     x[:, 1::2], x[:, 2::2] = before, at
     return np.array([np.interp(RATES, *line) for line in zip(x, y, strict=True)])
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve of the picture.
+
+    Attributes:
+        name: What the legend calls it.
+        curve: Every operating point.
+        band_rates: Shape r: false positives per volume at which the band is known.
+        band: Shape 2, r: its lower and upper end.
+    """
+
+    name: str
+    curve: Curve
+    band_rates: Floats
+    band: Floats

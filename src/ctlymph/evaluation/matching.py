@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ctlymph.errors import CtlymphError, shown
-from ctlymph.evaluation.sets import Bools, Floats, Ints, Marks, Truth
+from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.evaluation.detections import Bools, Floats, Ints, Marks, Truth
 
 Hit = Literal["15mm", "radius", "iou0.1", "ids"]
 Duplicates = Literal["ignored", "fp"]

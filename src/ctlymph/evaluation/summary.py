@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ctlymph.evaluation.calibration import calibrate, is_calibratable
-from ctlymph.evaluation.froc import CPM_RATES, RATES
-from ctlymph.evaluation.intervals import LEVEL, Difference, Interval, Intervals
-from ctlymph.evaluation.judging import BAND_RATES, Evaluation, Verdict
+from ctlymph.evaluation.bootstrap import LEVEL, Difference, Interval, Intervals
+from ctlymph.evaluation.froc import CPM_RATES, RATES, Line
 from ctlymph.evaluation.matching import Fate, Matches
-from ctlymph.evaluation.plots import Line
+from ctlymph.evaluation.protocol import BAND_RATES, Evaluation, Verdict
+from ctlymph.evaluation.reliability import calibrate, is_calibratable
 
 _SINGLE = ("cpm", "ap", "auc", "found")
 
@@ -174,7 +173,7 @@ def _count(number: int, what: str) -> str:
 
 
 def lines(evaluation: Evaluation) -> list[Line]:
-    """Give the curves for :func:`ctlymph.evaluation.plots.write_plot`."""
+    """Give the curves for :func:`ctlymph.outputs.froc_plots.write_plot`."""
     rates = np.array(BAND_RATES)
     several = len({verdict.mode for verdict in evaluation.verdicts}) > 1
     return [

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctlymph.errors import CtlymphError
-from ctlymph.progress import SILENT, Progress
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from ctlymph.volume import Volume
+    from ctlymph.core.volume import Volume
 
 
 def read(
@@ -21,7 +21,7 @@ def read(
         path: An image file (NIfTI, NRRD, MetaImage, Analyze: see
             :func:`ctlymph.io.images.read_image`), or DICOM: a file, a folder with
             folders below it, a zip archive or a DICOMDIR (see
-            :func:`ctlymph.io.dicom_series.read_dicom`).
+            :func:`ctlymph.io.dicom.series.read_dicom`).
         series: SeriesInstanceUID, or its beginning, where the DICOM holds several series.
         allow_gaps: Interpolate missing DICOM slices instead of refusing the series.
         progress: Shown while DICOM is read.
@@ -45,7 +45,7 @@ def read(
         return _doubted(read_image(path))
     if path.is_dir():
         _refuse_folder_of_images(path)
-    from ctlymph.io.dicom_series import ReadOptions, read_dicom
+    from ctlymph.io.dicom.series import ReadOptions, read_dicom
 
     return _doubted(read_dicom(path, ReadOptions(series=series, allow_gaps=allow_gaps, progress=progress)))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ctlymph.errors import CtlymphError, shown
+from ctlymph.core.errors import CtlymphError, shown
 
 _PARTIAL = ".partial-"
 

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.volume import AIR_HU, Geometry, Masks, Volume, to_sitk
 from ctlymph.io.atomic import explained, new_file
-from ctlymph.volume import AIR_HU, Geometry, Masks, Volume, to_sitk
 
 FORMATS = {
     ".nii.gz": "NIfTI",

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ctlymph.errors import CtlymphError, shown
-from ctlymph.nodes import Diameter, LymphNode, Point
+from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.nodes import Diameter, LymphNode, Point
 
 SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/"

@@ -21,9 +21,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.nodes import Diameter, LymphNode, Point, Sizes
-from ctlymph.outline import outlines
-from ctlymph.volume import Geometry, Masks, Volume, reorient_array
+from ctlymph.core.contours import outlines
+from ctlymph.core.nodes import Diameter, LymphNode, Point, Sizes
+from ctlymph.core.volume import Geometry, Masks, Volume, reorient_array
 
 
 def measure_mask(mask: NDArray[np.bool_], geometry: Geometry, hu: NDArray[np.int16]) -> Sizes:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.errors import CtlymphError
-from ctlymph.volume import Geometry, Masks
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.volume import Geometry, Masks
 
 TOLERANCE_MM = 0.1
 """How far apart the corners of two grids may lie that count as one: what headers lose by rounding."""

@@ -15,9 +15,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ctlymph.morphology import Mask, dilate, largest_component
-from ctlymph.nodes import Judged, LymphNode, NodeRads, Sizes
-from ctlymph.volume import Geometry, Masks, Volume, reorient_array
+from ctlymph.core.morphology import Mask, dilate, largest_component
+from ctlymph.core.nodes import Judged, LymphNode, NodeRads, Sizes
+from ctlymph.core.volume import Geometry, Masks, Volume, reorient_array
 
 Array = NDArray[np.float32]
 

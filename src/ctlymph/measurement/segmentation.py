@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.morphology import Mask, dilate, erode, largest_component
-from ctlymph.nodes import Mark, Point
-from ctlymph.progress import SILENT, Progress
-from ctlymph.volume import Geometry, Masks, Volume, resample_array
+from ctlymph.core.morphology import Mask, dilate, erode, largest_component
+from ctlymph.core.nodes import Mark, Point
+from ctlymph.core.progress import SILENT, Progress
+from ctlymph.core.volume import Geometry, Masks, Volume, resample_array
 
 _FAT_HU = -100.0
 _LUNG_HU = -500.0

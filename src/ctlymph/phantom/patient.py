@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctlymph.phantom.anatomy import Anatomy, torso
-from ctlymph.phantom.nodes import TrueNode
-from ctlymph.phantom.scanner import Scanner, label, scan
-from ctlymph.progress import SILENT, Progress
-from ctlymph.volume import Geometry, Masks, Volume
+from ctlymph.core.progress import SILENT, Progress
+from ctlymph.core.volume import Geometry, Masks, Volume
+from ctlymph.phantom.nodes.placement import TrueNode
+from ctlymph.phantom.patient_anatomy import Anatomy, torso
+from ctlymph.phantom.scan.scanner import Scanner, label, scan
 
 
 @dataclass(frozen=True)

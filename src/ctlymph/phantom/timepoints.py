@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ctlymph.phantom.anatomy import Anatomy, Body, anatomy_of
-from ctlymph.phantom.course import Habits, visits
-from ctlymph.phantom.nodes import TrueNode
+from ctlymph.phantom.nodes.growth import Habits, visits
+from ctlymph.phantom.nodes.placement import TrueNode
+from ctlymph.phantom.patient_anatomy import Anatomy, Body, anatomy_of
 
 GROWN, STABLE, SHRUNK = "grown", "stable", "shrunk"
 MERGED, SPLIT, VANISHED, LAST = "merged", "split", "vanished", "last"

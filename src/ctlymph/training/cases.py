@@ -10,13 +10,13 @@ import numpy as np
 
 from ctlymph.anatomy.airways import Airway
 from ctlymph.anatomy.landmarks import Landmarks, find_landmarks
-from ctlymph.anatomy.search import find_regions
-from ctlymph.collection.case import Case
+from ctlymph.anatomy.search_regions import find_regions
+from ctlymph.core.regions import Region
+from ctlymph.core.volume import Geometry, Masks, Volume
+from ctlymph.datasets.case import Case
+from ctlymph.detectors.base import Scene, TrueNodes
 from ctlymph.io import read
-from ctlymph.regions import Region
-from ctlymph.systems import Scene, TrueNodes
-from ctlymph.training.names import digest_of
-from ctlymph.volume import Geometry, Masks, Volume
+from ctlymph.training.cache_keys import digest_of
 
 _MARGIN_MM = 40.0
 """Of the CT so much is kept around the region: the slices of a candidate at its edge reach 25 mm."""

@@ -1,0 +1,1 @@
+"""Body, lungs, airways and spine in a CT; search regions and stations."""

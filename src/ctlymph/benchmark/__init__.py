@@ -1,1 +1,0 @@
-"""Every method under one protocol: cross-validated, judged, and shown on one page."""

@@ -1,1 +1,0 @@
-"""Classifiers: a candidate's surroundings → a score."""

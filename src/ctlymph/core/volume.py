@@ -1,0 +1,364 @@
+"""A CT as an array with a place in the patient.
+
+Arrays are ``z, y, x``. Indices ``i, j, k`` run along ``x, y, z`` of the array
+(so ``array[k, j, i]``), and points are ``x, y, z`` in LPS millimetres: x grows
+to the patient's left, y to the back, z to the head. Conversion between index
+and millimetres happens in :class:`Geometry` and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import permutations
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ctlymph.core.errors import CtlymphError
+
+if TYPE_CHECKING:
+    import SimpleITK
+
+AIR_HU = -1024
+"""What lies outside the scanner's field of view, in HU: air."""
+
+Interpolation = Literal["nearest", "linear", "bspline"]
+
+_AXIS_LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Where the voxels of an array lie in the patient.
+
+    Attributes:
+        shape_zyx: Number of voxels along z, y, x of the array.
+        origin_mm: Centre of voxel ``i, j, k = 0, 0, 0``; x, y, z in LPS mm.
+        spacing_mm: Distance between voxel centres along i, j, k; positive.
+        direction: 3 × 3; column n is the unit vector, in LPS, along which the
+            n-th index grows. Orthonormal, either handedness.
+
+    Raises:
+        CtlymphError: If a number is not finite, a spacing not positive, or the
+            direction's columns are not perpendicular unit vectors.
+    """
+
+    shape_zyx: tuple[int, int, int]
+    origin_mm: NDArray[np.float64]
+    spacing_mm: NDArray[np.float64]
+    direction: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape_zyx", tuple(int(n) for n in self.shape_zyx))
+        object.__setattr__(self, "origin_mm", _frozen(self.origin_mm, (3,)))
+        object.__setattr__(self, "spacing_mm", _frozen(self.spacing_mm, (3,)))
+        object.__setattr__(self, "direction", _frozen(self.direction, (3, 3)))
+        for name in ("origin_mm", "spacing_mm", "direction"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise CtlymphError(f"the image's {name.removesuffix('_mm')} holds NaN or infinity; repair its header")
+        if (self.spacing_mm <= 0).any():
+            raise CtlymphError(f"the image's spacing {self.spacing_mm.tolist()} mm is not positive; repair its header")
+        if np.abs(self.direction.T @ self.direction - np.eye(3)).max() > 1e-3:
+            raise CtlymphError("the image's axes are not perpendicular (sheared); resample it to a rectangular grid")
+
+    @classmethod
+    def from_affine(cls, affine: ArrayLike, shape_zyx: tuple[int, int, int]) -> Geometry:
+        """Make one from a 4 × 4 matrix that maps ``i, j, k, 1`` to LPS mm."""
+        matrix = np.asarray(affine, dtype=np.float64)
+        columns = matrix[:3, :3]
+        spacing = np.linalg.norm(columns, axis=0)
+        if not np.isfinite(matrix).all() or (spacing == 0).any():
+            raise CtlymphError("the image's affine holds NaN, infinity or a zero column; repair its header")
+        return cls(shape_zyx, matrix[:3, 3], spacing, columns / spacing)
+
+    @cached_property
+    def affine(self) -> NDArray[np.float64]:
+        """4 × 4 matrix that maps ``i, j, k, 1`` to LPS mm."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.direction * self.spacing_mm
+        matrix[:3, 3] = self.origin_mm
+        return matrix
+
+    @cached_property
+    def _inverse(self) -> NDArray[np.float64]:
+        return np.asarray(np.linalg.inv(self.affine[:3, :3]))
+
+    def index_to_mm(self, ijk: ArrayLike) -> NDArray[np.float64]:
+        """Map indices ``(..., 3)`` i, j, k, fractions allowed, to LPS mm ``(..., 3)``."""
+        return np.asarray(ijk, dtype=np.float64) @ self.affine[:3, :3].T + self.origin_mm
+
+    def mm_to_index(self, xyz_mm: ArrayLike) -> NDArray[np.float64]:
+        """Map LPS mm ``(..., 3)`` to indices i, j, k ``(..., 3)``, not rounded, perhaps outside."""
+        return (np.asarray(xyz_mm, dtype=np.float64) - self.origin_mm) @ self._inverse.T
+
+    def nearest_voxel(self, xyz_mm: ArrayLike) -> tuple[int, int, int]:
+        """Give the i, j, k of the voxel nearest to an LPS point, wherever the point lies."""
+        last = np.array(self.shape_ijk) - 1
+        i, j, k = (int(n) for n in np.clip(np.rint(self.mm_to_index(xyz_mm)), 0, last))
+        return i, j, k
+
+    def contains(self, xyz_mm: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which LPS points ``(..., 3)`` lie within a voxel of the grid."""
+        index = np.rint(self.mm_to_index(xyz_mm))
+        return np.asarray(((index >= 0) & (index < self.shape_ijk)).all(axis=-1))
+
+    @property
+    def shape_ijk(self) -> tuple[int, int, int]:
+        """Number of voxels along i, j, k."""
+        return self.shape_zyx[::-1]
+
+    @property
+    def spacing_zyx(self) -> NDArray[np.float64]:
+        """Spacing in the order of the array's axes, mm."""
+        return np.asarray(self.spacing_mm[::-1])
+
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of one voxel, mm³."""
+        return float(np.prod(self.spacing_mm))
+
+    @cached_property
+    def corners_mm(self) -> NDArray[np.float64]:
+        """Centres of the eight outermost voxels, ``(8, 3)``, LPS mm."""
+        return self.index_to_mm(np.array(np.meshgrid(*([0, n - 1] for n in self.shape_ijk))).reshape(3, -1).T)
+
+    @property
+    def orientation(self) -> str:
+        """Where i, j, k grow to, by the nearest patient axes: ``LPS`` for the usual axial CT."""
+        rows = _nearest_axes(self.direction)
+        return "".join(_AXIS_LETTERS[row][int(self.direction[row, column] > 0)] for column, row in enumerate(rows))
+
+    def matches(self, other: Geometry, tolerance_mm: float = 0.01) -> bool:
+        """Tell whether both have the same shape and corners that agree within ``tolerance_mm``."""
+        if self.shape_zyx != other.shape_zyx:
+            return False
+        return bool(np.abs(self.corners_mm - other.corners_mm).max() <= tolerance_mm)
+
+    def crop(self, start_zyx: ArrayLike, shape_zyx: ArrayLike) -> Geometry:
+        """Give the geometry of ``array[start : start + shape]``; start may be negative (padding)."""
+        start = np.asarray(start_zyx, dtype=int)
+        z, y, x = (int(n) for n in np.asarray(shape_zyx, dtype=int))
+        return replace(self, shape_zyx=(z, y, x), origin_mm=self.index_to_mm(start[::-1]))
+
+    def with_spacing(self, spacing_mm: ArrayLike) -> Geometry:
+        """Give the grid of the same box with another spacing (i, j, k order); outer edges coincide at index 0."""
+        spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (3,))
+        extent = np.array(self.shape_ijk) * self.spacing_mm
+        x, y, z = (int(n) for n in np.maximum(1, np.ceil(extent / spacing - 1e-6)))
+        first_centre = (spacing / self.spacing_mm - 1) / 2
+        return replace(self, shape_zyx=(z, y, x), origin_mm=self.index_to_mm(first_centre), spacing_mm=spacing)
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A CT volume: int16 HU ``z, y, x`` and where it lies.
+
+    Attributes:
+        hu: int16 array, z, y, x.
+        geometry: Place of the voxels; its shape is the array's.
+        case: What its owner calls it: the PatientID for DICOM, else the file's stem.
+        notes: What the reader did to the data that a user should know, one sentence each.
+        attributes: Facts about the source, such as ``SeriesInstanceUID``, ``Modality`` or ``path``.
+    """
+
+    hu: NDArray[np.int16]
+    geometry: Geometry
+    case: str = "ct"
+    notes: tuple[str, ...] = ()
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_array(self.hu, self.geometry, np.dtype(np.int16))
+
+    def crop(self, start_zyx: ArrayLike, shape_zyx: ArrayLike, fill: int = AIR_HU) -> Volume:
+        """Cut out a box; whatever of it lies outside becomes ``fill``. Never shares memory with this volume."""
+        return replace(
+            self,
+            hu=crop_array(self.hu, start_zyx, shape_zyx, fill),
+            geometry=self.geometry.crop(start_zyx, shape_zyx),
+        )
+
+    def reorient(self, orientation: str = "LPS") -> Volume:
+        """Permute and flip the axes, without resampling, so that i, j, k grow towards ``orientation``.
+
+        The array of the result is a view where that is possible. An oblique
+        volume stays oblique: its axes are matched with the nearest ones.
+        """
+        hu, geometry = reorient_array(self.hu, self.geometry, orientation)
+        return replace(self, hu=hu, geometry=geometry)
+
+    def resample(self, grid: Geometry | ArrayLike, interpolation: Interpolation = "linear") -> Volume:
+        """Resample to another grid, or to a spacing (one number or i, j, k, mm) over the same box.
+
+        Axes that become coarser are smoothed first, so that nothing aliases.
+        """
+        target = grid if isinstance(grid, Geometry) else self.geometry.with_spacing(grid)
+        hu = resample_array(self.hu, self.geometry, target, AIR_HU, interpolation)
+        return replace(self, hu=hu, geometry=target)
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """Instance masks of nodes: uint16 ``z, y, x``, 0 background, other values one node each (gaps allowed)."""
+
+    labels: NDArray[np.uint16]
+    geometry: Geometry
+
+    def __post_init__(self) -> None:
+        _check_array(self.labels, self.geometry, np.dtype(np.uint16))
+
+    def reorient(self, orientation: str = "LPS") -> Masks:
+        """As :meth:`Volume.reorient`."""
+        return Masks(*reorient_array(self.labels, self.geometry, orientation))
+
+
+def crop_array(array: NDArray[Any], start_zyx: ArrayLike, shape_zyx: ArrayLike, fill: float) -> NDArray[Any]:
+    """Copy the box ``array[start : start + shape]``; what lies outside the array becomes ``fill``."""
+    start = np.asarray(start_zyx, dtype=int)
+    shape = np.asarray(shape_zyx, dtype=int)
+    low = np.clip(start, 0, array.shape)
+    high = np.clip(start + shape, low, array.shape)
+    result = np.full(tuple(shape), fill, dtype=array.dtype)
+    inside = tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
+    result[inside] = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    return result
+
+
+def reorient_array(array: NDArray[Any], geometry: Geometry, orientation: str = "LPS") -> tuple[NDArray[Any], Geometry]:
+    """Permute and flip ``array`` (z, y, x) so that its indices i, j, k grow towards ``orientation``.
+
+    Raises:
+        ValueError: If ``orientation`` does not name each patient axis once, such as ``LPS`` or ``RAI``.
+    """
+    wanted = [_axis_of(letter) for letter in orientation.upper()]
+    if sorted(row for row, _ in wanted) != [0, 1, 2]:
+        raise ValueError(f"orientation {orientation!r} must name each of R/L, A/P, I/S once, e.g. 'LPS'")
+    rows = _nearest_axes(geometry.direction)
+    order = [rows.index(row) for row, _ in wanted]
+    flip = [
+        (geometry.direction[row, column] > 0) != positive for (row, positive), column in zip(wanted, order, strict=True)
+    ]
+    corner = np.zeros(3)
+    for column, flipped in zip(order, flip, strict=True):
+        if flipped:
+            corner[column] = geometry.shape_ijk[column] - 1
+    signs = np.where(flip, -1.0, 1.0)
+    x, y, z = (geometry.shape_ijk[column] for column in order)
+    turned = Geometry(
+        (z, y, x), geometry.index_to_mm(corner), geometry.spacing_mm[order], geometry.direction[:, order] * signs
+    )
+    # Axis n of the index is axis 2 - n of the array.
+    result = array.transpose([2 - order[2], 2 - order[1], 2 - order[0]])
+    result = result[tuple(slice(None, None, -1 if flipped else 1) for flipped in reversed(flip))]
+    return result, turned
+
+
+def resample_array(
+    array: NDArray[Any],
+    geometry: Geometry,
+    target: Geometry,
+    fill: float,
+    interpolation: Interpolation = "linear",
+) -> NDArray[Any]:
+    """Resample ``array`` (z, y, x) from its grid to ``target``; the type stays, outside becomes ``fill``.
+
+    With ``linear`` and ``bspline``, axes along which the target is coarser are
+    averaged and smoothed first, to a variance of the target's voxel size.
+    Values hold to one voxel beyond the outermost centres.
+    """
+    import SimpleITK as sitk
+
+    methods = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}
+    image = to_sitk(array, geometry)
+    if interpolation != "nearest":
+        # Extent of a target voxel along each source axis: exact for parallel grids, a fair mean for oblique ones.
+        image = _coarsened(image, np.abs(geometry.direction.T @ target.direction) @ target.spacing_mm)
+        # Half a voxel lies outside the outermost centres, and after padding interpolation reaches it.
+        image = sitk.ZeroFluxNeumannPad(image, [1, 1, 1], [1, 1, 1])
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize([int(n) for n in target.shape_ijk])
+    resampler.SetOutputOrigin(target.origin_mm.tolist())
+    resampler.SetOutputSpacing(target.spacing_mm.tolist())
+    resampler.SetOutputDirection(target.direction.ravel().tolist())
+    resampler.SetInterpolator(methods[interpolation])
+    resampler.SetDefaultPixelValue(float(fill))
+    resampler.SetOutputPixelType(to_sitk(array[:1, :1, :1]).GetPixelID())
+    return np.asarray(sitk.GetArrayFromImage(resampler.Execute(image)))
+
+
+def _coarsened(image: SimpleITK.Image, step_mm: NDArray[np.float64]) -> SimpleITK.Image:
+    """Average whole bins of voxels, then smooth, so that samples ``step_mm`` apart do not alias."""
+    import SimpleITK as sitk
+
+    bins = [int(n) for n in np.maximum(1, np.floor(step_mm / np.array(image.GetSpacing()) + 1e-6))]
+    if max(bins) > 1:
+        missing = [-size % n for size, n in zip(image.GetSize(), bins, strict=True)]
+        if any(missing):  # BinShrink would drop the last, incomplete bins
+            image = sitk.ZeroFluxNeumannPad(image, [0, 0, 0], missing)
+        image = sitk.BinShrink(image, bins)
+    # Each voxel is a box of variance spacing² / 12; the Gaussian makes up the rest of the wanted box.
+    spacing_mm = np.array(image.GetSpacing())
+    sigma_mm = np.sqrt(np.maximum(0.0, step_mm**2 - spacing_mm**2) / 12)
+    wide = (sigma_mm >= 0.25 * spacing_mm) & (np.array(image.GetSize()) >= 4)  # the recursive filter needs four samples
+    for axis in np.flatnonzero(wide).tolist():
+        image = sitk.RecursiveGaussian(
+            sitk.Cast(image, sitk.sitkFloat32),
+            float(sigma_mm[axis]),
+            False,
+            sitk.RecursiveGaussianImageFilter.ZeroOrder,
+            axis,
+        )
+    return image
+
+
+def to_sitk(array: NDArray[Any], geometry: Geometry | None = None) -> SimpleITK.Image:
+    """Copy an array ``z, y, x`` (bool becomes uint8) into a SimpleITK image, placed by ``geometry``."""
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(array.astype(np.uint8) if array.dtype == bool else array)
+    if geometry is not None:
+        image.SetOrigin(geometry.origin_mm.tolist())
+        image.SetSpacing(geometry.spacing_mm.tolist())
+        image.SetDirection(geometry.direction.ravel().tolist())
+    return image
+
+
+def geometry_of(image: SimpleITK.Image) -> Geometry:
+    """Read the geometry of a 3D SimpleITK image."""
+    x, y, z = image.GetSize()
+    return Geometry(
+        (z, y, x),
+        np.array(image.GetOrigin()),
+        np.array(image.GetSpacing()),
+        np.array(image.GetDirection()).reshape(3, 3),
+    )
+
+
+def _frozen(value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    array = np.array(value, dtype=np.float64).reshape(shape)
+    array.flags.writeable = False
+    return array
+
+
+def _check_array(array: NDArray[Any], geometry: Geometry, dtype: np.dtype[Any]) -> None:
+    if array.dtype != dtype:
+        raise TypeError(f"the array must be {dtype}, not {array.dtype}")
+    if array.shape != geometry.shape_zyx:
+        raise ValueError(f"the array's shape {array.shape} is not the geometry's {geometry.shape_zyx} (z, y, x)")
+
+
+def _nearest_axes(direction: NDArray[np.float64]) -> tuple[int, ...]:
+    """Give each index axis (column) one patient axis (row), so that the total agreement is greatest."""
+    return max(
+        permutations(range(3)), key=lambda rows: sum(abs(direction[rows[column], column]) for column in range(3))
+    )
+
+
+def _axis_of(letter: str) -> tuple[int, bool]:
+    """Give the patient axis (0 x, 1 y, 2 z) of a letter and whether it is the positive end in LPS."""
+    for row, (negative, positive) in enumerate(_AXIS_LETTERS):
+        if letter in (negative, positive):
+            return row, letter == positive
+    raise ValueError(f"orientation letter {letter!r} is none of R, L, A, P, I, S")

@@ -1,0 +1,1 @@
+"""Cases with CTs and annotations: layouts, folds, exports, and the public collection."""

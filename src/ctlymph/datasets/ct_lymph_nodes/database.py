@@ -1,0 +1,214 @@
+"""The catalogue as a small database in memory: selections, free questions in SQL, and the figures of the collection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.regions import REGIONS
+from ctlymph.datasets.ct_lymph_nodes.catalogue import FLAGS, VERSIONS, Catalogue, Entry, catalogue
+
+_SCHEMA = """
+CREATE TABLE cases (
+    "case" TEXT PRIMARY KEY, region TEXT, sex TEXT, age_years INTEGER, slices INTEGER, pixel_mm REAL, slice_mm REAL,
+    nodes INTEGER, positives INTEGER, negatives INTEGER, same_scan_as TEXT, flags TEXT
+);
+CREATE TABLE nodes ("case" TEXT, row INTEGER, short_axis_mm REAL, long_axis_mm REAL);
+CREATE TABLE flags ("case" TEXT, flag TEXT, meaning TEXT);
+CREATE TABLE series (
+    "case" TEXT, modality TEXT, series_uid TEXT PRIMARY KEY, study_uid TEXT, files INTEGER, bytes INTEGER,
+    crdc_series_uuid TEXT, collection_version INTEGER
+);
+CREATE TABLE versions (version INTEGER PRIMARY KEY, month TEXT, came TEXT);
+"""
+TABLES = tuple(line.split()[2] for line in _SCHEMA.splitlines() if line.startswith("CREATE TABLE"))
+"""Names of the tables that SQL can ask. ``case`` is a word of SQL: write it ``"case"``."""
+
+_READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+_STEPS_BETWEEN_SIGNALS = 100_000
+
+Range = tuple[float | None, float | None]
+"""Least and greatest value, both included; None leaves an end open."""
+
+OPEN: Range = (None, None)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which cases are wanted; what is left at its default does not restrict.
+
+    Attributes:
+        region: ``mediastinum`` or ``abdomen``.
+        cases: Names.
+        sex: ``M`` or ``F``.
+        age_years: Range of ages; restricted, it leaves out cases of unknown age.
+        slices: Range of the number of slices.
+        nodes: Range of the number of annotated nodes.
+        short_axis_mm: At least one node has a short axis in this range, mm.
+        flags: All of these flags.
+        without_flags: None of these flags.
+    """
+
+    region: str | None = None
+    cases: Sequence[str] = ()
+    sex: str | None = None
+    age_years: Range = OPEN
+    slices: Range = OPEN
+    nodes: Range = OPEN
+    short_axis_mm: Range = OPEN
+    flags: Sequence[str] = ()
+    without_flags: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a question in SQL gave: the names of its columns, numbered where one comes twice, and its rows."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The collection in numbers, as its page gives them."""
+
+    participants: int
+    studies: int
+    series: int
+    images: int
+    bytes: int
+    male: int
+    female: int
+    cases: dict[str, int]
+    nodes: dict[str, int]
+    positives: dict[str, int]
+    negatives: dict[str, int]
+    flags: dict[str, int]
+
+
+def select(wanted: Selection, of: Catalogue | None = None) -> list[Entry]:
+    """Give the cases that meet a selection, in the order of the catalogue.
+
+    Raises:
+        CtlymphError: If it names a case, region, sex or flag that does not exist.
+    """
+    of = of or catalogue()
+    _check(wanted, of)
+    clauses, values = _where(wanted)
+    query = f'SELECT "case" FROM cases WHERE {" AND ".join(clauses) or "TRUE"}'
+    chosen = {row[0] for row in _database(of).execute(query, values)}
+    return [entry for entry in of.entries if entry.case in chosen]
+
+
+def sql(question: str, of: Catalogue | None = None) -> Answer:
+    """Answer a question in SQL (SQLite's dialect) over the tables :data:`TABLES`; nothing can be changed or opened.
+
+    Raises:
+        CtlymphError: If it is no single question that reads the catalogue.
+    """
+    database = _database(of or catalogue())
+    database.set_authorizer(_only_reading)
+    database.set_progress_handler(lambda: 0, _STEPS_BETWEEN_SIGNALS)  # back in Python now and then: Ctrl-C works
+    try:
+        cursor = database.execute(question)
+        rows = tuple(cursor.fetchall())
+    except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
+        tables = ", ".join(TABLES)
+        raise CtlymphError(f"SQL: {shown(error)}; ask by SELECT, of the tables {tables}") from error
+    columns: list[str] = []
+    for name, *_ in cursor.description or ():
+        again = columns.count(name) + sum(each.startswith(f"{name}_") for each in columns)
+        columns.append(f"{name}_{again + 1}" if name in columns else name)
+    if not columns:
+        raise CtlymphError(f"SQL: this asks nothing; ask by SELECT, of the tables {', '.join(TABLES)}")
+    return Answer(tuple(columns), rows)
+
+
+def figures(of: Catalogue | None = None) -> Figures:
+    """Count what the collection holds."""
+    of = of or catalogue()
+    entries, series = of.entries, of.series()
+    regions = {region: [entry for entry in entries if entry.region == region] for region in REGIONS}
+    return Figures(
+        participants=len(entries),
+        studies=len({each.study_uid for each in series}),
+        series=len(series),
+        images=sum(each.files for each in series),
+        bytes=sum(each.bytes for each in series),
+        male=sum(entry.sex == "M" for entry in entries),
+        female=sum(entry.sex == "F" for entry in entries),
+        cases={region: len(those) for region, those in regions.items()},
+        nodes={region: sum(len(entry.short_axes_mm) for entry in those) for region, those in regions.items()},
+        positives={region: sum(entry.positives for entry in those) for region, those in regions.items()},
+        negatives={region: sum(entry.negatives for entry in those) for region, those in regions.items()},
+        flags={flag: sum(flag in entry.flags for entry in entries) for flag in FLAGS},
+    )
+
+
+def _check(wanted: Selection, of: Catalogue) -> None:
+    for case in wanted.cases:
+        if of.entry(case) is None:
+            raise CtlymphError(f"the collection has no case {shown(case)}; names look like {of.entries[0].case}")
+    choices = ((wanted.region, REGIONS, "region"), (wanted.sex, ("M", "F"), "sex"))
+    flags = ((flag, tuple(FLAGS), "flag") for flag in (*wanted.flags, *wanted.without_flags))
+    for value, known, what in (*choices, *flags):
+        if value is not None and value not in known:
+            raise CtlymphError(f"there is no {what} {shown(value)}; choose of {', '.join(known)}")
+
+
+def _where(wanted: Selection) -> tuple[list[str], list[Any]]:
+    """Give the conditions of a selection, and the values of their question marks."""
+    clauses: list[str] = []
+    values: list[Any] = []
+
+    def demand(clause: str, *of: Any) -> None:
+        clauses.append(clause)
+        values.extend(of)
+
+    if wanted.cases:
+        demand(f'"case" IN ({", ".join("?" * len(wanted.cases))})', *wanted.cases)
+    for name in ("region", "sex"):
+        if (value := getattr(wanted, name)) is not None:
+            demand(f"{name} = ?", value)
+    for name in ("age_years", "slices", "nodes"):
+        for end, sign in zip(getattr(wanted, name), (">=", "<="), strict=True):
+            if end is not None:
+                demand(f"{name} {sign} ?", end)
+    least, greatest = wanted.short_axis_mm
+    if (least, greatest) != OPEN:
+        limits = (0 if least is None else least, 1e9 if greatest is None else greatest)
+        demand('"case" IN (SELECT "case" FROM nodes WHERE short_axis_mm BETWEEN ? AND ?)', *limits)
+    for flag in wanted.flags:
+        demand('"case" IN (SELECT "case" FROM flags WHERE flag = ?)', flag)
+    for flag in wanted.without_flags:
+        demand('"case" NOT IN (SELECT "case" FROM flags WHERE flag = ?)', flag)
+    return clauses, values
+
+
+def _database(of: Catalogue) -> sqlite3.Connection:
+    database = sqlite3.connect(":memory:")
+    database.executescript(_SCHEMA)
+    for entry in of.entries:
+        about = (entry.case, entry.region, entry.sex, entry.age_years, entry.slices, entry.pixel_mm, entry.slice_mm)
+        counts = (len(entry.short_axes_mm), entry.positives, entry.negatives)
+        flags = ", ".join(sorted(entry.flags))
+        _insert(database, "cases", [(*about, *counts, entry.same_scan_as, flags)])
+        axes = zip(entry.short_axes_mm, entry.long_axes_mm, strict=True)
+        _insert(database, "nodes", [(entry.case, row, short, long) for row, (short, long) in enumerate(axes, start=1)])
+        _insert(database, "flags", [(entry.case, flag, FLAGS[flag]) for flag in sorted(entry.flags)])
+        _insert(database, "series", [tuple(getattr(each, f.name) for f in fields(each)) for each in entry.series])
+    _insert(database, "versions", VERSIONS)
+    database.commit()
+    return database
+
+
+def _insert(database: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
+
+def _only_reading(action: int, *_about: str | None) -> int:
+    return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY

@@ -1,0 +1,209 @@
+"""What lies in a folder of the collection, whoever downloaded it and however it is laid out.
+
+Nothing depends on the names of folders: files of the three side downloads are
+known by their own names, and DICOM series by the header of a file, so that the
+trees of NBIA Data Retriever and idc-index, zips and plain copies are all read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.datasets.archive_file import LARGEST_TEXT, StoredFile
+from ctlymph.io.dicom.files import Source, ZipMember, files_below, is_named_as_dicom, open_files
+from ctlymph.io.dicom.header import Header, read_header
+
+SYNTHETIC = "SYNTHETIC.txt"
+"""File at the top of a collection that ``ctlymph phantom`` made: its names are the public one's, its data not."""
+
+PATIENTS = "patients.csv"
+"""File at the top of a collection that says, where it is there, which cases are of one patient: case, patient."""
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+_SIDE_FILE = re.compile(
+    rf"(?P<case>{_NAME}?)_(?P<kind>lymphnodes|posCADe|negCADe)_"
+    r"(?P<what>indices\.txt|sizes\.txt|grtIDs\.txt|physicalPoints\.(?:txt|mps))"
+)
+_MASK = re.compile(rf"(?P<case>{_NAME}?)_mask\.nii(?:\.gz)?")
+_SERIES_LOOKED_AT = 5  # files of a folder that are tried until one is DICOM: a licence may lie beside
+
+
+@dataclass(frozen=True)
+class DicomSeries:
+    """A DICOM series in one folder or archive.
+
+    Attributes:
+        path: The folder, or the archive.
+        case: PatientID.
+        series_uid: SeriesInstanceUID.
+        modality: ``CT`` or ``SEG``.
+        files: Its files, in the order of their names; those in archives as places below the archive.
+    """
+
+    path: Path
+    case: str
+    series_uid: str
+    modality: str
+    files: tuple[Path, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """All that was found of one case.
+
+    Attributes:
+        series: Its DICOM series, CT and SEG.
+        annotations: Files by what follows ``CASE_lymphnodes_``; empty where there are none.
+        positives: Files by what follows ``CASE_posCADe_``.
+        negatives: Files by what follows ``CASE_negCADe_``.
+        mask: The instance mask.
+    """
+
+    series: tuple[DicomSeries, ...] = ()
+    annotations: Mapping[str, StoredFile] = field(default_factory=dict)
+    positives: Mapping[str, StoredFile] = field(default_factory=dict)
+    negatives: Mapping[str, StoredFile] = field(default_factory=dict)
+    mask: StoredFile | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What :func:`find_cases` found.
+
+    Attributes:
+        cases: Files of each case, by its name.
+        notes: A sentence for everything that was left out.
+    """
+
+    cases: dict[str, CaseFiles]
+    notes: tuple[str, ...]
+
+
+def find_cases(folder: Path) -> Found:
+    """Find the cases in a folder and all folders and zip archives below it.
+
+    Of a kind of file that is there several times for a case, the fullest set is
+    taken, and of equals that on the disk rather than in an archive. One file of
+    a folder tells which DICOM series lies in it. Files that are damaged and archives
+    that are damaged or unsafe are left out and noted.
+
+    Raises:
+        CtlymphError: If the folder cannot be read.
+    """
+    if not folder.is_dir():
+        raise CtlymphError(f"{folder} is not a folder; give the one that the collection was downloaded to")
+    gathered = _Gathered()
+    with ExitStack() as archives:
+        for path in files_below(folder):
+            try:
+                for source in archives.enter_context(open_files(path)):
+                    gathered.take(source)
+            except CtlymphError as error:
+                gathered.notes.append(f"left out: {error}")
+        series, notes = _all_series(gathered.dicom)
+    sides, masks = gathered.sides, gathered.masks
+    cases = {name: CaseFiles() for name in sorted({case for case, _ in sides} | masks.keys() | series.keys())}
+    for (case, kind), places in sides.items():
+        fullest = max(places.values(), key=lambda files: (len(files), not _in_archive(files)))
+        cases[case] = _with_files(cases[case], kind, fullest)
+    for case, copies in masks.items():
+        copies.sort(key=lambda file: (bool(file.member), str(file)))
+        cases[case] = replace(cases[case], mask=copies[0])
+        if len(copies) > 1 and not copies[1].member:
+            notes.append(f"{case} has {len(copies)} masks; {copies[0]} is taken")
+    for case, found in series.items():
+        cases[case] = replace(cases[case], series=tuple(found))
+    return Found(cases, tuple(dict.fromkeys([*gathered.notes, *notes])))
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """Files by what they are: side files by case, kind and place; masks by case; what may be DICOM by folder."""
+
+    sides: dict[tuple[str, str], dict[Path, dict[str, StoredFile]]] = field(default_factory=dict)
+    masks: dict[str, list[StoredFile]] = field(default_factory=dict)
+    dicom: dict[Path, list[Source]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, source: Source) -> None:
+        """Put a file where it belongs; others are passed over."""
+        name = source.path.name
+        if side := _SIDE_FILE.fullmatch(name):
+            places = self.sides.setdefault((side["case"], side["kind"]), {})
+            places.setdefault(source.path.parent, {})[side["what"]] = _stored(source).kept(LARGEST_TEXT)
+        elif mask := _MASK.fullmatch(name):
+            self.masks.setdefault(mask["case"], []).append(_stored(source))
+        elif is_named_as_dicom(source) or not source.path.suffix:
+            self.dicom.setdefault(source.path.parent, []).append(source)
+
+
+def _with_files(case: CaseFiles, kind: str, files: Mapping[str, StoredFile]) -> CaseFiles:
+    if kind == "lymphnodes":
+        return replace(case, annotations=files)
+    return replace(case, positives=files) if kind == "posCADe" else replace(case, negatives=files)
+
+
+def _stored(source: Source) -> StoredFile:
+    if isinstance(source, ZipMember):
+        return StoredFile(Path(str(source.archive.filename)), source.member.filename)
+    return StoredFile(source.path)
+
+
+def _in_archive(files: Mapping[str, StoredFile]) -> bool:
+    return any(file.member for file in files.values())
+
+
+def _all_series(folders: Mapping[Path, Sequence[Source]]) -> tuple[dict[str, list[DicomSeries]], list[str]]:
+    found: dict[str, list[DicomSeries]] = {}
+    notes: list[str] = []
+    for folder, sources in folders.items():
+        for header, members in _series_in(sources, notes):
+            if not re.fullmatch(_NAME, header.patient_id):
+                patient = shown(header.patient_id) or "(none)"
+                notes.append(f"{folder}: the PatientID {patient} is no name for a case; the series was left out.")
+            elif header.modality in ("CT", "SEG"):
+                place = _stored(sources[0])
+                path = place.path if place.member else folder
+                files = tuple(member.path for member in members)
+                series = DicomSeries(path, header.patient_id, header.series_uid, header.modality, files)
+                found.setdefault(header.patient_id, []).append(series)
+    return found, notes
+
+
+def _series_in(sources: Sequence[Source], notes: list[str]) -> Iterator[tuple[Header, Sequence[Source]]]:
+    """Give the series of one folder, each with the header of a file.
+
+    The first and the last file tell whether there is only one; only else are all headers read.
+    """
+    first = _first_header(sources[:_SERIES_LOOKED_AT], notes)
+    last = _first_header(sources[: -_SERIES_LOOKED_AT - 1 : -1], notes)
+    if first is None or last is None:
+        return
+    if first.series_uid == last.series_uid:
+        yield first, sources
+        return
+    members: dict[str, tuple[Header, list[Source]]] = {}
+    for source in sources:
+        if header := _first_header([source], notes):
+            members.setdefault(header.series_uid, (header, []))[1].append(source)
+    yield from members.values()
+
+
+def _first_header(sources: Sequence[Source], notes: list[str]) -> Header | None:
+    """Give the header of the first file that is whole; damaged ones are noted."""
+    for source in sources:
+        try:
+            header = read_header(source)
+        except CtlymphError as error:
+            notes.append(f"damaged: {error}")
+        else:
+            if header and not header.defect:
+                return header
+            if header:
+                notes.append(f"damaged: {source.path} is truncated: {header.defect}; fetch it again")
+    return None

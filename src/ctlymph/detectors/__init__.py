@@ -1,0 +1,1 @@
+"""Detectors of lymph nodes, one file a method of the literature."""

@@ -1,0 +1,322 @@
+"""What detection systems are made of: a scene that is looked at, candidates that pass from stage to stage, the truth.
+
+A system is a chain of stages. The first proposes candidates, the others look at them and score them anew. Each learns
+from cases whose nodes are known; what a stage learns is a dict of estimators and arrays, which a model folder holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.anatomy.landmarks import Landmarks
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.morphology import box_around, dilate
+from ctlymph.core.nodes import Mark
+from ctlymph.core.progress import Progress
+from ctlymph.core.regions import Region
+from ctlymph.core.volume import AIR_HU, Geometry, Masks, Volume, resample_array
+
+Arrays = dict[str, NDArray[Any]]
+Floats = NDArray[np.float64]
+
+HIT_MM = 15.0
+"""A candidate within this distance of a node's centre counts as on it (the rule of Roth 2014 and Seff 2014)."""
+ENLARGED_MM = 10.0
+"""Short axis from which on a node is to be found (RECIST 1.1)."""
+_ON_NODE_MM = 4.0
+"""So far beyond half its short axis a candidate still shows the node; farther away it teaches nothing."""
+
+GRID_MM = 2.0
+"""A node of 10 mm is five voxels across; a region of an adult holds about half a million voxels of soft tissue."""
+_MARGIN_MM = 15.0
+_BEYOND_MM = 10.0
+"""A node at the region's edge, as in the hilum of a lung, has its middle beyond it."""
+TISSUE_HU = (-30.0, 180.0)
+"""A voxel of a node, with its neighbours, holds as much: enhancing nodes reach 120 HU, and noise is averaged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One region of one CT.
+
+    Attributes:
+        volume: The CT, or as much of it as lies around the region.
+        landmarks: Found in the whole CT.
+        region: Where to look.
+        published_mm: ``(n, 3)`` LPS mm, candidates that were published with the CT; None where there are none.
+    """
+
+    volume: Volume
+    landmarks: Landmarks
+    region: Region
+    published_mm: Floats | None = None
+
+    @cached_property
+    def grid(self) -> Geometry:
+        """Even grid over the region and what lies around it."""
+        return working_grid(self.region, GRID_MM)
+
+    @cached_property
+    def hu(self) -> NDArray[np.int16]:
+        """The CT on the grid, z, y, x, HU."""
+        return sample(self.volume, self.grid)
+
+    def near(self, grid: Geometry) -> NDArray[np.bool_]:
+        """Tell which voxels of a grid lie in the region or just outside."""
+        near = dilate(self.region.mask, self.region.geometry, _BEYOND_MM)
+        return resample_array(near, self.region.geometry, grid, 0, "nearest").astype(bool)
+
+    @cached_property
+    def tissue(self) -> NDArray[np.intp]:
+        """Voxels in or near the region that may belong to a node, ``(n, 3)`` z, y, x of the grid."""
+        from scipy.ndimage import uniform_filter
+
+        inside = self.near(self.grid)
+        low, high = TISSUE_HU
+        mean = uniform_filter(np.clip(self.hu, -200, 400).astype(np.float32), 3)
+        return np.argwhere(inside & (mean >= low) & (mean <= high))
+
+
+def working_grid(region: Region, spacing_mm: float) -> Geometry:
+    """Give an even grid over the region's bounding box and a margin of 15 mm, as far as the scan goes."""
+    box = box_around(region.mask, np.ceil(_MARGIN_MM / region.geometry.spacing_zyx).astype(int))
+    part = region.geometry.crop([side.start for side in box], [side.stop - side.start for side in box])
+    return part.with_spacing(spacing_mm)
+
+
+def sample(volume: Volume, grid: Geometry) -> NDArray[np.int16]:
+    """Resample a CT to a grid, cropping first so that only that part of a large CT is copied."""
+    corners = np.array(np.meshgrid(*([-1, n] for n in grid.shape_ijk))).reshape(3, -1).T
+    index_zyx = volume.geometry.mm_to_index(grid.index_to_mm(corners))[:, ::-1]
+    start = np.clip(np.floor(index_zyx.min(axis=0)).astype(int), 0, np.array(volume.hu.shape) - 1)
+    stop = np.clip(np.ceil(index_zyx.max(axis=0)).astype(int) + 1, start + 1, volume.hu.shape)
+    part = volume.hu[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+    return resample_array(part, volume.geometry.crop(start, stop - start), grid, AIR_HU)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Places that may be nodes, by falling score; n of them.
+
+    Attributes:
+        points_mm: ``(n, 3)`` x, y, z in LPS mm.
+        scores: ``(n,)`` 0…1.
+        radii_mm: ``(n,)`` guess of the radius.
+        extra: What one stage hands to the next, by name; first axis n.
+    """
+
+    points_mm: Floats
+    scores: Floats
+    radii_mm: Floats
+    extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def scored(self, scores: NDArray[np.floating[Any]], *, keep: Sequence[str] = ()) -> Candidates:
+        """Give them with other scores and in their order; of ``extra`` only what ``keep`` names."""
+        rows = np.argsort(-scores, kind="stable")
+        given = replace(self, scores=np.asarray(scores, np.float64), extra={name: self.extra[name] for name in keep})
+        return given.chosen(rows)
+
+    def chosen(self, rows: NDArray[np.intp]) -> Candidates:
+        """Give those with these indices."""
+        extra = {name: values[rows] for name, values in self.extra.items()}
+        return Candidates(self.points_mm[rows], self.scores[rows], self.radii_mm[rows], extra)
+
+    def first(self, count: int) -> Candidates:
+        """Give so many of them, the best, or all if there are no more."""
+        return self.chosen(np.arange(min(len(self), count)))
+
+    def spread(self, apart_mm: float, at_most: int) -> Candidates:
+        """Give so many of them, each unless it is nearer than ``apart_mm`` to one chosen before."""
+        rows: list[int] = []
+        for row, point in enumerate(self.points_mm):
+            if len(rows) < at_most and (np.linalg.norm(self.points_mm[rows] - point, axis=1) >= apart_mm).all():
+                rows.append(row)
+        return self.chosen(np.array(rows, dtype=np.intp))
+
+    def marks(self, region: str) -> list[Mark]:
+        """Give them as marks."""
+        return [
+            Mark((float(x), float(y), float(z)), float(score), float(radius), region)
+            for (x, y, z), score, radius in zip(self.points_mm, self.scores, self.radii_mm, strict=True)
+        ]
+
+
+NO_CANDIDATES = Candidates(np.empty((0, 3)), np.empty(0), np.empty(0))
+"""What the first stage of a system is given."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrueNodes:
+    """The annotated nodes of a case; m of them.
+
+    Attributes:
+        points_mm: ``(m, 3)`` x, y, z in LPS mm.
+        short_axes_mm: ``(m,)``; NaN where not known.
+        masks: On the grid of the scene's volume; None where there are none.
+    """
+
+    points_mm: Floats
+    short_axes_mm: Floats
+    masks: Masks | None
+
+    @property
+    def enlarged(self) -> int:
+        """Number of enlarged nodes."""
+        return int((self.short_axes_mm >= ENLARGED_MM).sum())
+
+    def missed(self, candidates: Candidates) -> Candidates:
+        """Give a candidate, of score 0, on every enlarged node that has none within 15 mm (Roth 2014 injects them)."""
+        away = np.linalg.norm(self.points_mm[:, None] - candidates.points_mm[None], axis=2)
+        missed = (self.short_axes_mm >= ENLARGED_MM) & ~(away <= HIT_MM).any(axis=1)
+        return Candidates(self.points_mm[missed], np.zeros(int(missed.sum())), self.short_axes_mm[missed] / 2)
+
+    def labels(self, points_mm: Floats) -> NDArray[np.int8]:
+        """Tell of points ``(n, 3)`` LPS mm what they teach: 1 on an enlarged node, 0 off all nodes, −1 neither.
+
+        Neither is what lies on or near a small node or one of unknown size, and what is in reach of an enlarged
+        node without showing it.
+        """
+        away = np.linalg.norm(points_mm[:, None] - self.points_mm[None], axis=2).reshape(len(points_mm), -1)
+        enlarged = self.short_axes_mm >= ENLARGED_MM
+        on_node = away <= np.where(enlarged, self.short_axes_mm / 2 + _ON_NODE_MM, -1.0)
+        found = np.where((away <= HIT_MM).any(axis=1), -1, 0)
+        found[on_node.any(axis=1)] = 1
+        return found.astype(np.int8)
+
+
+def labelled(candidates: Candidates, truth: TrueNodes, *what: str, off_nodes: int | None = None) -> Arrays:
+    """Gather what is known of the candidates that lie on and off nodes, with radii and these labels, 1 and 0.
+
+    Args:
+        candidates: All of a case.
+        truth: Its nodes.
+        what: Names in their ``extra``, and in the result.
+        off_nodes: So many of those off nodes at most, the best scored, which are hardest to tell; None: all.
+    """
+    labels = truth.labels(candidates.points_mm)
+    used = labels >= 0
+    if off_nodes is not None:
+        used[np.flatnonzero(labels == 0)[off_nodes:]] = False
+    known = {name: candidates.extra[name][used] for name in what}
+    return {**known, "labels": labels[used], "radii_mm": candidates.radii_mm[used]}
+
+
+def joined(observed: Sequence[Arrays], what: str, name: str) -> tuple[NDArray[Any], NDArray[np.int8], NDArray[np.intp]]:
+    """Put what :func:`labelled` gave for several cases together: values, labels, and the number of each one's case.
+
+    Raises:
+        CtlymphError: If no candidate lies on a node, or none off; it names the stage ``name``.
+    """
+    labels = np.concatenate([each["labels"] for each in observed])
+    if len(np.unique(labels)) < 2:
+        raise CtlymphError(f"{name}: candidates of {len(observed)} cases are all alike; add cases with nodes")
+    cases = np.repeat(np.arange(len(observed)), [len(each["labels"]) for each in observed])
+    return np.concatenate([each[what] for each in observed]), labels, cases
+
+
+LEARNING = {"learning": True}
+"""Metadata of a stage's field that matters while the stage learns, and no longer when it is applied."""
+
+
+class Stage(Protocol):
+    """One step of a system; a frozen dataclass of settings, whose ``repr`` tells it from others."""
+
+    @property
+    def name(self) -> str:
+        """Short, for file names and progress."""
+        ...
+
+    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+        """Gather what can be learned in one case."""
+        ...
+
+    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+        """Learn from several cases: estimators, arrays, numbers and strings by name."""
+        ...
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        """Propose candidates, or look at those given."""
+        ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A :class:`Stage` that learns for long: it keeps in a folder how far it is, and goes on there."""
+
+    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
+        """Learn as ``learn`` does."""
+        ...
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A :class:`Stage` that learns in steps, and can go on from what such a stage has learned."""
+
+    def tuned(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Stage:
+        """Give it with another number of steps, and beginning with such a part, whose file has this digest."""
+        ...
+
+
+def settings_of(stage: Stage) -> str:
+    """Give the settings that matter when a stage is applied, as it writes them."""
+    assert is_dataclass(stage)
+    used = [each.name for each in fields(stage) if each.repr and not each.metadata.get("learning")]
+    return f"{type(stage).__name__}({', '.join(f'{name}={getattr(stage, name)!r}' for name in used)})"
+
+
+class FixedStage:
+    """A :class:`Stage` that has nothing to learn."""
+
+    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+        """Gather nothing."""
+        return {}
+
+    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+        """Learn nothing."""
+        return {}
+
+
+@dataclass(frozen=True)
+class System:
+    """The stages of a detector for one region.
+
+    Attributes:
+        generator: Propose candidates.
+        classifier: Score them anew, each by itself; none where the generator's scores stand.
+        joint: Whether it learns from the cases of all regions together: a node is a node.
+    """
+
+    generator: tuple[Stage, ...]
+    classifier: tuple[Stage, ...] = ()
+    joint: bool = False
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All, in the order of their work."""
+        return (*self.generator, *self.classifier)
+
+    def with_stages(self, stages: Sequence[Stage]) -> System:
+        """Give it with others in their places."""
+        count = len(self.generator)
+        return replace(self, generator=tuple(stages[:count]), classifier=tuple(stages[count:]))
+
+    def in_steps(self, steps: int) -> System:
+        """Give it with networks that learn in another number of steps."""
+        return self.with_stages(
+            [stage.tuned(steps, None, "") if isinstance(stage, Tunable) else stage for stage in self.stages]
+        )
+
+    @property
+    def learns(self) -> bool:
+        """Whether any of them learns from cases."""
+        return not all(isinstance(stage, FixedStage) for stage in self.stages)

@@ -1,0 +1,41 @@
+"""``nih-candidates``: the candidates that the collection publishes, in the place of a generator.
+
+They come from Cherry 2014 in the abdomen and Liu 2014 in the mediastinum, as computed by their authors, without
+scores. Those of a synthetic collection are drawn at random beside its nodes, and say nothing of any detector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ctlymph.core.errors import CtlymphError
+from ctlymph.detectors.base import Candidates, FixedStage, Scene
+
+RADIUS_MM = 7.0
+"""Files give points alone; so large is the middle one of the collection's nodes."""
+
+
+@dataclass(frozen=True)
+class PublishedCandidates(FixedStage):
+    """First stage: read, not found."""
+
+    name: str = "nih-candidates"
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        """Give the published candidates, all with the score 1.
+
+        Raises:
+            CtlymphError: If there are none.
+        """
+        if scene.published_mm is None:
+            raise CtlymphError(
+                f"{scene.volume.case} has no published candidates; they exist for the cases of CT Lymph Nodes "
+                "(ctlymph collection download FOLDER --what candidates), else choose another method"
+            )
+        # The files list those on nodes first; their order must not tell.
+        points_mm = scene.published_mm[np.lexsort(scene.published_mm.T)]
+        return Candidates(points_mm, np.ones(len(points_mm)), np.full(len(points_mm), RADIUS_MM))

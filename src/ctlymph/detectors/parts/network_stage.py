@@ -1,0 +1,94 @@
+"""What all networks share as stages of a system: how they learn, where they run, what they begin with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ctlymph.core.progress import SILENT, Progress
+from ctlymph.detectors.base import LEARNING, Arrays
+from ctlymph.nn.inference import Device, Precision
+from ctlymph.nn.layers import Architecture, Weights
+from ctlymph.nn.quantization import with_ranges
+from ctlymph.nn.training_loop import Batch, Draw, Lesson, Loss, Schedule, fit
+
+_BATCHES, _OF_EACH = 8, 4
+"""So many batches, and examples of each, tell the ranges by which a network computes in int8."""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a network begins to learn with.
+
+    Attributes:
+        sha256: Of the file that the weights come from.
+        weights: Of the same architecture.
+    """
+
+    sha256: str
+    weights: Weights = field(repr=False)
+
+
+@dataclass(frozen=True)
+class NetworkStage(ABC):
+    """A network as a :class:`~ctlymph.detectors.base.Stage`, ``Resumable`` and ``Tunable``.
+
+    Attributes:
+        schedule: How it learns.
+        start: What it begins with; None: with weights drawn by chance.
+        device: Where it runs; no part of what it is.
+        precision: Of what is computed there; likewise.
+    """
+
+    schedule: Schedule = field(kw_only=True, metadata=LEARNING)
+    start: Start | None = field(default=None, kw_only=True, metadata=LEARNING)
+    device: Device = field(default="auto", kw_only=True, repr=False)
+    precision: Precision = field(default="auto", kw_only=True, repr=False)
+
+    @property
+    @abstractmethod
+    def architecture(self) -> Architecture:
+        """The network."""
+
+    @abstractmethod
+    def teaching(self, observed: Sequence[Arrays]) -> tuple[Draw, Loss]:
+        """Give what draws batches from cases, and what tells how far off the network's outputs are.
+
+        Raises:
+            CtlymphError: If the cases teach nothing.
+        """
+
+    def tuned(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Self:
+        """Give this stage with another number of steps, and beginning with what such a stage has learned."""
+        schedule = self.schedule if steps is None else replace(self.schedule, steps=steps)
+        return replace(self, schedule=schedule, start=None if part is None else Start(sha256, part["weights"]))
+
+    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+        """Train the network, keeping nothing on the way."""
+        return self.learn_in(observed, seed, None, SILENT)
+
+    def learn_in(
+        self, observed: Sequence[Arrays], seed: int, folder: Path | None, progress: Progress
+    ) -> dict[str, Any]:
+        """Train the network, with checkpoints in a folder, if one is given.
+
+        Raises:
+            CtlymphError: If the cases teach nothing, or as :func:`ctlymph.nn.training_loop.fit`.
+        """
+        draw, loss = self.teaching(observed)
+        begin_with = None if self.start is None else self.start.weights
+        lesson = Lesson(self.architecture, draw, loss, self.schedule, seed, begin_with)
+        weights = fit(lesson, folder, progress)
+        return {"weights": with_ranges(self.architecture, weights, _examples(draw, seed, self.schedule.steps))}
+
+
+def _examples(draw: Draw, seed: int, steps: int) -> Iterator[Batch]:
+    """Draw what has not been learned from: some of each batch of further steps."""
+    for step in range(steps, steps + _BATCHES):
+        given, _ = draw(np.random.default_rng([seed, step]))
+        yield tuple(each[:: max(1, len(each) // _OF_EACH)] for each in given)

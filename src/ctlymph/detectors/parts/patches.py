@@ -1,0 +1,218 @@
+"""What networks learn from that look at whole regions: CTs on an even grid, their nodes, and parts cut out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.core.volume import AIR_HU, Geometry, Masks, resample_array
+from ctlymph.detectors.base import ENLARGED_MM, TISSUE_HU, Arrays, Scene, TrueNodes, sample, working_grid
+
+Floats = NDArray[np.float64]
+
+_ENHANCED_HU = (45.0, 350.0)
+"""What contrast agent may have made brighter, as far as it can be told from bone."""
+
+OTHER, NODE, UNSURE = 0, 1, 2
+"""What a voxel is: of no enlarged node, of one, or nothing to learn from: of a node that is small or of unknown size,
+which are not all annotated, or out of the region, where none is."""
+
+
+def example_of(scene: Scene, truth: TrueNodes, spacing_mm: float) -> Arrays:
+    """Gather what can be learned in a case.
+
+    Returns:
+        ``hu`` int16 z, y, x on an even grid over the region; ``what``, of each voxel, uint8; and of the enlarged nodes
+        ``centres_zyx`` on that grid, ``(m, 3)``, and ``short_axes_mm``.
+    """
+    grid = working_grid(scene.region, spacing_mm)
+    enlarged = truth.short_axes_mm >= ENLARGED_MM
+    return {
+        "hu": sample(scene.volume, grid),
+        "what": _what(scene, truth, grid),
+        "centres_zyx": grid.mm_to_index(truth.points_mm[enlarged])[:, ::-1],
+        "short_axes_mm": truth.short_axes_mm[enlarged],
+    }
+
+
+def _what(scene: Scene, truth: TrueNodes, grid: Geometry) -> NDArray[np.uint8]:
+    what = np.where(scene.near(grid), OTHER, UNSURE).astype(np.uint8)
+    enlarged = truth.short_axes_mm >= ENLARGED_MM
+    if truth.masks is None:
+        for point_mm, short_mm, large in zip(truth.points_mm, truth.short_axes_mm, enlarged, strict=True):
+            radius = (short_mm if np.isfinite(short_mm) else ENLARGED_MM) / 2
+            what[_ball(grid, point_mm, radius)] = NODE if large else UNSURE
+        return what
+    is_node, is_unsure = _by_size(truth.masks, truth.points_mm, enlarged)
+    for inside, value in ((is_unsure, UNSURE), (is_node, NODE)):
+        share = resample_array(np.multiply(inside, 255, dtype=np.uint8), truth.masks.geometry, grid, 0)
+        what[share > 127] = value
+    return what
+
+
+def _by_size(
+    masks: Masks, points_mm: Floats, enlarged: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Deal masks out to enlarged nodes and others, each mask to the node whose centre is nearest to its own."""
+    from scipy.ndimage import center_of_mass
+
+    labels = masks.labels
+    numbers = np.unique(labels[labels > 0])
+    large = np.zeros(int(labels.max()) + 1, bool)
+    if len(numbers) and len(points_mm):
+        middles = np.array(center_of_mass(labels > 0, labels, numbers)).reshape(-1, 3)
+        middles_mm = masks.geometry.index_to_mm(middles[:, ::-1])
+        nearest = np.linalg.norm(middles_mm[:, None] - points_mm[None], axis=2).argmin(axis=1)
+        large[numbers] = enlarged[nearest]
+    return large[labels], ~large[labels] & (labels > 0)
+
+
+def _ball(grid: Geometry, point_mm: Floats, radius_mm: float) -> tuple[NDArray[np.intp], ...]:
+    middle = grid.mm_to_index(point_mm)[::-1]
+    reach = np.ceil(radius_mm / grid.spacing_zyx).astype(int) + 1
+    start = np.clip(np.floor(middle).astype(int) - reach, 0, grid.shape_zyx)
+    stop = np.clip(np.floor(middle).astype(int) + reach + 2, start, grid.shape_zyx)
+    z, y, x = np.meshgrid(*(np.arange(a, b) for a, b in zip(start, stop, strict=True)), indexing="ij")
+    away = np.linalg.norm((np.stack([z, y, x], axis=-1) - middle) * grid.spacing_zyx, axis=-1)
+    inside = away <= radius_mm
+    return z[inside], y[inside], x[inside]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of a case, as a network is given it.
+
+    Attributes:
+        hu: float32 z, y, x.
+        what: As in an example.
+        centres_zyx: Of the enlarged nodes in and near it, ``(m, 3)``.
+        short_axes_mm: ``(m,)``.
+    """
+
+    hu: NDArray[np.float32]
+    what: NDArray[np.uint8]
+    centres_zyx: Floats
+    short_axes_mm: Floats
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How parts are changed by chance, as other patients and scanners would; greatest amounts.
+
+    Attributes:
+        turn_deg: Rotation about the body's axis.
+        tilt_deg: About the others.
+        stretch: Of each axis, relative.
+        mirrored: Share of parts with left and right exchanged; both sides of the body have nodes.
+        enhancement: Factor of what lies above 45 HU, up to the bones, from its inverse on: the phase of the contrast
+            agent.
+        unenhanced: Share of parts in which hardly any of that is left, as without contrast agent.
+        shift_hu: Of the scale.
+        noise_hu: Standard deviation of noise, whose grain varies; little is more likely than much.
+        blur_voxels: Sigma of smoothing in the slice.
+        thickness_voxels: Slices averaged.
+        cut: Share of parts that a scan's end or the edge of its field of view runs through.
+    """
+
+    turn_deg: float = 10.0
+    tilt_deg: float = 4.0
+    stretch: float = 0.12
+    mirrored: float = 0.3
+    enhancement: float = 1.4
+    unenhanced: float = 0.2
+    shift_hu: float = 10.0
+    noise_hu: float = 70.0
+    blur_voxels: float = 0.7
+    thickness_voxels: int = 3
+    cut: float = 0.1
+
+
+class Cutter:
+    """Cuts parts out of examples."""
+
+    def __init__(self, examples: Sequence[Arrays], side: int, changes: Changes) -> None:
+        self.examples, self.side, self.changes = examples, side, changes
+        self.nodes = [(case, n) for case, each in enumerate(examples) for n in range(len(each["centres_zyx"]))]
+        self.places = [_tissue_of(each) for each in examples]
+
+    def on_node(self, rng: np.random.Generator) -> Part:
+        """Cut a part with an enlarged node somewhere in it."""
+        case, node = self.nodes[rng.integers(len(self.nodes))]
+        middle = self.examples[case]["centres_zyx"][node] + rng.uniform(-0.3, 0.3, 3) * self.side
+        return self._part(case, middle, rng)
+
+    def anywhere(self, rng: np.random.Generator) -> Part:
+        """Cut a part out of the region."""
+        case = int(rng.integers(len(self.examples)))
+        return self._part(case, self.places[case][rng.integers(len(self.places[case]))], rng)
+
+    def _part(self, case: int, middle_zyx: Floats, rng: np.random.Generator) -> Part:
+        from ctlymph.detectors.parts.patch_resampling import cut
+
+        example, side = self.examples[case], self.side
+        matrix = _drawn_matrix(self.changes, rng)
+        offset = middle_zyx - matrix @ np.full(3, (side - 1) / 2)
+        hu, what = np.empty((side, side, side), np.float32), np.empty((side, side, side), np.uint8)
+        cut(example["hu"], example["what"], matrix, offset, (AIR_HU, UNSURE), hu, what)
+        inverse = np.linalg.inv(matrix)
+        centres = (example["centres_zyx"] - offset) @ inverse.T
+        near = ((centres > -side / 4) & (centres < side * 1.25)).all(axis=1)
+        sizes = example["short_axes_mm"][near] * abs(np.linalg.det(inverse)) ** (1 / 3)
+        hu = _as_scanned(hu, self.changes, rng)
+        return Part(*_cut(hu, what, self.changes, rng), centres[near], sizes)
+
+
+def _tissue_of(example: Arrays) -> NDArray[np.intp]:
+    low, high = TISSUE_HU
+    places = np.argwhere((example["what"] == OTHER) & (example["hu"] >= low) & (example["hu"] <= high))
+    return places if len(places) else np.array([example["hu"].shape]) // 2
+
+
+def _drawn_matrix(changes: Changes, rng: np.random.Generator) -> Floats:
+    """Draw how a part's axes z, y, x lie in the example."""
+    from scipy.spatial.transform import Rotation
+
+    limits = np.array([changes.turn_deg, changes.tilt_deg, changes.tilt_deg])
+    matrix = Rotation.from_euler("XYZ", rng.uniform(-limits, limits), degrees=True).as_matrix()
+    scales = np.exp(rng.uniform(-1, 1, 3) * np.log1p(changes.stretch))
+    if rng.random() < changes.mirrored:
+        scales[2] *= -1
+    return np.asarray(matrix * scales)
+
+
+def _as_scanned(hu: NDArray[np.float32], changes: Changes, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Change the values as another phase and another scanner would."""
+    from scipy.ndimage import gaussian_filter, uniform_filter1d
+
+    factor = np.exp(rng.uniform(-1, 1) * np.log(changes.enhancement))
+    if rng.random() < changes.unenhanced:
+        factor = rng.uniform(0.05, 0.5)
+    low, high = _ENHANCED_HU
+    hu = hu + np.float32(factor - 1) * (np.clip(hu, low, high) - low)
+    if rng.random() < 0.5:
+        thickness = int(rng.integers(1, changes.thickness_voxels + 1))
+        hu = uniform_filter1d(hu, thickness, axis=0, mode="nearest")
+    if rng.random() < 0.5:
+        blur = rng.uniform(0, changes.blur_voxels)
+        hu = gaussian_filter(hu, (0, blur, blur), mode="nearest")
+    noise = rng.normal(size=hu.shape).astype(np.float32)
+    if rng.random() < 0.5:
+        noise = gaussian_filter(noise, rng.uniform(0.4, 0.8))
+        noise /= noise.std()
+    amount = changes.noise_hu * rng.random() ** 2
+    return np.asarray(hu + noise * np.float32(amount) + np.float32(rng.uniform(-1, 1) * changes.shift_hu))
+
+
+def _cut(
+    hu: NDArray[np.float32], what: NDArray[np.uint8], changes: Changes, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Let a scan end within the part, now and then; nothing is to be learned beyond."""
+    if rng.random() < changes.cut:
+        axis, at = int(rng.integers(3)), int(rng.integers(hu.shape[0] // 4))
+        beyond = [slice(None)] * 3
+        beyond[axis] = slice(0, at) if rng.random() < 0.5 else slice(hu.shape[axis] - at, None)
+        hu[tuple(beyond)], what[tuple(beyond)] = AIR_HU, UNSURE
+    return hu, what

@@ -1,0 +1,141 @@
+"""What the methods share that see a candidate in many 2.5D views: a network scores each, the scores are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.detectors.base import LEARNING, Arrays, Candidates, FixedStage, Scene, TrueNodes, joined
+from ctlymph.detectors.calibration import sigmoid
+from ctlymph.detectors.parts.hog import WINDOW_HU
+from ctlymph.detectors.parts.network_stage import NetworkStage
+from ctlymph.detectors.parts.views import PLANES, Frames, drawn_frames, views_of
+from ctlymph.nn.inference import ready
+from ctlymph.nn.training_loop import Batch, Draw, Loss, Schedule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHANCES = "views"
+"""Name of the views' scores ``(n, views)`` among a candidate's ``extra``."""
+
+_SCHEDULE = Schedule(steps=1200)
+_AT_ONCE = 256
+"""Views that the network is given together."""
+
+
+@dataclass(frozen=True)
+class ViewNetwork(NetworkStage):
+    """A network scores every view of a candidate by itself: it gives the log-odds of a node.
+
+    Attributes:
+        name: Of the stage.
+        side_px: Of the views' pictures.
+        sides_mm: Of the same.
+        shifts: Random shifts for each of these.
+        turns: Random rotations for each shift.
+        shift_mm: The longest shift.
+        seen_off_nodes: Views that are learned from of a candidate off nodes; of one on a node, all are.
+        at_most: Candidates that are looked at, the best first.
+        batch: Views in a step, half of them on nodes.
+    """
+
+    name: str
+    side_px: int
+    sides_mm: tuple[float, ...] = (30.0, 35.0, 40.0, 45.0)
+    shifts: int = 5
+    turns: int = 5
+    shift_mm: float = 3.0
+    seen_off_nodes: int = 25
+    at_most: int = 60
+    schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=LEARNING)
+    batch: int = field(default=128, metadata=LEARNING)
+
+    @property
+    def frames(self) -> Frames:
+        """How all candidates are looked at."""
+        return drawn_frames(self.sides_mm, self.shifts, self.turns, shift_mm=self.shift_mm, seed=0)
+
+    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+        """Take views of the candidates on and off nodes."""
+        frames = self.frames
+        best = candidates.first(self.at_most)
+        labels = truth.labels(best.points_mm)
+        taken = [
+            _windowed(views_of(scene.volume, best.points_mm[labels == label], frames.first(count), self.side_px))
+            for label, count in ((1, len(frames)), (0, self.seen_off_nodes))
+        ]
+        on, off = (views.reshape(-1, *self._shape) for views in taken)
+        return {"on": on, "off": off, "labels": labels[labels >= 0]}
+
+    def teaching(self, observed: Sequence[Arrays]) -> tuple[Draw, Loss]:
+        """Draw views, half of them on nodes.
+
+        Raises:
+            CtlymphError: If no candidate lies on a node, or none off.
+        """
+        joined(observed, "labels", self.name)  # refuses cases that teach nothing
+        on, off = (np.concatenate([each[name] for each in observed]) for name in ("on", "off"))
+
+        def draw(rng: np.random.Generator) -> tuple[Batch, Batch]:
+            half = self.batch // 2
+            views = [part[rng.integers(len(part), size=half)] for part in (on, off)]
+            return (_scaled(np.concatenate(views)),), (np.repeat([1.0, 0.0], half)[:, None],)
+
+        return draw, _binary
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        """Score the views; candidates keep their order."""
+        best = candidates.first(self.at_most)
+        frames = self.frames
+        run = ready(
+            self.architecture, model["weights"], [(-1, *self._shape)], device=self.device, precision=self.precision
+        )
+        views = _windowed(views_of(scene.volume, best.points_mm, frames, self.side_px)).reshape(-1, *self._shape)
+        parts = [run(_scaled(views[at : at + _AT_ONCE]))[0] for at in range(0, len(views), _AT_ONCE)]
+        odds = np.concatenate([np.empty((0, 1)), *parts]).reshape(len(best), len(frames))
+        return Candidates(best.points_mm, best.scores, best.radii_mm, {CHANCES: sigmoid(odds, 1.0, 0.0)})
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return PLANES, self.side_px, self.side_px
+
+
+@dataclass(frozen=True)
+class Averaged(FixedStage):
+    """The chances of a candidate's views become one by their mean.
+
+    Attributes:
+        name: Of the stage.
+        views: So many, the first, count.
+    """
+
+    name: str
+    views: int = 100
+
+    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+        """Score candidates anew."""
+        if not len(candidates):
+            return candidates.scored(candidates.scores)
+        return candidates.scored(candidates.extra[CHANCES][:, : self.views].mean(axis=1))
+
+
+def _windowed(views_hu: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Map the window to 0…255; so many values are enough, and take a quarter of the room."""
+    low, high = WINDOW_HU
+    return np.asarray(np.clip((views_hu - low) * (255 / (high - low)), 0, 255).round().astype(np.uint8))
+
+
+def _scaled(views: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Map 0…255 to -1…1."""
+    return views.astype(np.float32) / 127.5 - 1
+
+
+def _binary(outputs: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    return binary_cross_entropy_with_logits(outputs[0], wanted[0])

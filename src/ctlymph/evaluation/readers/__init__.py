@@ -1,0 +1,1 @@
+"""Readers of detections and of the ground truth, in all formats."""

@@ -1,0 +1,70 @@
+"""Whether scores are chances: of the marks scored 0.2, is one in five a hit?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.evaluation.detections import Floats
+from ctlymph.evaluation.matching import Fate, Matches
+
+BIN_EDGES = (0.0, *(10.0 ** (step / 4) for step in range(-16, 0)), 1.0)
+"""Four bins a decade from 0.0001 to 1, and one below: most marks of a detector have very low scores."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Scores against the share of hits, in the bins that hold marks; k of them.
+
+    Marks that are neither hits nor false positives under the rules are left out.
+
+    Attributes:
+        low: Shape k: lower edge, within the bin.
+        high: Shape k: upper edge, outside it but for 1.
+        count: Shape k: marks.
+        mean_score: Shape k.
+        hit_rate: Shape k: share of hits.
+        error: Expected calibration error: the mean over marks of the distance between their bin's mean score and
+            its share of hits; NaN without marks.
+    """
+
+    low: Floats
+    high: Floats
+    count: NDArray[np.int64]
+    mean_score: Floats
+    hit_rate: Floats
+    error: float
+
+
+def is_calibratable(matches: Matches) -> bool:
+    """Tell whether all scores lie in 0…1, as chances do."""
+    scores = matches.marks.scores
+    return bool(((scores >= 0) & (scores <= 1)).all())
+
+
+def calibrate(matches: Matches) -> Calibration:
+    """Compare scores with the share of hits.
+
+    Raises:
+        CtlymphError: If a score is not within 0…1.
+    """
+    if not is_calibratable(matches):
+        scores = matches.marks.scores
+        wrong = scores[(scores < 0) | (scores > 1)][0]
+        raise CtlymphError(f"{shown(matches.marks.name)}: a score of {wrong:g} is no chance; calibration needs 0 to 1")
+    hit = matches.fate == Fate.HIT
+    kept = hit | matches.false
+    scores, hits = matches.marks.scores[kept], hit[kept]
+    edges = np.array(BIN_EDGES)
+    place = np.minimum(np.searchsorted(edges, scores, side="right") - 1, len(edges) - 2)
+    counts = np.bincount(place, minlength=len(edges) - 1)
+    filled = np.flatnonzero(counts)
+    count = counts[filled]
+    mean_score = np.bincount(place, scores, len(counts))[filled] / count
+    hit_rate = np.bincount(place, hits.astype(float), len(counts))[filled] / count
+    apart = np.abs(mean_score - hit_rate)
+    error = float(np.average(apart, weights=count)) if len(count) else np.nan
+    return Calibration(edges[filled], edges[filled + 1], count, mean_score, hit_rate, error)

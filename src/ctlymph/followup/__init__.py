@@ -1,0 +1,1 @@
+"""Nodes over time: registration, matching, RECIST."""

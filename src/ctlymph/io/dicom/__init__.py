@@ -1,0 +1,1 @@
+"""DICOM: reading CTs, segmentations and reports, and writing them."""

@@ -1,0 +1,274 @@
+"""A CT volume as a DICOM series: one CT Image Storage file a slice (DICOM PS3.3, A.3 CT Image IOD)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.progress import SILENT, Progress
+from ctlymph.core.volume import Geometry, Volume
+from ctlymph.io.atomic import explained, new_folder
+from ctlymph.io.dicom.uids import new_uid
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+# Elements of type 2 are written even when empty (PS3.5 section 7.4.3), the others only with a value.
+_TYPE_2 = {
+    "patient_id": "PatientID",
+    "patient_name": "PatientName",
+    "birth_date": "PatientBirthDate",
+    "sex": "PatientSex",
+    "study_date": "StudyDate",
+    "study_time": "StudyTime",
+    "study_id": "StudyID",
+    "accession_number": "AccessionNumber",
+    "patient_position": "PatientPosition",
+}
+_TYPE_3 = {
+    "age": "PatientAge",
+    "study_description": "StudyDescription",
+    "series_description": "SeriesDescription",
+    "body_part": "BodyPartExamined",
+    "derivation": "DerivationDescription",
+    "comment": "ImageComments",
+}
+BODY_PARTS = frozenset(
+    (
+        *("HEAD", "HEADNECK", "NECK", "NECKCHEST", "NECKCHESTABDOMEN", "NECKCHESTABDPELV", "CHEST", "CHESTABDOMEN"),
+        *("CHESTABDPELVIS", "MEDIASTINUM", "ABDOMEN", "ABDOMENPELVIS", "LIVER", "PELVIS", "WHOLEBODY"),
+    )
+)
+"""Values of Body Part Examined (PS3.16 annex L) that are no pair, so that there is no side to give."""
+
+_LIMITS = {"study_id": 16, "accession_number": 16, "derivation": 1024, "comment": 10240}
+_UIDS = {"study_uid": "StudyInstanceUID", "frame_uid": "FrameOfReferenceUID", "series_uid": "SeriesInstanceUID"}
+
+
+@dataclass(frozen=True)
+class CTHeader:
+    """What a written series says about its patient, study and origin, in DICOM's own formats.
+
+    Attributes:
+        patient_id: Empty: the volume's ``case``.
+        patient_name: Family name, ``^``, given name.
+        birth_date: YYYYMMDD.
+        sex: ``M``, ``F``, ``O`` or empty.
+        age: Such as ``073Y``.
+        study_date: YYYYMMDD.
+        study_time: HHMMSS.
+        study_id: At most 16 characters.
+        accession_number: At most 16 characters.
+        study_description: At most 64 characters.
+        series_description: At most 64 characters.
+        body_part: One of :data:`BODY_PARTS`, or empty.
+        patient_position: ``HFS`` and the like; how the patient lay does not change the geometry.
+        derivation: How the voxels came to be, one sentence.
+        comment: For whoever looks at the images, such as that they are synthetic.
+        series_number: Number of the series within its study.
+        study_uid: Empty: a new one.
+        frame_uid: Frame of reference, shared by all series whose coordinates agree. Empty: a new one.
+        series_uid: Empty: a new one. The images' own UIDs follow from it and their number.
+        seed: New UIDs are drawn from it, so that the same seed gives the same ones; empty: at random.
+
+    Raises:
+        CtlymphError: If a text is too long for DICOM or holds a backslash, or the body part is another.
+    """
+
+    patient_id: str = ""
+    patient_name: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    age: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    study_id: str = "1"
+    accession_number: str = ""
+    study_description: str = ""
+    series_description: str = ""
+    body_part: str = ""
+    patient_position: str = "HFS"
+    derivation: str = ""
+    comment: str = ""
+    series_number: int = 1
+    study_uid: str = ""
+    frame_uid: str = ""
+    series_uid: str = ""
+    seed: str = ""
+
+    def __post_init__(self) -> None:
+        if self.body_part and self.body_part not in BODY_PARTS:
+            raise CtlymphError(f"body part {self.body_part!r} is none of {', '.join(sorted(BODY_PARTS))}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, str):
+                continue
+            limit = _LIMITS.get(field.name, 64)
+            if len(value) > limit or "\\" in value:
+                raise CtlymphError(
+                    f"DICOM allows {limit} characters and no backslash in {field.name.replace('_', ' ')},"
+                    f" not {value!r}; shorten or rename it"
+                )
+
+
+def derived_header(volume: Volume, derivation: str) -> CTHeader:
+    """Make the header of a series computed from ``volume``.
+
+    A volume read from DICOM passes on its patient, its study and its frame of
+    reference, as PS3.3 C.7.3 and C.7.4 want for derived images in the same
+    coordinates; only the series, and its images, get new UIDs. Texts that
+    break DICOM's own limits are cut, and a body part is left out unless it is
+    one of :data:`BODY_PARTS`.
+    """
+    given = {
+        name: str(volume.attributes[keyword]).replace("\\", "/")[: _LIMITS.get(name, 64)]
+        for name, keyword in (_TYPE_2 | _TYPE_3 | _UIDS).items()
+        if volume.attributes.get(keyword) and name not in ("series_uid", "derivation")
+    }
+    if given.get("body_part") not in BODY_PARTS:
+        given.pop("body_part", None)
+    return CTHeader(derivation=derivation, **given)  # type: ignore[arg-type]
+
+
+def write_ct_series(
+    volume: Volume,
+    folder: Path,
+    header: CTHeader | None = None,
+    *,
+    implicit_vr: bool = False,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> None:
+    """Write a volume as CT images, which appear in ``folder`` all together or not at all.
+
+    Slices are those of the volume's axes nearest to axial, from feet to head:
+    its axes are permuted and flipped where necessary, never resampled, so every
+    voxel keeps its value and its place. Files are called ``1-001.dcm`` and so on,
+    signed 16-bit, little endian, uncompressed, with rescale slope 1 and intercept 0.
+
+    Args:
+        volume: What to write.
+        folder: Made if absent.
+        header: Patient, study and UIDs; by default :func:`derived_header`'s.
+        implicit_vr: Leave the value representations out of the file, as some archives do.
+        overwrite: Replace a series that this function wrote to ``folder`` before.
+        progress: Shown by slices.
+
+    Raises:
+        CtlymphError: If ``folder`` is a file, holds files and ``overwrite`` is
+            not set, holds files of another origin, or cannot be written.
+    """
+    axial = volume.reorient("LPS")
+    header = header or derived_header(volume, "Written by ctlymph")
+    header = replace(header, patient_id=header.patient_id or volume.case)
+    slice_ = _new_slice(axial.geometry, header, implicit_vr)
+    former = _former_series(folder) if overwrite else set()
+    digits = len(str(len(axial.hu)))
+    with (
+        new_folder(folder, overwrite=overwrite) as staging,
+        explained(folder),
+        progress.task("Writing slices", len(axial.hu)) as advance,
+    ):
+        for k, hu in enumerate(axial.hu):
+            name = f"1-{k + 1:0{digits}d}.dcm"
+            former.discard(name)
+            _fill_slice(slice_, axial.geometry, hu, k)
+            slice_.save_as(staging / name, enforce_file_format=True)
+            advance(1)
+    # What is left of a longer series would mix with the new one.
+    for name in former:
+        (folder / name).unlink()
+
+
+def _former_series(folder: Path) -> set[str]:
+    """Name the files that may be replaced; refuse a folder with others, which a reader would mix with them."""
+    if not folder.is_dir():
+        return set()
+    names = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
+    foreign = sorted(name for name in names if not re.fullmatch(r"1-\d+\.dcm", name))
+    if foreign:
+        raise CtlymphError(f"{folder} holds other files than a written series ({foreign[0]}); choose another folder")
+    return names
+
+
+def _new_slice(geometry: Geometry, header: CTHeader, implicit_vr: bool) -> Dataset:
+    """Fill in what all slices share."""
+    from pydicom import Dataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    slice_ = Dataset()
+    slice_.SpecificCharacterSet = "ISO_IR 192"
+    slice_.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
+    slice_.SOPClassUID = CTImageStorage
+    slice_.Modality = "CT"
+    slice_.Manufacturer = "ctlymph"
+    slice_.ReferringPhysicianName = ""
+    for name, keyword in _TYPE_2.items():
+        setattr(slice_, keyword, getattr(header, name))
+    for name, keyword in _TYPE_3.items():
+        if getattr(header, name):
+            setattr(slice_, keyword, getattr(header, name))
+    for name, keyword in _UIDS.items():
+        setattr(slice_, keyword, getattr(header, name) or (new_uid(header.seed, keyword) if header.seed else new_uid()))
+    slice_.SeriesNumber = header.series_number
+    # Not known, and so empty, which type 2 elements may be.
+    for keyword in ("PositionReferenceIndicator", "KVP", "AcquisitionNumber"):
+        setattr(slice_, keyword, None)
+    if not header.body_part:  # it might be one of a pair
+        slice_.Laterality = None
+    _set_pixel_description(slice_)
+    _set_plane(slice_, geometry)
+    slice_.ensure_file_meta()
+    slice_.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit_vr else ExplicitVRLittleEndian
+    return slice_
+
+
+def _set_pixel_description(slice_: Dataset) -> None:
+    slice_.SamplesPerPixel = 1
+    slice_.PhotometricInterpretation = "MONOCHROME2"
+    slice_.BitsAllocated = slice_.BitsStored = 16
+    slice_.HighBit = 15
+    slice_.PixelRepresentation = 1
+    slice_.RescaleIntercept = 0
+    slice_.RescaleSlope = 1
+    slice_.RescaleType = "HU"
+    slice_.WindowCenter = 40
+    slice_.WindowWidth = 400
+
+
+def _set_plane(slice_: Dataset, geometry: Geometry) -> None:
+    across, down, between = geometry.spacing_mm
+    slice_.Rows, slice_.Columns = geometry.shape_zyx[1:]
+    slice_.PixelSpacing = decimal([down, across])
+    slice_.SliceThickness = decimal(between)
+    slice_.ImageOrientationPatient = decimal(geometry.direction[:, :2].T.ravel())
+
+
+def _fill_slice(slice_: Dataset, geometry: Geometry, hu: NDArray[np.int16], k: int) -> None:
+    """Set what differs from slice to slice."""
+    place = geometry.index_to_mm((0, 0, k))
+    slice_.SOPInstanceUID = image_uid(slice_.SeriesInstanceUID, k + 1)
+    slice_.file_meta.MediaStorageSOPInstanceUID = slice_.SOPInstanceUID
+    slice_.InstanceNumber = k + 1
+    slice_.ImagePositionPatient = decimal(place)
+    slice_.SliceLocation = decimal(place @ geometry.direction[:, 2])
+    slice_.PixelData = hu.astype("<i2", copy=False).tobytes()
+    slice_["PixelData"].VR = "OW"
+
+
+def decimal(values: ArrayLike) -> list[str]:
+    """Write numbers as DICOM's decimal strings of at most 16 characters, without the noise of 1e-17."""
+    from pydicom.valuerep import format_number_as_ds
+
+    return [format_number_as_ds(float(np.round(value, 10)) + 0.0) for value in np.atleast_1d(values)]
+
+
+def image_uid(series_uid: str, number: int) -> str:
+    """Give the SOPInstanceUID of a written image: it follows from its series and its number, from 1."""
+    return new_uid(series_uid, str(number))

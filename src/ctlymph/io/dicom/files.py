@@ -1,0 +1,260 @@
+"""Finding the files of a DICOM data set: a file, a folder, folders in folders, zip archives, a DICOMDIR.
+
+Nothing is unpacked to disk: a member of a zip archive is read where it lies.
+Names that begin with a dot, and the ``__MACOSX`` folders of archives made on a
+Mac, are passed over, and so are pipes and devices. Links to folders are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from io import BytesIO, FileIO
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Literal, Protocol
+
+from numpy.typing import NDArray
+
+from ctlymph.core.errors import CtlymphError, shown
+
+PREAMBLE = 128
+"""Bytes before the letters ``DICM`` of a DICOM file (PS3.10 section 7.1)."""
+
+_PLAUSIBLE_BYTES, _PLAUSIBLE_RATIO = 1 << 28, 100  # CT compresses by 2 to 10; padding alone can do by 1000
+
+
+class Source(Protocol):
+    """Where the bytes of one DICOM object come from.
+
+    Every method raises :class:`CtlymphError`, naming the file, if it cannot be read.
+    """
+
+    @property
+    def path(self) -> Path:
+        """Place of the file; for a member of an archive, its place below the archive's own path."""
+        ...
+
+    def head(self, count: int) -> tuple[bytes, int]:
+        """Read up to ``count`` bytes from the start, and give them with the size of the whole."""
+        ...
+
+    def open(self) -> AbstractContextManager[BinaryIO]:
+        """Open it for reading with :mod:`pydicom`."""
+        ...
+
+    def read_into(self, offset: int, array: NDArray[Any]) -> int:
+        """Fill a C-contiguous array with the bytes from ``offset`` on; give the number of bytes read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFile:
+    """A :class:`Source` on disk."""
+
+    path: Path
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """See :meth:`Source.open`."""
+        with _explained(self.path):
+            file = self.path.open("rb")
+        with file:
+            yield file
+
+    def head(self, count: int) -> tuple[bytes, int]:
+        """See :meth:`Source.head`."""
+        with _explained(self.path), FileIO(self.path) as file:
+            return file.read(count), os.fstat(file.fileno()).st_size
+
+    def read_into(self, offset: int, array: NDArray[Any]) -> int:
+        """See :meth:`Source.read_into`."""
+        with _explained(self.path), FileIO(self.path) as file:
+            file.seek(offset)
+            return file.readinto(memoryview(array.data).cast("B"))
+
+
+@dataclass(frozen=True, slots=True)
+class ZipMember:
+    """A :class:`Source` within an open zip archive; threads may read from one archive at the same time."""
+
+    archive: zipfile.ZipFile
+    member: zipfile.ZipInfo
+
+    @property
+    def path(self) -> Path:
+        """See :attr:`Source.path`."""
+        return Path(str(self.archive.filename)) / self.member.filename
+
+    def head(self, count: int) -> tuple[bytes, int]:
+        """See :meth:`Source.head`."""
+        with _explained(self.path), self.archive.open(self.member) as file:
+            return file.read(count), self.member.file_size
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """See :meth:`Source.open`."""
+        yield BytesIO(self._read())
+
+    def _read(self) -> bytes:
+        with _explained(self.path):
+            return self.archive.read(self.member)
+
+    def read_into(self, offset: int, array: NDArray[Any]) -> int:
+        """See :meth:`Source.read_into`."""
+        target = memoryview(array.data).cast("B")
+        part = self._read()[offset : offset + len(target)]
+        target[: len(part)] = part
+        return len(part)
+
+
+@contextmanager
+def open_files(path: Path) -> Iterator[list[Source]]:
+    """Yield every file that may be DICOM below ``path``, in the order of names; archives stay open in the block.
+
+    A single file that is neither a zip archive nor a DICOMDIR comes back alone,
+    whatever it holds; so do the files of a folder, DICOM or not.
+
+    Raises:
+        CtlymphError: If ``path`` does not exist, a folder or archive cannot be
+            read, or a DICOMDIR names a file that is not there.
+    """
+    with ExitStack() as archives:
+        yield list(_sources(path, archives))
+
+
+def holds_dicom(path: Path) -> bool:
+    """Tell whether ``path`` is for the DICOM reader: a folder, a zip archive, a DICOMDIR or a DICOM file."""
+    return path.is_dir() or _is_zip(path) or _is_dicomdir(path) or starts_as_dicom(DiskFile(path).head(256)[0])
+
+
+def is_named_as_dicom(source: Source) -> bool:
+    """Tell whether a file's name ends as those of DICOM files do."""
+    return source.path.suffix.lower() in (".dcm", ".dicom", ".ima")
+
+
+def starts_as_dicom(head: bytes) -> bool:
+    """Tell whether a file's first bytes (at least 140, unless it is shorter) can be those of a DICOM object.
+
+    Besides the letters ``DICM`` after the preamble, this accepts a data set
+    without preamble: its first element is then one of group 2 or 8 with a low
+    number and, in explicit VR, a value representation, or a short length.
+    """
+    if head[PREAMBLE : PREAMBLE + 4] == b"DICM":
+        return True
+    byte_orders: tuple[Literal["little", "big"], ...] = ("little", "big")
+    for byte_order in byte_orders:
+        group, element = (int.from_bytes(head[n : n + 2], byte_order) for n in (0, 2))
+        length = int.from_bytes(head[4:8], byte_order)
+        explicit = head[4:6].isalpha() and head[4:6].isupper()
+        if len(head) > 16 and group in (2, 8) and element <= 0x20 and (explicit or length <= 128):
+            return True
+    return False
+
+
+def _sources(path: Path, archives: ExitStack) -> Iterator[Source]:
+    if not path.exists():
+        raise CtlymphError(f"{path} does not exist; check the name")
+    if path.is_dir():
+        for file in files_below(path):
+            yield from _members(file, archives) if file.suffix.lower() == ".zip" else (DiskFile(file),)
+    elif path.is_file() and (_is_zip(path) or path.suffix.lower() == ".zip"):
+        yield from _members(path, archives)
+    elif _is_dicomdir(path):
+        yield from _referenced_files(path)
+    elif path.is_file():
+        yield DiskFile(path)
+    else:
+        raise CtlymphError(f"{path} is a pipe or a device; save what it gives to a file, and give that")
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and all folders below it, in the order of names; hidden ones are passed over.
+
+    Raises:
+        CtlymphError: If a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise CtlymphError(f"cannot read the folder {error.filename}: {error.strerror}; check its permissions")
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not _passed_over(name))
+        files = (Path(parent, name) for name in sorted(names) if not _passed_over(name))
+        yield from (file for file in files if file.is_file() or not file.exists())  # a broken link is not passed over
+
+
+def _passed_over(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _is_zip(path: Path) -> bool:
+    # Some DICOM files end in bytes that look like a zip archive's: the start decides, too.
+    return path.is_file() and DiskFile(path).head(2)[0] == b"PK" and zipfile.is_zipfile(path)
+
+
+def _is_dicomdir(path: Path) -> bool:
+    return path.is_file() and path.name.upper() == "DICOMDIR"
+
+
+def _members(path: Path, archives: ExitStack) -> Iterator[Source]:
+    with _explained(path):
+        archive = archives.enter_context(zipfile.ZipFile(path))
+    for member in sorted(archive.infolist(), key=lambda member: member.filename):
+        if not member.is_dir() and not any(_passed_over(part) for part in PurePosixPath(member.filename).parts):
+            if member.flag_bits & 1:
+                raise CtlymphError(f"{path} is locked by a password; unpack it by hand and give the folder")
+            if member.file_size > max(_PLAUSIBLE_BYTES, _PLAUSIBLE_RATIO * member.compress_size):
+                raise CtlymphError(
+                    f"{path / member.filename} would unpack from {member.compress_size >> 20} MiB to"
+                    f" {member.file_size >> 20} MiB, as no CT does; unpack it by hand and give the folder"
+                )
+            yield ZipMember(archive, member)
+
+
+def _referenced_files(dicomdir: Path) -> Iterator[Source]:
+    """Yield the files that the directory records of a DICOMDIR refer to (PS3.3 annex F)."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        with _explained(dicomdir):
+            records = pydicom.dcmread(dicomdir).get("DirectoryRecordSequence", ())
+    except InvalidDicomError as error:
+        raise CtlymphError(f"{dicomdir} is not a DICOM file; give its folder instead") from error
+    for record in records:
+        file_id = record.get("ReferencedFileID")
+        if file_id:
+            parts = [file_id] if isinstance(file_id, str) else list(file_id)
+            yield DiskFile(_below(dicomdir, parts))
+
+
+def _below(dicomdir: Path, parts: list[str]) -> Path:
+    """Find a file of a disc below its DICOMDIR; copying a disc may have turned its names to lower case."""
+    place = dicomdir.parent
+    for part in parts:
+        names = {entry.name.rstrip(".").upper(): entry for entry in place.iterdir()} if place.is_dir() else {}
+        found = place / part if (place / part).exists() else names.get(part.upper())
+        if found is None:
+            raise CtlymphError(
+                f"{dicomdir} names {'/'.join(parts)}, which is not there; copy the disc again, or give its folder"
+            )
+        place = found
+    return place
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        remedy = "check its permissions" if isinstance(error, PermissionError) else "check that it is there and whole"
+        raise CtlymphError(f"cannot read {path}: {error.strerror or error}; {remedy}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise CtlymphError(f"{path} is damaged ({shown(error)}); fetch the archive again") from error
+    except (RuntimeError, NotImplementedError) as error:
+        # zipfile's way of saying: encrypted, or compressed by a method that it does not know.
+        raise CtlymphError(f"cannot unpack {path} ({shown(error)}); unpack it by hand and give the folder") from error

@@ -1,0 +1,120 @@
+"""The DICOM objects that a result refers to: the images of its CT, its patient and study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.volume import Volume
+from ctlymph.io.dicom.ct_writer import CTHeader, derived_header
+from ctlymph.io.dicom.header import CT_CLASS
+from ctlymph.io.dicom.uids import new_uid
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """An image: an object, or one frame of it.
+
+    Attributes:
+        uid: SOPInstanceUID.
+        sop_class: SOPClassUID.
+        frame: Of a multi-frame object, from 1; 0 where an object is one image.
+    """
+
+    uid: str
+    sop_class: str = CT_CLASS
+    frame: int = 0
+
+    def reference(self) -> Dataset:
+        """Give it as an item of a sequence that refers to images."""
+        from pydicom import Dataset
+
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = self.sop_class, self.uid
+        if self.frame:
+            item.ReferencedFrameNumber = self.frame
+        return item
+
+
+@dataclass(frozen=True)
+class Source:
+    """The CT that something was derived from.
+
+    Attributes:
+        header: Its patient and study; ``study_uid``, ``series_uid`` and ``frame_uid`` must not be empty.
+        objects: All that its slices lie in.
+        slices: The image of each slice, along the z of the array; empty where none shows just that slice, since
+            slices were resampled.
+    """
+
+    header: CTHeader
+    objects: Sequence[SourceImage]
+    slices: Sequence[SourceImage]
+
+
+def source_of(volume: Volume) -> Source:
+    """Tell which DICOM objects a volume was read from.
+
+    Raises:
+        CtlymphError: If it was not read from DICOM, or its headers lack the UIDs that others refer to.
+    """
+    given = volume.attributes
+    if not given.get("source_uids"):
+        raise CtlymphError("the CT is no DICOM; write it as DICOM first (ctlymph convert), or name the format")
+    missing = [name for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID") if not given.get(name)]
+    if missing or not all(given["source_uids"]):
+        raise CtlymphError(f"the CT's headers lack {' and '.join(missing) or 'SOPInstanceUID'}, which others refer to")
+    series = str(given["SeriesInstanceUID"])
+    frame = str(given.get("FrameOfReferenceUID") or new_uid(series, "frame of reference"))
+    header = replace(derived_header(volume, ""), series_uid=series, frame_uid=frame)
+    header = replace(header, patient_id=header.patient_id or volume.case)
+    kind = str(given["SOPClassUID"])
+    uids, frames = given.get("sop_instance_uids") or (), given.get("frame_numbers") or ()
+    many = kind != CT_CLASS
+    slices = tuple(SourceImage(uid, kind, frame * many) for uid, frame in zip(uids, frames, strict=True))
+    return Source(header, tuple(SourceImage(uid, kind) for uid in given["source_uids"]), slices)
+
+
+def fill_in(dataset: Dataset, source: Source) -> None:
+    """Set the elements of patient and study that objects derived from a CT share with it."""
+    ct = source.header
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.PatientID, dataset.PatientName = ct.patient_id, ct.patient_name
+    dataset.PatientBirthDate, dataset.PatientSex = ct.birth_date, ct.sex
+    if ct.age:
+        dataset.PatientAge = ct.age
+    dataset.StudyDate, dataset.StudyTime = ct.study_date, ct.study_time
+    dataset.StudyID, dataset.AccessionNumber = ct.study_id, ct.accession_number
+    dataset.ReferringPhysicianName = ""
+    if ct.study_description:
+        dataset.StudyDescription = ct.study_description
+    dataset.StudyInstanceUID = ct.study_uid
+
+
+@dataclass(frozen=True)
+class ObjectHeader:
+    """What a derived object says of itself.
+
+    Attributes:
+        description: SeriesDescription, at most 64 characters.
+        created: When its content was made.
+        series_number: Number of the series within its study.
+        series_uid: Empty: a new one.
+        seed: New UIDs follow from it; empty: at random.
+    """
+
+    description: str
+    created: datetime
+    series_number: int = 300
+    series_uid: str = ""
+    seed: str = ""
+
+    def uid(self, purpose: str) -> str:
+        """Give a UID for a part of the object."""
+        return new_uid(self.seed, purpose) if self.seed else new_uid()

@@ -1,0 +1,140 @@
+"""Structured reports of measured nodes (PS3.16 TID 1500), this program's and those of others such as dcmqi."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.io.dicom.codes import LONG_AXIS, PROBABILITY, SHORT_AXIS, VOLUME
+from ctlymph.io.dicom.header import faults
+from ctlymph.io.dicom.seg_reader import SEG_CLASS
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_SR_CLASSES = "1.2.840.10008.5.1.4.1.1.88."
+_GROUP, _TRACKING = "125007", "112039"
+_NUMBERS = {LONG_AXIS.value: "long_axis_mm", SHORT_AXIS.value: "short_axis_mm", VOLUME.value: "volume_mm3"}
+_NUMBERS[PROBABILITY.value] = "score"
+
+
+@dataclass(frozen=True)
+class ReportedNode:
+    """A node as a report tells of it; what it does not tell is None or empty.
+
+    Attributes:
+        name: Tracking identifier.
+        segmentation_uid: SOPInstanceUID of the DICOM-SEG that holds it.
+        segment: Its number there.
+        short_axis_mm: Short axis.
+        long_axis_mm: Long axis.
+        volume_mm3: Volume.
+        score: 0…1.
+    """
+
+    name: str
+    segmentation_uid: str
+    segment: int
+    short_axis_mm: float | None = None
+    long_axis_mm: float | None = None
+    volume_mm3: float | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report, and where it lies."""
+
+    path: Path
+    nodes: tuple[ReportedNode, ...]
+
+    @property
+    def scores(self) -> Mapping[int, float]:
+        """The nodes' scores, by segment."""
+        return {node.segment: node.score for node in self.nodes if node.score is not None}
+
+    @cached_property
+    def segmentation(self) -> Path:
+        """The DICOM-SEG that it refers to, in the report's folder or in the ones below or beside that.
+
+        Raises:
+            CtlymphError: If it is not there, or there are several.
+        """
+        import pydicom
+
+        wanted = {node.segmentation_uid for node in self.nodes}
+        if len(wanted) > 1:
+            raise CtlymphError(f"{self.path} refers to {len(wanted)} segmentations; give one of them instead")
+        for folder in (self.path.parent, self.path.parent.parent):
+            for file in sorted(folder.glob("*.dcm")) + sorted(folder.glob("*/*.dcm")):
+                try:
+                    header = pydicom.dcmread(file, specific_tags=["SOPInstanceUID", "SOPClassUID"])
+                except faults():
+                    continue
+                if header.get("SOPClassUID") == SEG_CLASS and header.get("SOPInstanceUID") in wanted:
+                    return file
+        raise CtlymphError(
+            f"the DICOM-SEG that {self.path} refers to is not beside it; put it there, or give it itself"
+        )
+
+
+def is_report(path: Path) -> bool:
+    """Tell whether a file is a DICOM structured report."""
+    import pydicom
+
+    try:
+        found = pydicom.dcmread(path, specific_tags=["SOPClassUID"]).get("SOPClassUID")
+    except faults():
+        return False
+    return str(found or "").startswith(_SR_CLASSES)
+
+
+def read_report(path: Path) -> Report:
+    """Read the nodes of a report whose groups refer to segments.
+
+    Raises:
+        CtlymphError: If it cannot be read, or no group refers to a segment.
+    """
+    import pydicom
+
+    try:
+        dataset = pydicom.dcmread(path)
+        groups = [item for item in _items(dataset) if _name(item) == _GROUP]
+        nodes = tuple(node for group in groups if (node := _node(group)) is not None)
+    except faults() as error:
+        raise CtlymphError(f"cannot read {path}: {shown(error)}; give a DICOM report (TID 1500)") from error
+    if not nodes:
+        raise CtlymphError(f"{path} has no measurement that refers to a segment; give a report with segments, or a SEG")
+    return Report(path, nodes)
+
+
+def _node(group: Dataset) -> ReportedNode | None:
+    """Read a group; None where it refers to no segment."""
+    name, where, numbers = "", None, {}
+    for item in group.get("ContentSequence", ()):
+        if item.ValueType == "TEXT" and _name(item) == _TRACKING:
+            name = str(item.TextValue)
+        elif item.ValueType == "IMAGE" and item.ReferencedSOPSequence[0].get("ReferencedSegmentNumber"):
+            where = item.ReferencedSOPSequence[0]
+        elif item.ValueType == "NUM" and _name(item) in _NUMBERS and item.MeasuredValueSequence:
+            numbers[_NUMBERS[_name(item)]] = float(item.MeasuredValueSequence[0].NumericValue)
+    if where is None:
+        return None
+    segments = where.ReferencedSegmentNumber
+    segment = int(segments if isinstance(segments, int) else segments[0])
+    return ReportedNode(name, str(where.ReferencedSOPInstanceUID), segment, **numbers)
+
+
+def _items(dataset: Dataset) -> Iterator[Dataset]:
+    for item in dataset.get("ContentSequence", ()):
+        yield item
+        yield from _items(item)
+
+
+def _name(item: Dataset) -> str:
+    names = item.get("ConceptNameCodeSequence") or ()
+    return str(names[0].CodeValue) if names else ""

@@ -1,0 +1,272 @@
+"""Zip archives from elsewhere: read and unpacked without trusting what they say of themselves."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import shutil
+import stat
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.io.atomic import explained
+
+_CHUNK = 1 << 20
+_LOCAL_HEADER = 30
+_ENCRYPTED = 0x1 | 0x40 | 0x2000
+"""The flags of the old and the strong encryption, and of a hidden directory."""
+_JUNK = {"__MACOSX", ".DS_Store"}
+_DISTRUST = "do not use this archive; fetch it again from where it was published"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may grow to; one that says or does more is refused.
+
+    Attributes:
+        total_bytes: All entries together, unpacked.
+        entries: Their number, folders included.
+        ratio: Unpacked bytes to packed bytes of an entry. Deflate cannot pass 1032.
+    """
+
+    total_bytes: int = 100 * 10**9
+    entries: int = 100_000
+    ratio: float = 1100.0
+
+
+LIMITS = Limits()
+"""Enough for every archive of the collection."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in an archive.
+
+    Attributes:
+        name: Its path in the archive: relative, with ``/``, without ``..``.
+        bytes: Its size, unpacked, as the archive states it.
+    """
+
+    name: str
+    bytes: int
+    _info: zipfile.ZipInfo = field(repr=False)
+
+
+class DamagedError(CtlymphError):
+    """An archive that is cut short or altered: to fetch it again may help.
+
+    Attributes:
+        fault: What is wrong with it, without its path.
+    """
+
+    def __init__(self, path: Path, fault: str) -> None:
+        super().__init__(f"{path} is damaged ({fault}); fetch the archive again")
+        self.fault = fault
+
+
+class SafeZip:
+    """An open archive of which every entry has been found harmless by name, kind, place and size.
+
+    Folders, ``__MACOSX`` and ``.DS_Store`` are passed over.
+
+    Attributes:
+        path: The archive.
+        entries: Its files, in the order of the archive.
+
+    Raises:
+        DamagedError: If the file is no zip archive, or not a whole one.
+        CtlymphError: If it cannot be read, or holds an entry that would be written
+            elsewhere, is a link or another special file, is encrypted, has the name or the bytes of
+            another, or passes the limits.
+    """
+
+    def __init__(self, path: Path, limits: Limits = LIMITS) -> None:
+        self.path = path
+        self._limits = limits
+        with _readable(path):
+            self._archive = zipfile.ZipFile(path)
+        try:
+            infos = self._archive.infolist()
+            self._check_size(infos)
+            self._check_places(infos)
+            self.entries = tuple(self._harmless(infos))
+            self._check_names()
+        except BaseException:
+            self._archive.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._archive.close()
+
+    def read(self, entry: Entry) -> bytes:
+        """Give the content of an entry.
+
+        Raises:
+            DamagedError: If it is damaged.
+            CtlymphError: If it is not of the stated size.
+        """
+        return b"".join(self.chunks(entry))
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """Yield the content of an entry in pieces of at most 1 MiB.
+
+        Raises:
+            DamagedError: If it is damaged; pieces of it may have been yielded by then.
+            CtlymphError: If it is not of the stated size; likewise.
+        """
+        # Asked for one byte more than stated, zipfile shows whether there is more, instead of cutting it off.
+        info = copy.copy(entry._info)
+        info.file_size += 1
+        count = 0
+        with _readable(self.path, entry.name), self._archive.open(info) as stream:
+            while chunk := stream.read(_CHUNK):
+                count += len(chunk)
+                if count <= entry.bytes:
+                    yield chunk
+        if count != entry.bytes:
+            more = "more" if count > entry.bytes else "fewer"
+            raise self._refusal(entry.name, f"holds {more} than the {entry.bytes} bytes that the archive states")
+
+    def _check_size(self, infos: list[zipfile.ZipInfo]) -> None:
+        limits = self._limits
+        if len(infos) > limits.entries:
+            raise CtlymphError(f"{self.path} has {len(infos)} entries, more than {limits.entries}; {_DISTRUST}")
+        total = 0
+        for info in infos:
+            total += info.file_size
+            if total > limits.total_bytes:
+                raise CtlymphError(
+                    f"{self.path} would unpack to more than {limits.total_bytes / 1e6:.0f} MB, with"
+                    f" {shown(info.orig_filename)}; {_DISTRUST}"
+                )
+            if info.file_size > limits.ratio * info.compress_size:
+                raise self._refusal(
+                    info.orig_filename, f"would unpack from {info.compress_size} to {info.file_size} bytes"
+                )
+
+    def _check_places(self, infos: list[zipfile.ZipInfo]) -> None:
+        """Refuse entries that share bytes: a small archive can unpack to any size that way."""
+        end = 0
+        for info in sorted(infos, key=lambda info: info.header_offset):
+            if info.header_offset < end:
+                raise self._refusal(info.orig_filename, "overlaps another entry")
+            end = info.header_offset + _LOCAL_HEADER + len(info.orig_filename) + info.compress_size
+            if end > self._archive.start_dir:
+                raise self._refusal(info.orig_filename, "reaches beyond the archive's files")
+
+    def _harmless(self, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
+        for info in infos:
+            # What zipfile calls filename has been cut at the first zero byte.
+            name = info.orig_filename
+            path = PurePosixPath(name)
+            if fault := _fault_of_name(name) or _fault_of_kind(info):
+                raise self._refusal(name, fault)
+            if not info.is_dir() and _JUNK.isdisjoint(path.parts):
+                yield Entry(str(path), info.file_size, info)
+
+    def _check_names(self) -> None:
+        seen: dict[str, Entry] = {}
+        for entry in self.entries:
+            # Some file systems do not tell upper case from lower case, or é from e and an accent.
+            key = unicodedata.normalize("NFC", entry.name).casefold()
+            if key in seen:
+                raise self._refusal(entry.name, "is there twice")
+            seen[key] = entry
+        for key, entry in seen.items():
+            if any(str(parent) in seen for parent in PurePosixPath(key).parents):
+                raise self._refusal(entry.name, "lies in a folder that is also a file")
+
+    def _refusal(self, name: str, fault: str) -> CtlymphError:
+        return CtlymphError(f"{self.path}: entry '{shown(name)}' {fault}; {_DISTRUST}")
+
+
+def unpack(
+    path: Path, into: Path, limits: Limits = LIMITS, advance: Callable[[int], None] = lambda steps: None
+) -> dict[str, str]:
+    """Unpack an archive into a new folder; after an error, of whatever kind, the folder is not there.
+
+    Times and permissions of the entries are not taken over.
+
+    Args:
+        path: The archive.
+        into: The folder to make. It must not exist; its parents are made.
+        limits: What the archive may grow to.
+        advance: Told the bytes that have been written, as they are written.
+
+    Returns:
+        The MD5 (32 lower-case hexadecimal digits) of each file, by its path below ``into``, with ``/``.
+
+    Raises:
+        DamagedError: If it or an entry is damaged.
+        CtlymphError: As :class:`SafeZip`; and if ``into`` cannot be written.
+    """
+    with SafeZip(path, limits) as archive:
+        with explained(into):
+            into.mkdir(parents=True)
+        try:
+            return {entry.name: _write(archive, entry, into / entry.name, advance) for entry in archive.entries}
+        except BaseException:
+            shutil.rmtree(into)
+            raise
+
+
+def _write(archive: SafeZip, entry: Entry, target: Path, advance: Callable[[int], None]) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as stream:
+            for chunk in archive.chunks(entry):
+                stream.write(chunk)
+                digest.update(chunk)
+                advance(len(chunk))
+    return digest.hexdigest()
+
+
+def _fault_of_name(name: str) -> str | None:
+    path = PurePosixPath(name)
+    if not name.isprintable() or not path.name:
+        return "has a name with characters that cannot be printed, or none"
+    if path.is_absolute() or ":" in name:
+        return "has an absolute name"
+    if ".." in path.parts:
+        return "would be written outside its folder"
+    if "\\" in name:
+        return "has a name with backslashes"
+    return None
+
+
+def _fault_of_kind(info: zipfile.ZipInfo) -> str | None:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind not in (0, stat.S_IFDIR if info.is_dir() else stat.S_IFREG):
+        return "is a link or another special file"
+    if info.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    # Only these two are unpacked piece by piece, in little memory.
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"is packed by method {info.compress_type}, which is not used for such data"
+    return None
+
+
+@contextmanager
+def _readable(path: Path, name: str = "") -> Iterator[None]:
+    """Explain what :mod:`zipfile` objects to."""
+    try:
+        yield
+    except OSError as error:
+        raise CtlymphError(f"cannot read {path}: {error.strerror or error}; check that it is there") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        fault = shown(error) or "cut short"
+        raise DamagedError(path, f"entry '{shown(name)}': {fault}" if name else fault) from error

@@ -1,1 +1,0 @@
-"""Networks that look at whole regions, and how networks learn."""

@@ -1,0 +1,1 @@
+"""What people see: the files and pages of results."""

@@ -1,0 +1,104 @@
+"""The one place that writes all files of what was found in a CT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from ctlymph.core.result import Result
+
+
+def write_results(folder: Path, result: Result, formats: Iterable[str] | None = None) -> dict[str, str]:
+    """Write the files of one result into an existing folder.
+
+    Args:
+        folder: Best a staging folder of :func:`ctlymph.io.atomic.new_folder`, so that all files appear at once.
+        result: What to write.
+        formats: Names from :data:`FORMATS`; by default all, but DICOM objects only where the CT is DICOM. Where they
+            are named, a CT that is none is written as DICOM first, for them to refer to.
+
+    Returns:
+        By name, why a format could not be written; most often nothing.
+
+    Raises:
+        KeyError: If a format is not in :data:`FORMATS`.
+    """
+    from ctlymph.io.dicom.objects import is_dicom, obstacle, with_dicom_ct
+
+    dicom = is_dicom(result)
+    names = [name for name in FORMATS if dicom or name not in OBJECTS] if formats is None else list(formats)
+    names += ["seg"] * ("sr" in names and "seg" not in names)  # which it refers to
+    referring = result
+    if not dicom and result.nodes and OBJECTS & set(names):
+        referring = with_dicom_ct(folder, result)
+    left_out = {}
+    for name in names:
+        file_name, write = FORMATS[name]
+        why = obstacle(referring, name) if name in OBJECTS else ""
+        if name == "masks" and result.overlapping:
+            why = "nodes overlap, and a voxel holds one label"
+        if why:
+            left_out[name] = f"{file_name} is not written: {why}"
+        else:
+            write(folder / file_name, referring if name in OBJECTS else result)
+    return left_out
+
+
+def _write_csv(path: Path, result: Result) -> None:
+    from ctlymph.io.node_tables import write_nodes_csv
+
+    write_nodes_csv(path, result.case, result.nodes)
+
+
+def _write_json(path: Path, result: Result) -> None:
+    from ctlymph.io.node_tables import write_nodes_json
+
+    write_nodes_json(path, result)
+
+
+def _write_slicer(path: Path, result: Result) -> None:
+    from ctlymph.io.slicer import write_markups
+
+    write_markups(path, result.nodes)
+
+
+def _write_mitk(path: Path, result: Result) -> None:
+    from ctlymph.io.mitk import write_point_set
+
+    write_point_set(path, [node.point_mm for node in result.nodes])
+
+
+def _write_masks(path: Path, result: Result) -> None:
+    from ctlymph.io.images import write_masks
+
+    write_masks(result.masks, path)
+
+
+def _write_report(path: Path, result: Result) -> None:
+    from ctlymph.outputs.nodes_page import write_report
+
+    write_report(path, result)
+
+
+def _write_object(name: str, path: Path, result: Result) -> None:
+    from ctlymph.io.dicom.objects import write_object
+
+    write_object(path, result, name)
+
+
+FORMATS: dict[str, tuple[str, Callable[[Path, Result], None]]] = {
+    "csv": ("nodes.csv", _write_csv),
+    "json": ("nodes.json", _write_json),
+    "slicer": ("nodes.mrk.json", _write_slicer),
+    "mitk": ("nodes.mps", _write_mitk),
+    "masks": ("masks.nii.gz", _write_masks),
+    "report": ("report.html", _write_report),
+    "seg": ("seg.dcm", partial(_write_object, "seg")),
+    "sr": ("sr.dcm", partial(_write_object, "sr")),
+    "sr_ohif": ("sr_ohif.dcm", partial(_write_object, "sr_ohif")),
+}
+"""Name of each output, the file it becomes, and what writes it."""
+
+OBJECTS = frozenset(("seg", "sr", "sr_ohif"))
+"""Those that are DICOM objects, and refer to the CT as DICOM."""

@@ -1,0 +1,155 @@
+"""Cases made of someone's CTs: which names they get, and the patient whose CT a node is put into."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ctlymph.anatomy.landmarks import find_landmarks
+from ctlymph.anatomy.search_regions import find_regions
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.progress import SILENT, Progress
+from ctlymph.core.regions import ABDOMEN, MEDIASTINUM
+from ctlymph.core.volume import Volume
+from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
+from ctlymph.io import read
+from ctlymph.phantom.collection.case_files import CaseToWrite, annotated
+from ctlymph.phantom.collection.insertion import Inserted, insert
+from ctlymph.phantom.collection.patients import PREFIX, Patient, Wishes, region_of
+from ctlymph.phantom.collection.simulated_candidates import candidates_in_ct
+from ctlymph.phantom.timepoints import Link
+
+_NOTICE = (
+    "SYNTHETIC LYMPH NODES\n\n`ctlymph phantom --background` put computed lymph nodes into CTs of patients.\n"
+    "Only these are annotated. Nodes that the patients have themselves are not: a detector that marks one of them\n"
+    "is counted as wrong. The CTs remain under the terms of those who gave them. Names of cases and files are those\n"
+    "of the collection CT Lymph Nodes (TCIA); nothing in it comes from that collection.\n"
+    "For research use, not for diagnosis.\n"
+)
+
+
+_NAMES = 999
+"""Numbers that a case's name may have."""
+
+
+@dataclass(frozen=True)
+class Background:
+    """A CT that nodes are to be put into.
+
+    Attributes:
+        path: Where it lies.
+        digest: SHA-256 of its voxels and their places.
+        regions: Those that it shows.
+    """
+
+    path: Path
+    digest: str
+    regions: tuple[str, ...]
+
+
+def look_at_background(path: Path) -> Background:
+    """Read a CT and see what it shows.
+
+    Raises:
+        CtlymphError: If it cannot be read, or shows neither mediastinum nor abdomen.
+    """
+    volume = read(path).reorient("LPS")
+    regions = tuple(region.name for region in find_regions(find_landmarks(volume)))
+    return Background(path, _digest(volume), regions)
+
+
+def _digest(volume: Volume) -> str:
+    digest = hashlib.sha256(volume.geometry.affine.tobytes())
+    for plane in volume.hu:
+        digest.update(plane.tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class InsertedPatient(Patient):
+    """A patient into whose CT nodes are put.
+
+    Attributes:
+        background: The CT.
+        draw: Each draw puts other nodes into it.
+    """
+
+    background: Background
+    draw: int = 0
+
+    def recipe(self) -> dict[str, object]:
+        """Give all that the patient follows from, as JSON has it."""
+        return {
+            "background_sha256": self.background.digest,
+            "draw": self.draw,
+            "regions": list(self.background.regions),
+            "seed": self.wishes.seed,
+            "layout": self.wishes.layout,
+        }
+
+    def visits(self, progress: Progress = SILENT) -> Iterator[tuple[Iterable[CaseToWrite], tuple[Link, ...]]]:
+        """Put nodes into the CT, once."""
+        yield self._cases(insert(read(self.background.path), self._seed, progress)), ()
+
+    @property
+    def notice(self) -> str:
+        """What the collection's folder says of itself."""
+        return _NOTICE
+
+    @property
+    def _seed(self) -> int:
+        """Of this CT: it gets the same nodes wherever it stands among others."""
+        entropy = [self.wishes.seed, int(self.background.digest[:16], 16)] + [self.draw] * (self.draw > 0)
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+    def _cases(self, inserted: Inserted) -> Iterable[CaseToWrite]:
+        for name in self.names:
+            region = next(each for each in inserted.regions if each.name == region_of(name))
+            rng = np.random.default_rng([self._seed, len(name), *name.encode()])
+            nodes = annotated(inserted.phantom, region.name)
+            found = candidates_in_ct(inserted.phantom.volume, region, nodes, rng)
+            yield CaseToWrite(name, region.name, inserted.phantom, found, "", None, seed=self._seed, inserted=True)
+
+
+def inserted_patients(
+    folder: Path, backgrounds: Sequence[Background], wishes: Wishes, draws: int = 1
+) -> list[InsertedPatient]:
+    """Name the cases: a CT of both regions gets two names that are one scan in the public collection, too.
+
+    Where names of the public collection run out, they are counted on.
+
+    Args:
+        folder: The collection.
+        backgrounds: The CTs.
+        wishes: The user's.
+        draws: How often nodes are put into each, other ones each time. All draws of a CT are one patient.
+
+    Raises:
+        CtlymphError: If there are more CTs than names.
+    """
+    entries = catalogue().entries
+    free: dict[tuple[str, ...], list[tuple[str, ...]]] = {
+        (region,): [(e.case,) for e in entries if e.case.startswith(prefix) and not e.same_scan_as]
+        for region, prefix in PREFIX.items()
+    }
+    free[MEDIASTINUM, ABDOMEN] = [
+        (e.case, e.same_scan_as) for e in entries if e.case.startswith(PREFIX[MEDIASTINUM]) and e.same_scan_as
+    ]
+    known = {entry.case for entry in entries}
+    beyond = [n for n in range(1, _NAMES + 1) if not any(f"{p}_LYMPH_{n:03d}" in known for p in PREFIX.values())]
+    patients = []
+    for background, draw in ((each, draw) for draw in range(draws) for each in backgrounds):
+        names = free[background.regions]
+        if not names and not beyond:
+            raise CtlymphError(f"too many CTs for one collection, from {background.path} on; make another")
+        chosen = names.pop(0) if names else _counted_on(beyond.pop(0), background.regions)
+        patients.append(InsertedPatient(folder, chosen, wishes, background, draw))
+    return patients
+
+
+def _counted_on(number: int, regions: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{PREFIX[region]}_LYMPH_{number:03d}" for region in regions)

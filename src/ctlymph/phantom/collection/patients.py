@@ -1,0 +1,248 @@
+"""The patients of a synthetic collection: what each follows from, and how it is written, all or nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.progress import SILENT, Progress
+from ctlymph.core.regions import ABDOMEN, MEDIASTINUM
+from ctlymph.datasets.ct_lymph_nodes.catalogue import TITLE, catalogue
+from ctlymph.datasets.layout import SYNTHETIC
+from ctlymph.io.atomic import explained, new_folder
+from ctlymph.phantom.body.parts import Build
+from ctlymph.phantom.collection.case_files import (
+    DICOM,
+    SIDES,
+    TRUTH,
+    CaseToWrite,
+    Layout,
+    annotated,
+    write_case,
+    write_csv,
+)
+from ctlymph.phantom.collection.simulated_candidates import draw_candidates
+from ctlymph.phantom.patient import PhantomSpec, scan_patient
+from ctlymph.phantom.scan.scanner import KERNELS
+from ctlymph.phantom.timepoints import Link, TimePoint, follow_up
+
+PREFIX = {MEDIASTINUM: "MED", ABDOMEN: "ABD"}
+_MATRIX = 512
+_NOTICE = (
+    "SYNTHETIC DATA\n\nNo patient was scanned: `ctlymph phantom` computed these images from geometric models.\n"
+    "Names of cases and files are those of the collection CT Lymph Nodes (TCIA), whose layout this folder has;\n"
+    "nothing in it comes from that collection. For research use, not for diagnosis.\n"
+)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user fixes; what is None is drawn for each patient, as it varies in the public collection.
+
+    Attributes:
+        seed: The same seed makes the same patients.
+        spacing_mm: Distance of voxels along x, y, z.
+        thickness_mm: Width of the slice profile.
+        contrast: With contrast agent.
+        timepoints: How often each patient is scanned.
+        layout: ``idc`` (idc-index) or ``nbia`` (NBIA Data Retriever).
+    """
+
+    seed: int = 0
+    spacing_mm: tuple[float, float, float] | None = None
+    thickness_mm: float | None = None
+    contrast: bool | None = None
+    timepoints: int = 1
+    layout: Layout = "idc"
+
+
+@dataclass(frozen=True)
+class Patient(ABC):
+    """A patient of a synthetic collection, to be made.
+
+    Attributes:
+        folder: The collection.
+        names: The cases that its scan is: one, or one of either region.
+        wishes: The user's.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    wishes: Wishes
+
+    @abstractmethod
+    def recipe(self) -> dict[str, object]:
+        """Give all that the patient follows from, as JSON has it."""
+
+    @abstractmethod
+    def visits(self, progress: Progress = SILENT) -> Iterator[tuple[Iterable[CaseToWrite], tuple[Link, ...]]]:
+        """Make each scan: its cases, and which nodes came from which."""
+
+    @property
+    @abstractmethod
+    def notice(self) -> str:
+        """What the collection's folder says of itself."""
+
+    def is_complete(self) -> bool:
+        """Tell whether all its cases are there already.
+
+        Raises:
+            CtlymphError: If one of them was made from another recipe.
+        """
+        recipes = [_recipe_file(self.folder, name) for name in self.names]
+        for path in (path for path in recipes if path.is_file()):
+            try:
+                former = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise CtlymphError(f"{path} is not JSON ({error}); remove it, or add --overwrite") from error
+            if former != self.recipe():
+                raise CtlymphError(f"{path} tells of other options; choose another folder, or add --overwrite")
+        return all(path.is_file() for path in recipes)
+
+    def write(self, progress: Progress = SILENT) -> list[CaseToWrite]:
+        """Make the patient and write its cases, all or nothing; cases of the same names are replaced.
+
+        Raises:
+            CtlymphError: If the folder cannot be written.
+        """
+        written: list[CaseToWrite] = []
+        lineage: list[Link] = []
+        with new_folder(self.folder, overwrite=True) as staging:
+            for (cases, links), root in zip(self.visits(progress), roots(staging, self.wishes.timepoints), strict=True):
+                root.mkdir(exist_ok=True)
+                (root / SYNTHETIC).write_text(self.notice, encoding="utf-8")
+                for case in cases:
+                    write_case(case, root, self.wishes.layout)
+                    written.append(case)
+                lineage += links
+            (staging / SYNTHETIC).write_text(self.notice, encoding="utf-8")
+            (staging / TRUTH).mkdir(exist_ok=True)
+            for name in self.names:
+                if self.wishes.timepoints > 1:
+                    _write_lineage(staging / TRUTH / f"{name}_lineage.csv", lineage)
+                _recipe_file(staging, name).write_text(json.dumps(self.recipe(), indent=2) + "\n", encoding="utf-8")
+            self._remove_former()
+        return written
+
+    def _remove_former(self) -> None:
+        """Remove what was made under these names before: other UIDs would lie beside it. The recipe goes first."""
+        with explained(self.folder):
+            for name in self.names:
+                _recipe_file(self.folder, name).unlink(missing_ok=True)
+                for root in (self.folder, *self.folder.glob("timepoint_*")):
+                    for below in (*SIDES, DICOM["idc"], f"{DICOM['nbia']}/{TITLE}"):
+                        if (root / below / name).is_dir():
+                            shutil.rmtree(root / below / name)
+
+
+@dataclass(frozen=True)
+class PhantomPatient(Patient):
+    """A patient whom nobody ever scanned.
+
+    Attributes:
+        spec: What to make.
+    """
+
+    spec: PhantomSpec
+
+    def recipe(self) -> dict[str, object]:
+        """Give all that the patient follows from, as JSON has it."""
+        plain: dict[str, object] = json.loads(json.dumps(asdict(self.spec)))
+        return plain | {"timepoints": self.wishes.timepoints, "layout": self.wishes.layout}
+
+    def visits(self, progress: Progress = SILENT) -> Iterator[tuple[Iterable[CaseToWrite], tuple[Link, ...]]]:
+        """Scan the patient at each time point."""
+        for visit in follow_up(self.spec.seed, self.wishes.timepoints, contrast=self.spec.contrast):
+            yield self._scanned(visit, progress), visit.links
+
+    @property
+    def notice(self) -> str:
+        """What the collection's folder says of itself."""
+        return _NOTICE
+
+    def _scanned(self, visit: TimePoint, progress: Progress) -> Iterable[CaseToWrite]:
+        noise = int(np.random.SeedSequence([self.spec.seed, visit.number]).generate_state(1)[0])
+        phantom = scan_patient(visit.anatomy, replace(self.spec, seed=noise), progress)
+        build = Build.drawn(np.random.default_rng([self.spec.seed, 1]), self.spec.contrast)
+        for name in self.names:
+            region = region_of(name)
+            rng = np.random.default_rng([noise, len(name), *name.encode()])
+            nodes = annotated(phantom, region)
+            found = draw_candidates(visit.anatomy, phantom.volume, region, nodes, rng)
+            yield CaseToWrite(
+                name, region, phantom, found, build.sex, build.age, seed=self.spec.seed, timepoint=visit.number
+            )
+
+
+def phantom_patients(folder: Path, counts: tuple[int, int], wishes: Wishes) -> list[PhantomPatient]:
+    """List the patients of a collection with so many cases of mediastinum and abdomen.
+
+    Names, and which two of them are one scan, are those of the public collection.
+    A patient does not depend on how many others there are.
+    """
+    names = [f"{PREFIX[region]}_LYMPH_{n:03d}" for region in PREFIX for n in range(1, counts[region == ABDOMEN] + 1)]
+    scans: dict[str, list[str]] = {}
+    for name in names:
+        scans.setdefault(_scan(name), []).append(name)
+    return [PhantomPatient(folder, tuple(each), wishes, _spec(scan, wishes)) for scan, each in scans.items()]
+
+
+def roots(folder: Path, timepoints: int) -> list[Path]:
+    """Give the folder of each time point; each is a collection of its own."""
+    return [folder] if timepoints == 1 else [folder / f"timepoint_{n}" for n in range(timepoints)]
+
+
+def _recipe_file(folder: Path, name: str) -> Path:
+    return folder / TRUTH / f"{name}_phantom.json"
+
+
+def region_of(name: str) -> str:
+    """Give the region whose nodes are annotated in a case of that name."""
+    return next(region for region, prefix in PREFIX.items() if name.startswith(prefix))
+
+
+def _scan(name: str) -> str:
+    """Give a name that both names of one scan share, whether or not both are wanted."""
+    named = catalogue().entry(name)
+    other = named.same_scan_as if named else None
+    return "+".join(sorted((name, other))) if other else name
+
+
+def _spec(scan: str, wishes: Wishes) -> PhantomSpec:
+    """Draw what to make; all is drawn whatever the user fixes, so that the rest does not depend on it."""
+    rng = np.random.default_rng([wishes.seed, len(scan), *scan.encode()])
+    seed = int(rng.integers(2**32))
+    slices_mm = float(rng.choice([1.0, 1.25, 5.0], p=[0.77, 0.2, 0.03]))
+    contrast = bool(rng.random() < 0.9)
+    kernel = str(rng.choice(list(KERNELS), p=[0.35, 0.5, 0.15]))
+    noise_hu = round(float(rng.uniform(*KERNELS[kernel].usual_noise_hu)), 1)
+    chest = float(rng.uniform(120, 230)), float(rng.uniform(425, 465))
+    belly = float(rng.uniform(-180, -70)), float(rng.uniform(235, 300))
+    is_whole = "+" in scan or rng.random() < 0.15
+    low, high = (belly[0], chest[1]) if is_whole else chest if region_of(scan) == MEDIASTINUM else belly
+    return PhantomSpec(
+        seed,
+        spacing_mm=wishes.spacing_mm or (1.0, 1.0, slices_mm),
+        matrix=None if wishes.spacing_mm else _MATRIX,
+        thickness_mm=wishes.thickness_mm,
+        z_range_mm=(round(low, 1), round(high, 1)),
+        contrast=contrast if wishes.contrast is None else wishes.contrast,
+        kernel=kernel,
+        noise_hu=noise_hu,
+    )
+
+
+def _write_lineage(path: Path, links: Sequence[Link]) -> None:
+    columns = ("timepoint", "node", "parents", "fate", "short_axis_mm")
+    rows = [
+        (link.timepoint, link.node, " ".join(map(str, link.parents)), link.fate, f"{link.short_axis_mm:.2f}")
+        for link in links
+    ]
+    write_csv(path, columns, rows)

@@ -1,0 +1,1 @@
+"""The lymph nodes of a synthetic patient."""

@@ -1,0 +1,554 @@
+"""Lymph nodes of a patient: drawn by the numbers of real ones, seated in the fat of their stations."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ctlymph.core.nodes import Point
+from ctlymph.core.regions import ABDOMEN, MEDIASTINUM, REGIONS
+from ctlymph.phantom.body.parts import Build, Part
+from ctlymph.phantom.body.shapes import (
+    Array,
+    Bounds,
+    Common,
+    Ellipsoid,
+    Grown,
+    Sampled,
+    Solid,
+    Tubes,
+    Union,
+    Without,
+    near,
+)
+from ctlymph.phantom.nodes.node_shapes import Extent, Lobulated, directions, drawn_shape, measured
+from ctlymph.phantom.nodes.node_statistics import FIGURES
+from ctlymph.phantom.nodes.station_map import STATIONS, Station, is_annotated, stations_of
+
+_REACH_MM = 10.0
+_SMALL_NODES = (14, 36)
+_CROWDING = 0.5
+"""Share of nodes that lie beside another one; gives the real distances to the nearest node."""
+_MOST_OVERLAP = 0.45
+"""The most of a node's surface that its neighbours may dent, before a smaller one is tried."""
+_SIZE_LEFT = 0.85
+"""The least of its short axis that neighbours may leave a node."""
+_VOLUME_LEFT = 0.6
+"""The same of its volume."""
+_LONGEST = 2.5
+"""The longest that a dented node may be, in short axes; the real ones' 95 % are 2.2."""
+_THIN_MM = 2.2
+"""Radius from which a vessel is an obstacle to nodes."""
+_FARTHEST = 4.0
+"""The farthest from a station that its nodes lie, in standard deviations."""
+_TWINS = 0.15
+"""Share of larger nodes that are two grown together."""
+
+
+@dataclass(frozen=True)
+class TrueNode:
+    """A node as it was made.
+
+    Attributes:
+        node: Its number, and its label in the masks; from 1.
+        solid: Its shape.
+        region: ``mediastinum`` or ``abdomen``.
+        station: Name of its station.
+        hu: CT number before noise, of what ``inner`` does not cover.
+        marked: Whether those who annotated the scan mark it: small normal nodes and axillary ones they pass over.
+        inner: What lies within it, painted after it: a fatty hilum, a necrotic or calcified centre.
+    """
+
+    node: int
+    solid: Solid
+    region: str
+    station: str
+    hu: float
+    marked: bool = True
+    inner: tuple[Part, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The node and what lies within it, in painting order."""
+        return (Part(f"node {self.node}", "node", self.solid, self.hu), *self.inner)
+
+    @cached_property
+    def extent(self) -> Extent:
+        """Its sizes and centre."""
+        return measured(self.solid)
+
+    @property
+    def centre_mm(self) -> Point:
+        """Centre of mass, LPS mm."""
+        return self.extent.centre_mm
+
+    @property
+    def volume_mm3(self) -> float:
+        """Volume of the shape, mm³."""
+        return self.extent.volume_mm3
+
+    @property
+    def long_axis_mm(self) -> float:
+        """Longest diameter on the axial slice where that is greatest, mm."""
+        return self.extent.long_axis_mm
+
+    @property
+    def short_axis_mm(self) -> float:
+        """Longest chord perpendicular to the long axis, on the same slice, mm."""
+        return self.extent.short_axis_mm
+
+
+class Filling(NamedTuple):
+    """What lies within a node; lengths are shares of half its short axis.
+
+    Attributes:
+        name: As in the part's name.
+        hu: Its CT number.
+        size: Its radius.
+        offset: How far its middle lies from the node's, along ``heading``.
+        heading: A unit direction, LPS.
+        rim: What it leaves of the node at the edge, mm.
+    """
+
+    name: str
+    hu: float
+    size: float
+    offset: float
+    heading: Point
+    rim: float
+
+
+@dataclass(frozen=True)
+class Germ:
+    """A node before its neighbours dent it.
+
+    Attributes:
+        lobes: Its shapes, at their places, LPS mm.
+        station: Where it lies.
+        hu: CT number.
+        marked: Whether it is annotated.
+        filling: What lies within it.
+    """
+
+    lobes: tuple[Lobulated, ...]
+    station: Station
+    hu: float
+    marked: bool
+    filling: Filling | None = None
+
+    @cached_property
+    def solid(self) -> Solid:
+        """Its shape: the lobes, with the hollows between them filled a little."""
+        return self.lobes[0] if len(self.lobes) == 1 else Union(self.lobes, 3.0)
+
+    @property
+    def centre_mm(self) -> NDArray[np.float64]:
+        """Mean of the lobes' centres by their volumes, LPS mm."""
+        weights = [float(np.prod(lobe.base.radii_mm)) for lobe in self.lobes]
+        return np.asarray(np.average([lobe.base.centre_mm for lobe in self.lobes], axis=0, weights=weights))
+
+    @cached_property
+    def surface_mm(self) -> NDArray[np.float64]:
+        """Points (n, 3) of its surface and within, LPS mm."""
+        points = np.concatenate([lobe.surface(directions(96)) for lobe in self.lobes])
+        outer = points[self.solid.at(points) > -0.5]
+        return np.concatenate([outer, (outer[::3] + self.centre_mm) / 2])
+
+    @property
+    def reach_mm(self) -> float:
+        """How far it extends from its centre, mm."""
+        return float(np.linalg.norm(self.surface_mm - self.centre_mm, axis=1).max())
+
+    def moved(self, by_mm: ArrayLike, size: float = 1.0) -> Germ:
+        """Give it elsewhere, and ``size`` times as large."""
+        middle = self.centre_mm
+        lobes = tuple(
+            lobe.at_place(middle + (np.array(lobe.base.centre_mm) - middle) * size + np.asarray(by_mm), size)
+            for lobe in self.lobes
+        )
+        return replace(self, lobes=lobes)
+
+    def carried(self, before: Build, after: Build) -> Germ:
+        """Give it where the body that it lies in has moved to."""
+        start = self.centre_mm
+        standard = start / before.scale
+        for _ in range(6):
+            standard += (start - before.place(standard)) / before.scale
+        return self.moved(after.place(standard) - start)
+
+
+@dataclass(frozen=True)
+class _Occupied(Solid):
+    """All that is no fat once ``parts`` are painted in order: fat frees what it covers, others take it."""
+
+    parts: tuple[Part, ...]
+    box: Bounds
+
+    @property
+    def bounds(self) -> Bounds:
+        """A box, LPS mm, beyond which nothing is known."""
+        return self.box
+
+    def distance(self, x: Array, y: Array, z: Array) -> Array:
+        """Not known point by point."""
+        raise NotImplementedError("what is occupied is only known on a grid")
+
+    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+        """Signed distance on a grid."""
+        result = np.full((len(z), len(y), len(x)), -reach_mm, dtype=np.float32)
+        for part in self.parts:
+            k, j, i = box = near(part.solid, x, y, z, reach_mm)
+            block = result[box]
+            if not block.size or part.name.startswith("table"):
+                continue
+            distance = part.solid.on_grid(x[i], y[j], z[k], reach_mm)
+            if part.kind == "fat":
+                np.maximum(block, -distance, out=block)
+            else:
+                np.minimum(block, distance, out=block)
+        return result
+
+
+@dataclass(frozen=True)
+class _LargestPiece(Solid):
+    """The largest connected piece of a solid, on a grid that holds all of it."""
+
+    solid: Solid
+
+    @property
+    def bounds(self) -> Bounds:
+        """A box, LPS mm, that holds the solid."""
+        return self.solid.bounds
+
+    def distance(self, x: Array, y: Array, z: Array) -> Array:
+        """Not known point by point."""
+        raise NotImplementedError("the pieces of a solid are only known on a grid")
+
+    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+        """Signed distance on a grid."""
+        from scipy.ndimage import label
+
+        result = self.solid.on_grid(x, y, z, reach_mm)
+        pieces, count = label(result < 0)
+        if count > 1:
+            sizes = np.bincount(pieces.ravel())
+            sizes[0] = 0
+            lost = (pieces > 0) & (pieces != sizes.argmax())
+            result = np.where(lost, np.abs(result), result)
+        return np.asarray(result)
+
+
+class Fat(ABC):
+    """Where nodes can go."""
+
+    @property
+    @abstractmethod
+    def enhanced(self) -> bool:
+        """Whether the patient has had contrast."""
+
+    @property
+    @abstractmethod
+    def occupied(self) -> Solid:
+        """What nodes may not enter."""
+
+    @abstractmethod
+    def stations(self, region: str | None = None) -> tuple[Station, ...]:
+        """Give the stations at which nodes of a region are enlarged, or all."""
+
+    @abstractmethod
+    def middle(self, station: Station, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Give a place, LPS mm, about which nodes of a station lie."""
+
+    @abstractmethod
+    def station_at(self, point_mm: NDArray[np.float64], stations: Sequence[Station]) -> Station | None:
+        """Give the one of some stations that a point belongs to; None where it belongs to none."""
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Where nodes may be enlarged."""
+        return tuple(region for region in REGIONS if self.stations(region))
+
+    def share(self, region: str) -> float:
+        """Give how much of a region is there, up to 1: a short scan shows fewer nodes."""
+        return 1.0
+
+    def gaps(self, points_mm: NDArray[np.float64], taken: Iterable[Germ]) -> NDArray[np.float64]:
+        """Give how far points (n, 3) stay from everything, mm; negative within."""
+        gap = self.occupied.at(points_mm).astype(np.float64)
+        low, high = points_mm.min(axis=0) - 3, points_mm.max(axis=0) + 3
+        for germ in taken:
+            start, end = germ.solid.bounds
+            if (start < high).all() and (end > low).all():
+                gap = np.minimum(gap, germ.solid.at(points_mm))
+        return gap
+
+    def seated(self, germ: Germ, taken: Sequence[Germ], *, abutting: bool) -> tuple[Germ, float]:
+        """Push a germ out of what it overlaps, or onto what is nearest; give it and the share still overlapped."""
+        points, centre, moved = germ.surface_mm, germ.centre_mm, np.zeros(3)
+        gap = self.gaps(points, taken)
+        if abutting and 0 < gap.min() < _REACH_MM - 1:
+            moved += _shortened(points[gap.argmin()] - centre, float(gap.min()))
+            gap = self.gaps(points + moved, taken)
+        inward = centre - points
+        inward /= np.linalg.norm(inward, axis=1, keepdims=True) + 1e-6
+        for _ in range(10):
+            depth = np.maximum(0.3 - gap, 0)
+            if depth.max() < 0.5:
+                break
+            push = (inward * depth[:, None]).mean(axis=0) * 2.5
+            moved += _shortened(push, min(float(np.linalg.norm(push)), 4.0))
+            gap = self.gaps(points + moved, taken)
+        return germ.moved(moved), float((gap < -0.3).mean())
+
+
+@dataclass(frozen=True)
+class Ground(Fat):
+    """The fat that the parts of the anatomy leave.
+
+    Attributes:
+        build: The patient.
+        parts: All tissues but lungs and nodes, in painting order.
+        box: Where to look, LPS mm.
+        below: What lies under the diaphragm.
+    """
+
+    build: Build
+    parts: tuple[Part, ...]
+    box: Bounds
+    below: Solid
+
+    @property
+    def enhanced(self) -> bool:
+        """Whether the patient has had contrast."""
+        return self.build.tissues.artery > 90
+
+    @cached_property
+    def occupied(self) -> Solid:
+        """What nodes may not enter."""
+        solid = tuple(obstacle for part in self.parts if (obstacle := _obstacle(part)))
+        return Sampled(_Occupied(solid, self.box), 2.0, margin_mm=0.0, reach_mm=_REACH_MM)
+
+    def stations(self, region: str | None = None) -> tuple[Station, ...]:
+        """Give the stations at which nodes of a region are enlarged, or all."""
+        return stations_of(region) if region else STATIONS
+
+    def middle(self, station: Station, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Give a place, LPS mm, about which nodes of a station lie."""
+        return self.build.place(station.middle)
+
+    def station_at(self, point_mm: NDArray[np.float64], stations: Sequence[Station]) -> Station | None:
+        """Give the station that a point belongs to; None far from all, or beyond the diaphragm."""
+        apart = np.array([(point_mm - self.build.place(one.middle)) / one.spread for one in stations])
+        nearest = int(np.linalg.norm(apart, axis=1).argmin())
+        station = stations[nearest]
+        at_home = (self.below.at(point_mm[None])[0] < -2) == (station.region == ABDOMEN)
+        return station if at_home and np.linalg.norm(apart[nearest]) < _FARTHEST else None
+
+
+def _shortened(vector: NDArray[np.float64], length: float) -> NDArray[np.float64]:
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6) * length)
+
+
+def _obstacle(part: Part) -> Part | None:
+    """Give what of a part no node may enter: lung and thin vessels are pushed aside or covered."""
+    if part.kind in ("lung", "twigs"):
+        return None
+    tubes = part.solid
+    if part.kind != "vessel" or not isinstance(tubes, Tubes):
+        return part
+    thick = tubes.radii_mm.max(axis=1) >= _THIN_MM
+    pieces = Tubes(tubes.starts_mm[thick], tubes.ends_mm[thick], tubes.radii_mm[thick], tubes.stretch)
+    return replace(part, solid=pieces) if thick.any() else None
+
+
+def plant(ground: Fat, rng: np.random.Generator) -> tuple[Germ, ...]:
+    """Draw a patient's nodes: enlarged ones as annotated in real cases, then small normal ones that are not."""
+    tissue = float(rng.normal(0, 6))
+    germs: list[Germ] = []
+    for region in ground.regions:
+        figures = FIGURES[region]
+        for short in _thinned(figures.short_axes_mm(rng, figures.count(rng)), ground.share(region), rng):
+            germ = _planted(ground, rng, _Wish.drawn(ground, rng, float(short), region, marked=True), germs)
+            germs += [germ] if germ else []
+    some = rng.integers(*_SMALL_NODES, endpoint=True) * sum(map(ground.share, ground.regions)) / len(REGIONS)
+    for _ in range(round(some)):
+        short = float(np.clip(rng.lognormal(np.log(5.4), 0.3), 3.0, 9.5))
+        germ = _planted(ground, rng, _Wish.drawn(ground, rng, short, MEDIASTINUM, marked=False), germs)
+        germs += [germ] if germ else []
+    return tuple(replace(germ, hu=float(np.clip(germ.hu + tissue, 28, 100))) for germ in germs)
+
+
+def _thinned(sizes: NDArray[np.float64], share: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    return sizes if share >= 1 else sizes[rng.random(len(sizes)) < share]
+
+
+def enlarged_node(ground: Fat, rng: np.random.Generator, taken: Sequence[Germ]) -> Germ | None:
+    """Draw one more enlarged node of either region; None if there is no room."""
+    region = ground.regions[int(rng.integers(len(ground.regions)))]
+    return _planted(ground, rng, _Wish.drawn(ground, rng, float(rng.uniform(10, 16)), region, marked=True), taken)
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """A node that looks for its place.
+
+    Attributes:
+        germ: It, about the origin.
+        short_mm: Its short axis.
+        stations: Where it may go.
+        chances: How probable each of them is.
+    """
+
+    germ: Germ
+    short_mm: float
+    stations: tuple[Station, ...]
+    chances: NDArray[np.float64]
+
+    @classmethod
+    def drawn(cls, ground: Fat, rng: np.random.Generator, short_mm: float, region: str, *, marked: bool) -> _Wish:
+        """Draw shape and tissue of an enlarged node of a region, or a small normal one of any."""
+        stations = ground.stations(region if marked else None)
+        lobes = _lobes(rng, region, short_mm, marked=marked)
+        germ = Germ(lobes, stations[0], _hu(rng, ground), marked, _filling(rng, short_mm, marked=marked))
+        weights = np.array([station.enlarged if marked else station.normal for station in stations])
+        return cls(germ, short_mm, stations, weights / weights.sum())
+
+
+def _planted(ground: Fat, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ]) -> Germ | None:
+    """Try some stations until one holds the node, then with a smaller node; None if nothing fits."""
+    for size in (1.0, 0.85, 0.7):
+        for _ in range(6):
+            germ = _settled(ground, rng, wish, taken, size)
+            if germ:
+                return germ
+    return None
+
+
+def _settled(ground: Fat, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ], size: float) -> Germ | None:
+    """Try places in one neighbourhood; the node that is dented least, grown to its size again; None if too small."""
+    somewhere = _neighbourhood(ground, rng, wish, taken)
+    best: tuple[float, Germ | None] = (_MOST_OVERLAP, None)
+    for attempt in range(8):
+        place = somewhere()
+        germ, overlap = ground.seated(wish.germ.moved(place, size), taken, abutting=rng.random() < 0.6)
+        cost = overlap + 0.01 * float(np.linalg.norm(germ.centre_mm - place))
+        station = ground.station_at(germ.centre_mm, wish.stations)
+        if station and cost < best[0]:
+            best = cost, replace(germ, station=station)
+        # The longer it takes, the less is asked.
+        if best[0] < 0.05 + 0.05 * attempt:
+            break
+    if best[1] is None or best[0] < 0.05:
+        return best[1]
+    left = _size_left(ground, best[1], taken) / (wish.short_mm * size)
+    germ = best[1].moved((0, 0, 0), float(np.clip(1 / max(left, 0.1), 1.0, 1.4)))
+    left = _size_left(ground, germ, taken) / (wish.short_mm * size)
+    return germ if _SIZE_LEFT <= left <= 1 / _SIZE_LEFT else None
+
+
+def _size_left(ground: Fat, germ: Germ, taken: Sequence[Germ]) -> float:
+    """Give the short axis that neighbours leave a node, mm; 0 where they leave too little, or a ribbon."""
+    solid = _dented(ground, germ, [other.solid for other in taken])
+    step = germ.reach_mm / 12
+    left, whole = measured(solid, step), measured(germ.solid, step)
+    spoilt = left.volume_mm3 < _VOLUME_LEFT * whole.volume_mm3 or left.long_axis_mm > _LONGEST * left.short_axis_mm
+    return 0.0 if spoilt else left.short_axis_mm
+
+
+def _neighbourhood(
+    ground: Fat, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ]
+) -> Callable[[], NDArray[np.float64]]:
+    """Choose another such node or a station; give what draws places about it, LPS mm."""
+    beside = [one for one in taken if one.station in wish.stations and one.marked == wish.germ.marked]
+    if beside and rng.random() < _CROWDING:
+        other = beside[int(rng.integers(len(beside)))]
+        touching = other.reach_mm * 0.8 + wish.short_mm / 2
+        return lambda: np.asarray(other.centre_mm + _unit(rng) * (touching + rng.exponential(6.0)))
+    station = wish.stations[int(rng.choice(len(wish.stations), p=wish.chances))]
+    middle = ground.middle(station, rng)
+    return lambda: np.asarray(middle + rng.normal(0, 1, 3) * station.spread)
+
+
+def _lobes(rng: np.random.Generator, region: str, short_mm: float, *, marked: bool) -> tuple[Lobulated, ...]:
+    """Draw a node about the origin: one shape, now and then two grown together."""
+    figures = FIGURES[region]
+    first = drawn_shape(rng, figures, short_mm, 1.0 if marked else 0.6)
+    if short_mm < 12 or rng.random() > _TWINS:
+        return (first,)
+    second = drawn_shape(rng, figures, short_mm * rng.uniform(0.6, 0.95))
+    heading = rng.normal(size=3)
+    heading /= np.linalg.norm(heading)
+    reach = sum(float(np.abs(lobe.surface(directions(200)) @ heading).max()) for lobe in (first, second))
+    second = second.at_place(heading * reach)
+    # Drawn together until they overlap, yet keep a waist.
+    for _ in range(8):
+        lacking = float(first.at(second.surface(directions(600))).min()) + 0.2 * short_mm
+        if lacking <= 0:
+            break
+        second = second.at_place(np.array(second.base.centre_mm) - heading * lacking)
+    twins = (first, second)
+    size = short_mm / measured(Union(twins, 3.0)).short_axis_mm
+    return tuple(lobe.at_place(np.array(lobe.base.centre_mm) * size, size) for lobe in twins)
+
+
+def _hu(rng: np.random.Generator, ground: Fat) -> float:
+    """Draw a node's CT number: enhanced a little more than muscle, or near it without contrast."""
+    # Partial volume at its edge brings a node's mean some 12 HU down, to the 55 HU measured in a real one.
+    mean, spread = (66.0, 11.0) if ground.enhanced else (38.0, 5.0)
+    return float(rng.normal(mean, spread))
+
+
+def _filling(rng: np.random.Generator, short_mm: float, *, marked: bool) -> Filling | None:
+    """Draw what lies within a node, mostly nothing."""
+    x, y, z = (float(u) for u in _unit(rng))
+    chance = rng.random()
+    if chance < (0.10 if marked else 0.25) and short_mm > 4.5:
+        return Filling("fatty hilum", float(rng.uniform(-90, -50)), rng.uniform(0.35, 0.55), 0.55, (x, y, z), 0.0)
+    if marked and short_mm > 14 and chance > 0.85:
+        return Filling("necrosis", float(rng.uniform(8, 26)), rng.uniform(0.4, 0.7), 0.1, (x, y, z), 1.5)
+    if marked and 0.80 < chance < 0.85:
+        return Filling("calcification", float(rng.uniform(200, 600)), rng.uniform(0.15, 0.4), 0.2, (x, y, z), 1.0)
+    return None
+
+
+def _unit(rng: np.random.Generator) -> NDArray[np.float64]:
+    heading = rng.normal(size=3)
+    return np.asarray(heading / np.linalg.norm(heading))
+
+
+def grown(ground: Fat, germs: Sequence[Germ]) -> tuple[TrueNode, ...]:
+    """Make the nodes of a patient, each dented by what was there before it; their numbers are the germs' order."""
+    nodes: list[TrueNode] = []
+    for germ in germs:
+        solid = _dented(ground, germ, [node.solid for node in nodes])
+        station, number = germ.station, len(nodes) + 1
+        inner = (_inner(germ.filling, number, solid),) if germ.filling else ()
+        marked = germ.marked and is_annotated(station.name)
+        nodes.append(TrueNode(number, solid, station.region, station.name, germ.hu, marked, inner))
+    return tuple(nodes)
+
+
+def _dented(ground: Fat, germ: Germ, others: Sequence[Solid]) -> Solid:
+    """Cut from a node what others hold already."""
+    shape = germ.solid
+    low, high = shape.bounds
+    touching = tuple(one for one in others if (one.bounds[0] < high).all() and (one.bounds[1] > low).all())
+    if not touching and ground.occupied.at(germ.surface_mm).min() > 0:
+        return shape
+    step = float(np.clip((high - low).max() / 40, 0.4, 1.2))
+    dented = _LargestPiece(Without(shape, (ground.occupied, *touching)))
+    return Sampled(dented, step, margin_mm=2.0, reach_mm=4.0)
+
+
+def _inner(filling: Filling, number: int, solid: Solid) -> Part:
+    extent = measured(solid)
+    radius = extent.short_axis_mm / 2
+    x, y, z = np.array(extent.centre_mm) + np.array(filling.heading) * filling.offset * radius
+    core = Ellipsoid((float(x), float(y), float(z)), (filling.size * radius,) * 3)
+    return Part(f"{filling.name} of node {number}", "node", Common((core, Grown(solid, -filling.rim))), filling.hu)

@@ -1,0 +1,97 @@
+"""The cases of a collection that can be learned from, dealt out to folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.regions import REGIONS
+from ctlymph.datasets.case import Collection
+from ctlymph.datasets.folds import Folds
+from ctlymph.training.cases import KnownCase
+from ctlymph.training.cross_validation import Trial
+from ctlymph.training.stage_cache import Laboratory
+
+
+@dataclass(frozen=True)
+class Usable:
+    """The cases of a collection that have both CT and annotations.
+
+    Attributes:
+        cases: By region, those regions without any left out.
+        notes: What was left out.
+    """
+
+    cases: dict[str, list[KnownCase]]
+    notes: tuple[str, ...]
+
+    @property
+    def all(self) -> list[KnownCase]:
+        """The cases of all regions."""
+        return [case for cases in self.cases.values() for case in cases]
+
+
+def usable(collection: Collection, regions: Sequence[str] = REGIONS) -> Usable:
+    """Choose the cases with CT and annotations.
+
+    Raises:
+        CtlymphError: If there is none.
+    """
+    found: dict[str, list[KnownCase]] = {}
+    left_out = []
+    for region in regions:
+        there = collection.cases(region)
+        cases = [KnownCase(case, region) for case in there if {"ct", "annotations"} <= case.has]
+        left_out += [case.name for case in there if not {"ct", "annotations"} <= case.has]
+        if cases:
+            found[region] = cases
+    if not found:
+        raise CtlymphError(
+            f"{collection.folder} holds no case of the {' or '.join(regions)} with both CT and annotations; "
+            "fetch them: ctlymph collection download FOLDER --what ct,annotations,masks"
+        )
+    count = len(left_out)
+    notes = (f"{count} cases are left out, without CT or annotations: {_first(left_out)}",) if count else ()
+    return Usable(found, (*collection.notes, *notes))
+
+
+def trials(
+    laboratory: Laboratory, chosen: Usable, folds: Folds, further: Sequence[Collection] = ()
+) -> dict[str, Trial]:
+    """Read all cases and deal them out.
+
+    Args:
+        laboratory: Where they are kept.
+        chosen: The cases.
+        folds: They must name every case.
+        further: Collections that are learned from in every round, and never tested on.
+
+    Raises:
+        CtlymphError: If a case is in none, or none can be worked on.
+    """
+    for case in chosen.all:
+        folds.fold_of(case.name)
+    unseen = laboratory.look(chosen.all)
+    if len(unseen) == len(chosen.all):
+        raise CtlymphError(f"no case can be worked on; {next(iter(unseen.items()))[1]}")
+    more = _further(laboratory, further, list(chosen.cases))
+    return {region: Trial(cases, folds, unseen, chosen.all, more) for region, cases in chosen.cases.items()}
+
+
+def _further(laboratory: Laboratory, collections: Sequence[Collection], regions: Sequence[str]) -> list[KnownCase]:
+    """Read the cases of further collections, and give those that can be worked on, region by region."""
+    cases = [
+        KnownCase(case, region)
+        for region in regions
+        for collection in collections
+        for case in collection.cases(region)
+        if {"ct", "annotations"} <= case.has
+    ]
+    unseen = laboratory.look(cases)
+    return [case for case in cases if case.name not in unseen]
+
+
+def _first(names: Sequence[str], at_most: int = 5) -> str:
+    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    return ", ".join(names[:at_most]) + more

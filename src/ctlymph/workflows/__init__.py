@@ -1,0 +1,1 @@
+"""One workflow a command, each readable from top to bottom."""

@@ -1,0 +1,265 @@
+"""The work of a benchmark: methods cross-validated on a collection, and tried on what they have never seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.regions import REGIONS
+from ctlymph.core.volume import Volume
+from ctlymph.datasets.case import Collection
+from ctlymph.datasets.folds import Folds
+from ctlymph.detectors.base import System
+from ctlymph.detectors.registry import METHODS, Method, check_can_learn
+from ctlymph.evaluation.bootstrap import Difference, Resampling, difference
+from ctlymph.evaluation.detections import Truth
+from ctlymph.evaluation.matching import Rules
+from ctlymph.evaluation.protocol import END_TO_END, Evaluation, Protocol, Verdict, judge, judge_region
+from ctlymph.evaluation.readers.cts import Scans
+from ctlymph.evaluation.readers.ground_truth_files import read_truth
+from ctlymph.training.cases import UnknownCase
+from ctlymph.training.cross_validation import Tested, Trial, cross_validate, marks_of
+from ctlymph.training.splits import trials, usable
+from ctlymph.training.stage_cache import Case, Laboratory
+
+STANDARD = ("blobs", "liu2014", "cherry2014", "seff2014-max", "seff2014-mean", "seff2014", "seff2015")
+"""Methods that are compared unless others are named, each expected to be no worse than the one before."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare, on what.
+
+    Attributes:
+        collection: Cases with known nodes, for cross-validation.
+        folds: Of these cases.
+        methods: The methods, the first being what the others are compared with.
+        regions: Where.
+        inject: Also judge classifiers alone, with candidates put onto nodes that generators missed.
+        resampling: For the intervals.
+        others: Collections that nobody learns from, judged by what was learned from all cases of ``collection``.
+        cts: CTs without known nodes, tried in the same way.
+        further: Collections that are learned from in every round, and never tested on.
+    """
+
+    collection: Collection
+    folds: Folds
+    methods: tuple[Method, ...] = tuple(METHODS[name] for name in STANDARD)
+    regions: tuple[str, ...] = REGIONS
+    inject: bool = False
+    resampling: Resampling = field(default_factory=Resampling)
+    others: tuple[Collection, ...] = ()
+    cts: tuple[Path, ...] = ()
+    further: tuple[Collection, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method takes for a CT: seconds (the middle case), and MB of memory at most; NaN where not known."""
+
+    seconds: float
+    peak_mb: float
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Methods judged on the same cases of one region.
+
+    Attributes:
+        title: What was judged.
+        region: Where.
+        evaluation: By one protocol.
+        steps: Each method less the one before it: their names and what differs.
+        costs: By method.
+        notes: What a reader must know.
+        scans: The CTs, as far as they lie around the region.
+    """
+
+    title: str
+    region: str
+    evaluation: Evaluation
+    steps: tuple[tuple[str, str, Difference], ...]
+    costs: Mapping[str, Cost]
+    notes: tuple[str, ...]
+    scans: Scans
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """All comparisons of a benchmark.
+
+    Attributes:
+        plan: What was asked for.
+        crossed: One a region, cross-validated.
+        others: Of the other collections.
+        tried: Of CTs without known nodes, where every mark counts as false.
+    """
+
+    plan: Plan
+    crossed: tuple[Comparison, ...]
+    others: tuple[Comparison, ...]
+    tried: tuple[Comparison, ...]
+
+
+def run(plan: Plan, laboratory: Laboratory) -> Report:
+    """Do a benchmark.
+
+    Raises:
+        CtlymphError: If no method can be tested in any region.
+    """
+    check_can_learn(plan.methods)
+    chosen = usable(plan.collection, plan.regions)
+    by_region = trials(laboratory, chosen, plan.folds, plan.further)
+    crossed, others, tried = [], [], []
+    for region, trial in by_region.items():
+        tested, failed = _cross(plan, laboratory, trial, region)
+        crossed.append(_crossed(plan, laboratory, trial, tested, (*chosen.notes, *failed)))
+        beyond = _Beyond(
+            plan,
+            laboratory,
+            trial,
+            {method.name: method.systems[region] for method in plan.methods if method.name in tested},
+        )
+        others += [each for other in plan.others if (each := beyond.judged(other)) is not None]
+        if plan.cts and (each := beyond.tried(plan.cts)) is not None:
+            tried.append(each)
+    return Report(plan, tuple(crossed), tuple(others), tuple(tried))
+
+
+def _cross(plan: Plan, laboratory: Laboratory, trial: Trial, region: str) -> tuple[dict[str, Tested], tuple[str, ...]]:
+    """Cross-validate each method of a region; give what failed, and why, beside."""
+    tested: dict[str, Tested] = {}
+    failed = []
+    for method in plan.methods:
+        if region in method.systems:
+            try:
+                tested[method.name] = cross_validate(laboratory, method.systems[region], trial, inject=plan.inject)
+            except CtlymphError as error:
+                failed.append(f"{method.name} could not be tested: {error}")
+    if not tested:
+        raise CtlymphError(failed[0] if failed else f"none of these methods is for the {region}")
+    return tested, tuple(failed)
+
+
+def _crossed(
+    plan: Plan, laboratory: Laboratory, trial: Trial, tested: Mapping[str, Tested], notes: Sequence[str]
+) -> Comparison:
+    region = trial.cases[0].region
+    truth = read_truth(plan.collection.folder, tuple(case.name for case in trial.cases))
+    unseen = [f"{name} gets no marks: {why}" for name, why in trial.unseen.items()]
+    marks = [marks_of(name, trial, each) for name, each in tested.items()]
+    evaluation = judge_region(marks, truth, region, _protocol(plan))
+    return _comparison("cross-validated", evaluation, tested, trial.cases, laboratory, (*notes, *unseen))
+
+
+@dataclass(frozen=True)
+class _Beyond:
+    """Methods that have learned from all cases of a trial, and are tried on others."""
+
+    plan: Plan
+    laboratory: Laboratory
+    trial: Trial
+    systems: Mapping[str, System]
+
+    def judged(self, other: Collection) -> Comparison | None:
+        """Judge them on another collection; None where it has no case of the region."""
+        region = self.trial.cases[0].region
+        if not any({"ct", "annotations"} <= case.has for case in other.cases(region)):
+            return None
+        chosen = usable(other, (region,))
+        cases = chosen.cases[region]
+        unseen = self.laboratory.look(cases)
+        trial = Trial(cases, self.trial.folds, unseen)
+        tested = self._tested([case for case in cases if case.name not in unseen])
+        truth = read_truth(other.folder, tuple(case.name for case in cases))
+        marks = [marks_of(name, trial, each) for name, each in tested.items()]
+        evaluation = judge_region(marks, truth, region, _protocol(self.plan))
+        notes = (*chosen.notes, *(f"{name} gets no marks: {why}" for name, why in unseen.items()))
+        return _comparison(other.folder.name, evaluation, tested, cases, self.laboratory, notes)
+
+    def tried(self, cts: Sequence[Path]) -> Comparison | None:
+        """Let them mark CTs whose nodes nobody knows; None where none holds the region."""
+        region = self.trial.cases[0].region
+        given = [UnknownCase(path, region) for path in cts]
+        unseen = self.laboratory.look(given)
+        cases = [case for case in given if case.name not in unseen]
+        if not cases:
+            return None
+        tested = self._tested(cases)
+        trial = Trial(cases, self.trial.folds)
+        names = tuple(case.name for case in cases)
+        evaluation = judge(
+            [marks_of(name, trial, each) for name, each in tested.items()], _empty(names), _protocol(self.plan)
+        )
+        notes = [f"{name} is left out: {why}" for name, why in unseen.items()]
+        return _comparison("CTs whose nodes nobody has marked", evaluation, tested, cases, self.laboratory, notes)
+
+    def _tested(self, cases: Sequence[Case]) -> dict[str, Tested]:
+        found = {}
+        for name, system in self.systems.items():
+            models = self.laboratory.learn(system, self.trial.but_fold(None, joint=system.joint))
+            given = self.laboratory.apply(system.stages, models, cases)
+            found[name] = Tested({case.name: each for case, each in zip(cases, given, strict=True)}, {})
+        return found
+
+
+def _protocol(plan: Plan) -> Protocol:
+    return Protocol(Rules(), plan.resampling)
+
+
+def _comparison(
+    title: str,
+    evaluation: Evaluation,
+    tested: Mapping[str, Tested],
+    cases: Sequence[Case],
+    laboratory: Laboratory,
+    notes: Sequence[str],
+) -> Comparison:
+    alone = [verdict for verdict in evaluation.verdicts if verdict.mode == END_TO_END]
+    scans: dict[str, Callable[[], Volume]] = {case.name: partial(_volume, laboratory, case) for case in cases}
+    return Comparison(
+        title,
+        cases[0].region,
+        evaluation,
+        _steps(alone, evaluation.protocol.resampling),
+        {name: _cost(each) for name, each in tested.items()},
+        tuple(dict.fromkeys(notes)),
+        scans,
+    )
+
+
+def _volume(laboratory: Laboratory, case: Case) -> Volume:
+    return laboratory.scene(case)[0].volume
+
+
+def _steps(alone: Sequence[Verdict], resampling: Resampling) -> tuple[tuple[str, str, Difference], ...]:
+    return tuple(
+        (before.detector, after.detector, difference(before.matches, after.matches, resampling))
+        for before, after in pairwise(alone)
+    )
+
+
+def _cost(tested: Tested) -> Cost:
+    seconds = [each.seconds for each in tested.found.values()]
+    peaks = [each.peak_mb for each in tested.found.values()]
+    return Cost(float(np.median(seconds)) if seconds else float("nan"), max(peaks, default=float("nan")))
+
+
+def _empty(cases: tuple[str, ...]) -> Truth:
+    return Truth(
+        cases=cases,
+        patients=cases,
+        regions=("",) * len(cases),
+        case=np.empty(0, np.int32),
+        points_mm=np.empty((0, 3)),
+        short_axis_mm=np.empty(0),
+        long_axis_mm=np.empty(0),
+        stations=(),
+        ids=(),
+    )

@@ -1,0 +1,285 @@
+"""The whole way from a CT to measured nodes, step by step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctlymph.core.errors import CtlymphError
+from ctlymph.core.nodes import LymphNode, Mark
+from ctlymph.core.progress import SILENT, Progress
+from ctlymph.core.regions import REGIONS
+from ctlymph.core.result import Result
+from ctlymph.core.volume import Geometry, Volume
+from ctlymph.detectors.base import NO_CANDIDATES, Scene, System, settings_of
+from ctlymph.detectors.calibration import calibrated
+from ctlymph.detectors.model_store import INSTALLED, Model, models_in, read_model
+from ctlymph.detectors.registry import DEFAULT, METHODS, method
+from ctlymph.nn.inference import DEVICES, Device
+
+_GOES_ON_MM = 60
+_ONE_SLICE = "Nodes were looked for as if all that the one slice shows went on above and below it; take them with care."
+
+
+@dataclass(frozen=True)
+class DetectOptions:
+    """What to look for, and how.
+
+    Attributes:
+        region: ``mediastinum``, ``abdomen``, or ``auto``: those that the scan holds.
+        model: A rule from ``METHODS``, a model that comes with the package, or the folder of one.
+        threshold: Score, 0…1, from which on a mark counts as a node; None: the model's own.
+        progress: Where to show the advance.
+        device: Where networks run; ``auto``: a GPU if PyTorch sees one.
+
+    Raises:
+        CtlymphError: If the threshold is not between 0 and 1 or there is no such model or device.
+    """
+
+    region: str = "auto"
+    model: str = DEFAULT
+    threshold: float | None = None
+    progress: Progress = SILENT
+    device: Device = "auto"
+
+    def __post_init__(self) -> None:
+        detector(self.model)
+        if self.device not in DEVICES:
+            raise CtlymphError(f"there is no device {self.device!r}; choose of {', '.join(DEVICES)}")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise CtlymphError(f"the threshold {self.threshold} is not a score; give a number from 0 to 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A detector that is ready to be used.
+
+    Attributes:
+        name: Of its method.
+        trained_on: One sentence on its training data, shown wherever its output is.
+        thresholds: By region, the score from which on its marks count as nodes unless the user says otherwise.
+        systems: By region.
+        models: By region, what it has learned; empty for a rule.
+    """
+
+    name: str
+    trained_on: str
+    thresholds: Mapping[str, float]
+    systems: Mapping[str, System]
+    models: Mapping[str, Model]
+
+    def marks(self, scene: Scene, progress: Progress = SILENT) -> list[Mark]:
+        """Mark the nodes of a scene, the surest first."""
+        region = scene.region.name
+        stages = self.systems[region].stages
+        model = self.models.get(region)
+        parts = [{} for _ in stages] if model is None else model.parts[region]
+        candidates = NO_CANDIDATES
+        with progress.task(f"{self.name} in the {region}", len(stages)) as advance:
+            for stage, part in zip(stages, parts, strict=True):
+                candidates = stage.apply(part, scene, candidates)
+                advance(1)
+        curve = None if model is None else model.card.regions[region].sigmoid
+        if curve is not None:
+            candidates = replace(candidates, scores=calibrated(candidates.scores, *curve))
+        return candidates.marks(region)
+
+
+def detector(model: str) -> Detector:
+    """Give a detector by its name, a rule's or an installed model's, or by the folder of its model.
+
+    Raises:
+        CtlymphError: If there is no such rule or model, the method must be trained first, or the model is of
+            other settings than the method has now.
+    """
+    is_name = Path(model).name == model != ""
+    for folder in (Path(model), *([INSTALLED / model] if is_name else [])):
+        if found := models_in(folder):
+            return _trained(found)
+    if model not in METHODS and (Path(model).exists() or Path(model).name != model):
+        raise CtlymphError(f"{model} holds no model; give a folder of ctlymph train")
+    rule = method(model)
+    if rule.learns or rule.threshold is None:
+        raise CtlymphError(
+            f"{model} must be trained first: ctlymph train {model} COLLECTION -o MODEL, then --model MODEL"
+        )
+    trained_on = f"{model} is a rule, not trained on any data; its scores rank marks and are not probabilities."
+    return Detector(model, trained_on, dict.fromkeys(rule.systems, rule.threshold), rule.systems, {})
+
+
+def _on(chosen: Detector, device: Device) -> Detector:
+    """Have a detector's networks run on a device."""
+
+    def placed(stage: Any) -> Any:
+        return replace(stage, device=device) if hasattr(stage, "device") else stage
+
+    systems = {
+        region: system.with_stages([placed(stage) for stage in system.stages])
+        for region, system in chosen.systems.items()
+    }
+    return replace(chosen, systems=systems)
+
+
+def _trained(folders: Sequence[Path]) -> Detector:
+    """Put models of one method together, each for regions of its own."""
+    by_region: dict[str, Model] = {}
+    for folder in folders:
+        model = read_model(folder)
+        systems = method(model.card.method).systems
+        for region, each in model.card.regions.items():
+            stages = systems[region].stages if region in systems else ()
+            if [part.settings for part in each.parts] != [settings_of(stage) for stage in stages]:
+                name = model.card.method
+                raise CtlymphError(f"{folder} was trained with other settings of {name}; train the model again")
+            if region in by_region:
+                raise CtlymphError(f"{folder.parent} holds several models for the {region}; give the folder of one")
+            by_region[region] = model
+    names = {model.card.method for model in by_region.values()}
+    if len(names) > 1:
+        raise CtlymphError(f"{folders[0].parent} holds models of {' and '.join(sorted(names))}; give one of them")
+    return Detector(
+        name=names.pop(),
+        trained_on=" ".join(dict.fromkeys(model.card.trained_on for model in by_region.values())),
+        thresholds={region: model.card.threshold for region, model in by_region.items()},
+        systems={region: method(model.card.method).systems[region] for region, model in by_region.items()},
+        models=by_region,
+    )
+
+
+def detect(
+    volume: Volume,
+    *,
+    region: str = "auto",
+    model: str = DEFAULT,
+    threshold: float | None = None,
+    progress: Progress = SILENT,
+    device: Device = "auto",
+) -> list[LymphNode]:
+    """Find and measure the lymph nodes of a CT. For research use, not for diagnosis.
+
+    Args:
+        volume: The CT, as :func:`ctlymph.read` gives it.
+        region: ``mediastinum``, ``abdomen``, or ``auto``: those that the scan holds.
+        model: Name of a rule or of a model that comes with the package, or the folder of a trained model.
+        threshold: Score, 0…1, from which on a mark counts as a node; None: the model's own.
+        progress: Where to show the advance.
+        device: Where networks run: ``cpu``, ``cuda``, or ``auto``: a GPU if PyTorch sees one.
+
+    Returns:
+        Nodes by falling score, numbered from 1, sizes in mm, points in LPS mm.
+
+    Raises:
+        CtlymphError: If the scan does not hold the region, or an option is off.
+    """
+    return list(run(volume, DetectOptions(region, model, threshold, progress, device)).nodes)
+
+
+def run(volume: Volume, options: DetectOptions) -> Result:
+    """Do what :func:`detect` does, and keep masks, regions, notes and timings too."""
+    from ctlymph.anatomy.landmarks import find_landmarks
+    from ctlymph.anatomy.search_regions import find_regions
+    from ctlymph.anatomy.stations import station_of
+    from ctlymph.measurement.axes import measure_masks
+    from ctlymph.measurement.noderads import judge_nodes
+    from ctlymph.measurement.segmentation import segment_marks
+
+    _refuse_other_scales(volume)
+    chosen = _on(detector(options.model), options.device)
+    thresholds = dict(chosen.thresholds)
+    if options.threshold is not None:
+        thresholds = dict.fromkeys(thresholds, options.threshold)
+    seconds: dict[str, float] = {}
+    seen = _going_on(volume)
+    with _timed("anatomy", seconds), options.progress.task("Anatomy", 1) as advance:
+        landmarks = find_landmarks(seen)
+        regions = find_regions(landmarks, _searched(options.region, chosen))
+        advance(1)
+    with _timed("candidates", seconds):
+        known = [region for region in regions if region.name in chosen.systems]
+        scenes = (Scene(seen, landmarks, region) for region in known)
+        found = [mark for scene in scenes for mark in chosen.marks(scene, options.progress)]
+        sure = (mark for mark in found if mark.score >= thresholds[mark.region])
+        marks = sorted(sure, key=lambda mark: -mark.score)
+        if seen is not volume:
+            marks = _onto(volume.geometry, marks)
+    with _timed("masks", seconds):
+        masks, kept = segment_marks(volume, marks, options.progress)
+    with _timed("sizes", seconds):
+        measured = measure_masks(volume, masks)
+    nodes = [
+        replace(_node(node, mark, volume), model=chosen.name, station=station_of(mark.point_mm, landmarks, mark.region))
+        for node, (_, mark) in zip(measured, kept, strict=True)
+    ]
+    with _timed("Node-RADS", seconds):
+        nodes = judge_nodes(volume, masks, nodes)
+    return Result(
+        volume=volume,
+        masks=masks,
+        nodes=nodes,
+        regions=[region.name for region in known],
+        model=chosen.name,
+        trained_on=chosen.trained_on,
+        thresholds={region.name: thresholds[region.name] for region in known},
+        notes=volume.notes if seen is volume else (*volume.notes, _ONE_SLICE),
+        seconds=seconds,
+    )
+
+
+def _searched(wanted: str, chosen: Detector) -> str:
+    """Give the region to look for: what is wanted, as far as the detector knows it."""
+    if wanted != "auto" and wanted not in chosen.systems:
+        raise CtlymphError(f"this model of {chosen.name} knows the {' and '.join(chosen.systems)} alone")
+    return next(iter(chosen.systems)) if wanted == "auto" and len(chosen.systems) < len(REGIONS) else wanted
+
+
+def _going_on(volume: Volume) -> Volume:
+    """Give a CT of one axial slice as if all that it shows went on above and below; any other as it is."""
+    axial = volume.reorient("LPS")
+    if axial.hu.shape[0] != 1:
+        return volume
+    flat = axial.geometry
+    shape = (2 * _GOES_ON_MM + 1, *flat.shape_zyx[1:])
+    lowest_mm = flat.origin_mm - flat.direction[:, 2] * _GOES_ON_MM
+    geometry = replace(flat, shape_zyx=shape, origin_mm=lowest_mm, spacing_mm=np.array([*flat.spacing_mm[:2], 1.0]))
+    return replace(axial, hu=np.repeat(axial.hu, shape[0], axis=0), geometry=geometry)
+
+
+def _onto(slice_: Geometry, marks: Sequence[Mark]) -> list[Mark]:
+    """Put marks of a CT that went on onto its one slice, the surest of those that come to lie together."""
+    kept: list[Mark] = []
+    for mark in marks:
+        i, j, k = slice_.mm_to_index(mark.point_mm)
+        flat = [min(max(at, 0.0), length - 1.0) for at, length in zip((i, j, k), slice_.shape_ijk, strict=True)]
+        x, y, z = slice_.index_to_mm(flat)
+        here = replace(mark, point_mm=(float(x), float(y), float(z)))
+        if all(np.linalg.norm(np.subtract(here.point_mm, each.point_mm)) > mark.radius_mm for each in kept):
+            kept.append(here)
+    return kept
+
+
+def _refuse_other_scales(volume: Volume) -> None:
+    """Refuse what is no CT of a person by its size alone, as where a header gives metres or microns for mm."""
+    steps = volume.geometry.spacing_mm
+    extent_mm = steps * volume.geometry.shape_ijk
+    if steps.min() < 0.1 or steps.max() > 20 or extent_mm.max() > 2500:
+        size = " × ".join(f"{step:.4g}" for step in steps)
+        raise CtlymphError(f"its voxels are {size} mm, which no CT of a person has; correct the spacing in its header")
+
+
+def _node(measured: LymphNode, mark: Mark, volume: Volume) -> LymphNode:
+    """Give a measured mask the place, score and region of its mark."""
+    index_ijk = volume.geometry.nearest_voxel(mark.point_mm)
+    return replace(measured, point_mm=mark.point_mm, index_ijk=index_ijk, score=mark.score, region=mark.region)
+
+
+@contextmanager
+def _timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - start

@@ -1,0 +1,235 @@
+"""A method trained on a collection: cross-validated first, then on all its cases, and put into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctlymph.core.errors import CtlymphError
+from ctlymph.datasets.case import Collection
+from ctlymph.datasets.ct_lymph_nodes.catalogue import TITLE
+from ctlymph.datasets.folds import make_folds
+from ctlymph.detectors.base import System, Tunable
+from ctlymph.detectors.calibration import calibrated, log_odds, sigmoid_through
+from ctlymph.detectors.model_store import (
+    Card,
+    RegionCard,
+    ending_of,
+    read_model,
+    read_weights,
+    store,
+    stored,
+    write_card,
+)
+from ctlymph.detectors.registry import Method, check_can_learn
+from ctlymph.evaluation.bootstrap import Resampling
+from ctlymph.evaluation.matching import Fate, Matches, Rules
+from ctlymph.evaluation.protocol import Evaluation, Protocol, judge_region
+from ctlymph.evaluation.readers.ground_truth_files import read_truth
+from ctlymph.evaluation.summary import document
+from ctlymph.training.cache_keys import versions
+from ctlymph.training.cross_validation import Trial, cross_validate, marks_of
+from ctlymph.training.splits import trials, usable
+from ctlymph.training.stage_cache import Laboratory
+
+ASKED_FALSE = 3.0
+"""False positives per CT, in cross-validation, at which a model's threshold lies."""
+_WITHOUT_FIGURES = 0.5
+WEIGHTS = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train on what.
+
+    Attributes:
+        method: The method.
+        collection: The cases.
+        regions: Those that are wanted, of those that the method knows.
+        folds: Of the cross-validation that gives figures and threshold; 0: none.
+        bootstraps: For the figures' intervals.
+        further: Collections that are learned from in every round, and never tested on.
+        steps: Of networks; None: as many as the method has.
+        begin_with: Folder of a model of the same method, whose networks are learned further, or a ``.safetensors``
+            file of weights for its network; None: anew.
+        licence: Of the CTs, and where they come from; None: as far as the collection tells.
+    """
+
+    method: Method
+    collection: Collection
+    regions: tuple[str, ...]
+    folds: int = 4
+    bootstraps: int = 1000
+    further: tuple[Collection, ...] = ()
+    steps: int | None = None
+    begin_with: Path | None = None
+    licence: str | None = None
+
+    @property
+    def collections(self) -> tuple[Collection, ...]:
+        """All that it learns from."""
+        return (self.collection, *self.further)
+
+    @cached_property
+    def systems(self) -> dict[str, System]:
+        """What is trained, by region.
+
+        Raises:
+            CtlymphError: If the model to begin with is of another method, or has not all regions.
+        """
+        given = {region: self.method.systems[region] for region in self.regions if region in self.method.systems}
+        if self.steps is None and self.begin_with is None:
+            return given
+        if not any(isinstance(stage, Tunable) for system in given.values() for stage in system.stages):
+            raise CtlymphError(f"{self.method.name} has no network; it knows neither steps nor weights to begin with")
+        return {region: self._tuned(system, region) for region, system in given.items()}
+
+    def _tuned(self, system: System, region: str) -> System:
+        begins = self._begins(region, len(system.stages))
+        stages = [
+            stage.tuned(self.steps, *begin) if isinstance(stage, Tunable) else stage
+            for stage, begin in zip(system.stages, begins, strict=True)
+        ]
+        return system.with_stages(stages)
+
+    def _begins(self, region: str, count: int) -> list[tuple[Mapping[str, Any] | None, str]]:
+        """Give what each of a system's stages begins with, and the digest of its file."""
+        if self.begin_with is None:
+            return [(None, "")] * count
+        if self.begin_with.suffix == WEIGHTS:
+            weights, sha256 = read_weights(self.begin_with)
+            return [({"weights": weights}, sha256)] * count
+        former = read_model(self.begin_with)
+        if former.card.method != self.method.name or region not in former.parts:
+            raise CtlymphError(
+                f"{self.begin_with} is a model of {former.card.method} for the {' and '.join(former.parts)}; give one "
+                f"of {self.method.name} for the {region}"
+            )
+        digests = [part.sha256 for part in former.card.regions[region].parts]
+        return list(zip(former.parts[region], digests, strict=True))
+
+
+def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
+    """Train a method, and write its model into an empty folder.
+
+    Raises:
+        CtlymphError: If there are too few cases, or they teach nothing.
+    """
+    regions = list(training.systems)
+    if not regions:
+        known = " and ".join(training.method.systems)
+        raise CtlymphError(f"{training.method.name} is for the {known} alone; choose that region")
+    if not training.method.learns:
+        raise CtlymphError(f"{training.method.name} is a rule and learns nothing; use it as it is")
+    check_can_learn([training.method])
+    chosen = usable(training.collection, regions)
+    folds = make_folds([case.case for case in chosen.all], training.folds or 2, laboratory.seed)
+    by_region = trials(laboratory, chosen, folds, training.further)
+    judged = {region: _judged(training, laboratory, trial, region) for region, trial in by_region.items()}
+    figures = {region: each for region, each in judged.items() if each is not None}
+    cards = {
+        region: _learn(folder, training, laboratory, trial, figures.get(region)) for region, trial in by_region.items()
+    }
+    threshold, threshold_is = _threshold(figures, cards)
+    licences = {case.licence for each in training.collections for case in each.cases()} - {""}
+    card = Card(
+        method=training.method.name,
+        trained_on=_sentence(training, cards),
+        synthetic=any(each.synthetic for each in training.collections),
+        licence=training.licence or ", ".join(sorted(licences)),
+        seed=laboratory.seed,
+        threshold=threshold,
+        threshold_is=threshold_is,
+        versions=versions(),
+        regions=cards,
+    )
+    write_card(folder, card)
+    return card
+
+
+def _judged(training: Training, laboratory: Laboratory, trial: Trial, region: str) -> Evaluation | None:
+    if not training.folds:
+        return None
+    tested = cross_validate(laboratory, training.systems[region], trial)
+    marks = marks_of(training.method.name, trial, tested)
+    truth = read_truth(training.collection.folder, marks.cases)
+    return judge_region([marks], truth, region, Protocol(Rules(), Resampling(training.bootstraps, laboratory.seed)))
+
+
+def _learn(
+    folder: Path, training: Training, laboratory: Laboratory, trial: Trial, judged: Evaluation | None
+) -> RegionCard:
+    region = trial.cases[0].region
+    system = training.systems[region]
+    cases = trial.but_fold(None, joint=system.joint)
+    models = laboratory.learn(system, cases)
+    parts = []
+    for number, (stage, name) in enumerate(zip(system.stages, models, strict=True), start=1):
+        part = laboratory.model(name)
+        file = f"{'all' if system.joint else region}-{number}-{stage.name}{ending_of(part)}"
+        is_there = (folder / file).exists()  # of another region: they have learned together
+        parts.append(stored(folder, file, stage) if is_there else store(folder, file, stage, part))
+    return RegionCard(
+        cases=tuple(case.name for case in cases),
+        nodes=sum(laboratory.nodes(case).enlarged for case in cases),
+        parts=tuple(parts),
+        figures=_figures(judged, trial) if judged else None,
+        sigmoid=_sigmoid(judged.verdicts[0].matches) if judged else None,
+    )
+
+
+def _sigmoid(matches: Matches) -> tuple[float, float]:
+    """Fit what makes chances of scores, to what became of the marks in cross-validation."""
+    hits = matches.fate == Fate.HIT
+    told = hits | matches.false
+    return sigmoid_through(log_odds(matches.marks.scores[told]), hits[told].astype(np.int8))
+
+
+def _figures(judged: Evaluation, trial: Trial) -> Mapping[str, Any]:
+    whole = document(judged)
+    (verdict,) = whole["detectors"]
+    return {
+        "of": f"{trial.folds.k}-fold cross-validation by patient on the cases of this model",
+        "folds": [list(names) for names in trial.folds.folds],
+        **{key: whole[key] for key in ("rules", "intervals", "cases", "patients", "nodes")},
+        **verdict["figures"],
+        **{key: value for key, value in verdict.items() if key not in ("detector", "mode", "calibration", "figures")},
+    }
+
+
+def _threshold(judged: Mapping[str, Evaluation], cards: Mapping[str, RegionCard]) -> tuple[float, str]:
+    """Give the chance at which all regions together have the wanted number of false positives per CT."""
+    if not judged:
+        return _WITHOUT_FIGURES, "not measured: no cross-validation was asked for"
+    found = []
+    for region, each in judged.items():
+        matches, curve = each.verdicts[0].matches, cards[region].sigmoid
+        scores = matches.marks.scores[matches.false]
+        found.append(scores if curve is None else calibrated(scores, *curve))
+    false = np.sort(np.concatenate(found))[::-1]
+    allowed = int(ASKED_FALSE * sum(len(each.truth.cases) for each in judged.values()))
+    score = float(false[allowed - 1]) if 0 < allowed <= len(false) else 0.0
+    return float(np.clip(score, 0, 1)), f"{ASKED_FALSE:g} false positives per CT in cross-validation"
+
+
+def _sentence(training: Training, cards: Mapping[str, RegionCard]) -> str:
+    told = cards
+    if any(system.joint for system in training.systems.values()):  # all cards are alike
+        told = {" or ".join(cards): next(iter(cards.values()))}
+    counts = " and ".join(
+        f"{len(each.cases)} CTs of the {region} ({each.nodes} enlarged nodes)" for region, each in told.items()
+    )
+    made = [each.synthetic for each in training.collections]
+    if any(made):
+        part = "" if all(made) else "in part "
+        return (
+            f"{training.method.name} learned {part}from synthetic lymph nodes: {counts}, with nodes made by ctlymph "
+            "phantom; its figures hold for such CTs, and say little of real ones."
+        )
+    known = all(case.entry for each in training.collections for case in each.cases())
+    return f"{training.method.name} learned from {counts} of {TITLE if known else 'a collection of its user'}."

@@ -1,0 +1,48 @@
+"""What may be learned from in a round of cross-validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ctlymph.datasets.folds import Folds
+from ctlymph.detectors.base import Scene, TrueNodes
+from ctlymph.training.cross_validation import Trial
+from scenes import scene_with_nodes
+
+
+@dataclass(frozen=True)
+class Named:
+    """A case that is nothing but its name."""
+
+    name: str
+    region: str = "mediastinum"
+
+    def digest(self) -> str:
+        return self.name
+
+    def look(self) -> tuple[Scene, TrueNodes]:
+        return scene_with_nodes(1)
+
+
+A, B, C, BROKEN = Named("A"), Named("B"), Named("C"), Named("BROKEN")
+A_BELOW, C_BELOW = Named("A below", "abdomen"), Named("C below", "abdomen")
+OTHER, OTHER_BELOW = Named("A"), Named("C below", "abdomen")  # of another collection: names may come again
+TRIAL = Trial(
+    cases=[A, B, C, BROKEN],
+    folds=Folds((("A", "A below"), ("B", "BROKEN"), ("C", "C below"))),
+    unseen={"BROKEN": "it cannot be read"},
+    everywhere=[A, B, C, BROKEN, A_BELOW, C_BELOW],
+    further=[OTHER, OTHER_BELOW],
+)
+
+
+def test_a_round_learns_from_other_folds_and_other_collections() -> None:
+    assert TRIAL.of_fold(0) == [A]
+    assert TRIAL.but_fold(0) == [B, C, OTHER]
+    assert TRIAL.but_fold(None) == [A, B, C, OTHER]
+
+
+def test_regions_that_learn_together_leave_out_the_tested_patients_in_all_regions() -> None:
+    assert TRIAL.but_fold(0, joint=True) == [B, C, C_BELOW, OTHER, OTHER_BELOW]
+    assert TRIAL.but_fold(2, joint=True) == [A, B, A_BELOW, OTHER, OTHER_BELOW]
+    assert TRIAL.but_fold(None, joint=True) == [A, B, C, A_BELOW, C_BELOW, OTHER, OTHER_BELOW]
