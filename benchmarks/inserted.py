@@ -23,9 +23,9 @@ from ctlymph.evaluation.protocol import Protocol, Verdict, judge_region
 from ctlymph.evaluation.readers.ground_truth_files import read_truth
 from ctlymph.measurement.axes import measure_masks
 from ctlymph.measurement.segmentation import segment_marks
-from ctlymph.training.cross_validation import Tested, Trial, cross_validate, marks_of
-from ctlymph.training.splits import trials, usable
-from ctlymph.training.stage_cache import Laboratory
+from ctlymph.training.cross_validation import OutOfFold, Split, cross_validate, marks_of
+from ctlymph.training.splits import splits, usable
+from ctlymph.training.stage_cache import StageCache
 from ctlymph.workflows.training import ASKED_FALSE, Training
 
 
@@ -44,16 +44,16 @@ def main() -> None:
         method(given.method),
         Collection(given.collection),
         tuple(given.region or ("mediastinum", "abdomen")),
-        further=tuple(map(Collection, given.further)),
+        extra_train=tuple(map(Collection, given.extra_train)),
         steps=given.steps,
         begin_with=given.begin_with,
     )
-    laboratory = Laboratory(given.cache)
+    stage_cache = StageCache(given.cache)
     chosen = usable(training.collection, training.regions)
-    folds = make_folds([case.case for case in chosen.all], given.folds, laboratory.seed)
-    for region, trial in trials(laboratory, chosen, folds, training.further).items():
-        tested = cross_validate(laboratory, training.systems[region], trial)
-        marks = marks_of(given.method, trial, tested)
+    folds = make_folds([case.case for case in chosen.all], given.folds, stage_cache.seed)
+    for region, split in splits(stage_cache, chosen, folds, training.extra_train).items():
+        tested = cross_validate(stage_cache, training.systems[region], split)
+        marks = marks_of(given.method, split, tested)
         truth = read_truth(training.collection.folder, marks.cases)
         judged = judge_region([marks], truth, region, Protocol(Rules(), Resampling(1000, 0)))
         (verdict,) = judged.verdicts
@@ -61,7 +61,7 @@ def main() -> None:
         for rate, value, low, high in zip(RATES, at.value, at.low, at.high, strict=True):
             print(f"{region}: {value:.2f} ({low:.2f} to {high:.2f}) at {rate:g}")
         _by_patient(verdict, region)
-        _sizes(laboratory, trial, tested, verdict)
+        _sizes(stage_cache, split, tested, verdict)
 
 
 def _threshold(verdict: Verdict) -> float:
@@ -84,17 +84,17 @@ def _by_patient(verdict: Verdict, region: str) -> None:
         print(f"{region} {patient}: {found} of {mine.sum()} nodes, {false:.1f} false positives a CT")
 
 
-def _sizes(laboratory: Laboratory, trial: Trial, tested: Tested, verdict: Verdict) -> None:
+def _sizes(stage_cache: StageCache, split: Split, tested: OutOfFold, verdict: Verdict) -> None:
     """Measure what was drawn at the hits."""
     matches, least = verdict.matches, _threshold(verdict)
     errors: list[float] = []
     guessed: list[float] = []
-    for case in trial.seen:
+    for case in split.seen:
         number = matches.truth.cases.index(case.name)
         hits = np.flatnonzero((matches.case == number) & (matches.fate == Fate.HIT) & (matches.marks.scores > least))
         if not len(hits) or case.name not in tested.found:
             continue
-        volume = laboratory.scene(case)[0].volume
+        volume = stage_cache.context(case)[0].volume
         candidates = tested.found[case.name].candidates
         marks, nodes = [], []
         for hit in hits:

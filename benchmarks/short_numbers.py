@@ -18,7 +18,7 @@ import numpy as np
 from ctlymph import read
 from ctlymph.anatomy.landmarks import find_landmarks
 from ctlymph.anatomy.search_regions import find_regions
-from ctlymph.detectors.base import NO_CANDIDATES, Candidates, Scene
+from ctlymph.detectors.base import NO_CANDIDATES, Candidates, DetectionContext
 from ctlymph.detectors.lymphnet import LymphNet
 from ctlymph.detectors.model_store import INSTALLED, read_model
 from ctlymph.detectors.registry import method
@@ -51,7 +51,7 @@ def main() -> None:
             found = {}
             for name, (each, own) in kinds.items():
                 start = time.process_time()
-                found[name] = each.apply({"weights": own}, Scene(ct, landmarks, region), NO_CANDIDATES)
+                found[name] = each.predict({"weights": own}, DetectionContext(ct, landmarks, region), NO_CANDIDATES)
                 seconds[name] += time.process_time() - start
             for name, others in found.items():
                 apart[name] += _apart(found["float32"], others)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from contexts import scene_with_nodes
 from ctlymph.detectors.base import Candidates, TrueNodes
-from scenes import scene_with_nodes
 
 
 def test_a_candidate_teaches_what_it_lies_on() -> None:
@@ -31,8 +31,8 @@ def test_a_new_score_gives_a_new_order_and_takes_along_what_is_kept() -> None:
 
 @pytest.mark.parametrize("spacing", [(1.5, 1.5, 2.0), (0.8, 0.8, 5.0)])
 def test_the_grid_shows_the_ct_in_its_place(spacing: tuple[float, float, float]) -> None:
-    scene, truth = scene_with_nodes(1, spacing=spacing)
-    at = np.rint(scene.grid.mm_to_index(truth.points_mm)).astype(int)[:, ::-1]
-    assert (np.abs(scene.hu[tuple(at.T)] - 60) < 40).all()
-    assert {tuple(row) for row in at} <= {tuple(row) for row in scene.tissue}
-    assert scene.hu[tuple(scene.tissue.T)].mean() > 0 > scene.hu.mean()
+    context, truth = scene_with_nodes(1, spacing=spacing)
+    at = np.rint(context.grid.mm_to_index(truth.points_mm)).astype(int)[:, ::-1]
+    assert (np.abs(context.hu[tuple(at.T)] - 60) < 40).all()
+    assert {tuple(row) for row in at} <= {tuple(row) for row in context.tissue}
+    assert context.hu[tuple(context.tissue.T)].mean() > 0 > context.hu.mean()

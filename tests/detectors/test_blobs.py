@@ -17,7 +17,7 @@ from ctlymph.phantom.patient import Phantom
 CENTRE_MM = np.array([40.0, 40.0, 40.0])
 
 
-def scene(solid: np.ndarray, hu: float, geometry: Geometry) -> tuple[Volume, Region]:
+def context(solid: np.ndarray, hu: float, geometry: Geometry) -> tuple[Volume, Region]:
     """A solid of one HU in fat, edges softened by one voxel, to be searched everywhere."""
     volume = Volume((-100 + (hu + 100) * np.clip(solid, 0, 1)).astype(np.int16), geometry)
     return volume, Region("abdomen", np.ones(geometry.shape_zyx, dtype=bool), geometry)
@@ -32,7 +32,7 @@ def points_mm(spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> tuple[np
 
 def ball(radius_mm: float, hu: float, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> list[Mark]:
     at, geometry = points_mm(spacing)
-    return find_blobs(*scene(radius_mm - np.linalg.norm(at, axis=-1) + 0.5, hu, geometry))
+    return find_blobs(*context(radius_mm - np.linalg.norm(at, axis=-1) + 0.5, hu, geometry))
 
 
 @pytest.mark.parametrize("radius_mm", [5.0, 8.0, 12.0])
@@ -54,14 +54,14 @@ def test_scores_lie_between_0_and_1_and_fall() -> None:
 
 def test_a_tube_scores_far_below_a_ball_of_its_width() -> None:
     at, geometry = points_mm()
-    tube = find_blobs(*scene(6 - np.hypot(at[..., 0], at[..., 1]) + 0.5, 55, geometry))
+    tube = find_blobs(*context(6 - np.hypot(at[..., 0], at[..., 1]) + 0.5, 55, geometry))
     away_from_ends = [mark.score for mark in tube if 20 < mark.point_mm[2] < 60]
     assert max(away_from_ends, default=0) < 0.4 * ball(6, 55)[0].score
 
 
 def test_a_sheet_scores_far_below_a_ball_of_its_width() -> None:
     at, geometry = points_mm()
-    sheet = find_blobs(*scene(6 - np.abs(at[..., 0]) + 0.5, 55, geometry))
+    sheet = find_blobs(*context(6 - np.abs(at[..., 0]) + 0.5, 55, geometry))
     inside = [mark.score for mark in sheet if all(20 < mm < 60 for mm in mark.point_mm[1:])]
     assert max(inside, default=0) < 0.3 * ball(6, 55)[0].score
 
@@ -75,7 +75,7 @@ def test_marks_keep_their_distance() -> None:
     rng = np.random.default_rng(5)
     _, geometry = points_mm()
     lumps = ndimage.gaussian_filter(rng.normal(size=geometry.shape_zyx), 3)
-    marks = find_blobs(*scene(lumps / lumps.std(), 120, geometry))
+    marks = find_blobs(*context(lumps / lumps.std(), 120, geometry))
     points = np.array([mark.point_mm for mark in marks])
     apart = np.linalg.norm(points[:, None] - points[None], axis=-1) + 1e9 * np.eye(len(points))
     assert len(points) > 3
@@ -86,19 +86,19 @@ def test_a_scan_of_three_slices_is_searched() -> None:
     geometry = Geometry((3, 60, 60), np.zeros(3), np.array([1.0, 1.0, 5.0]))
     z, y, x = np.indices(geometry.shape_zyx)
     away_mm = np.sqrt((y - 30) ** 2 + (x - 30) ** 2 + (5 * z - 5) ** 2)
-    best = find_blobs(*scene(7 - away_mm, 55, geometry))[0]
+    best = find_blobs(*context(7 - away_mm, 55, geometry))[0]
     assert np.linalg.norm(np.array(best.point_mm[:2]) - 30) < 2.5
 
 
 def test_a_single_slice_holds_no_ball_but_is_no_fault() -> None:
     geometry = Geometry((1, 60, 60), np.zeros(3), np.array([1.0, 1.0, 3.0]))
     y, x = np.mgrid[0:60, 0:60]
-    assert find_blobs(*scene((7 - np.hypot(y - 30, x - 30))[None], 55, geometry)) == []
+    assert find_blobs(*context((7 - np.hypot(y - 30, x - 30))[None], 55, geometry)) == []
 
 
 def test_nothing_but_fat_gives_no_mark() -> None:
     _, geometry = points_mm((2.0, 2.0, 2.0))
-    assert find_blobs(*scene(np.zeros(geometry.shape_zyx), 0, geometry)) == []
+    assert find_blobs(*context(np.zeros(geometry.shape_zyx), 0, geometry)) == []
 
 
 def test_most_nodes_of_the_phantom_are_marked(phantom: Phantom) -> None:

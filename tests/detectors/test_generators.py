@@ -3,19 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from contexts import scene_with_nodes
 from ctlymph.core.errors import CtlymphError
 from ctlymph.detectors import cherry2014, liu2014
 from ctlymph.detectors.base import NO_CANDIDATES, Arrays, Stage, TrueNodes
 from ctlymph.detectors.liu2014 import places
 from ctlymph.detectors.parts.candidate_svm import CandidateSvm
 from ctlymph.detectors.parts.voxel_forest import VoxelForest, node_of_voxels
-from scenes import scene_with_nodes
 
 
 def test_a_voxel_is_in_its_node_with_a_mask_or_with_a_ball_in_its_place() -> None:
-    scene, truth = scene_with_nodes(1)
-    drawn = node_of_voxels(scene, truth)
-    ball = node_of_voxels(scene, TrueNodes(truth.points_mm, truth.short_axes_mm, None))
+    context, truth = scene_with_nodes(1)
+    drawn = node_of_voxels(context, truth)
+    ball = node_of_voxels(context, TrueNodes(truth.points_mm, truth.short_axes_mm, None))
     for number in (1, 2, 3):
         same = ((drawn == number) & (ball == number)).sum()
         assert same > 0.8 * max((drawn == number).sum(), (ball == number).sum())
@@ -23,8 +23,8 @@ def test_a_voxel_is_in_its_node_with_a_mask_or_with_a_ball_in_its_place() -> Non
 
 
 def test_of_a_large_node_no_more_voxels_are_learned_from_than_of_a_small_one() -> None:
-    scene, truth = scene_with_nodes(1)
-    seen = cherry2014.CherryVoxels(per_node=20, off_nodes=50).observe(scene, NO_CANDIDATES, truth)
+    context, truth = scene_with_nodes(1)
+    seen = cherry2014.CherryVoxels(per_node=20, off_nodes=50).extract(context, NO_CANDIDATES, truth)
     assert seen["inside"].sum() == 20 * len(truth.points_mm)
     assert len(seen["features"]) == 20 * len(truth.points_mm) + 50
 
@@ -34,13 +34,13 @@ def test_a_generator_finds_balls_among_vessels_that_it_has_not_seen(generator: o
     stages: tuple[Stage, ...] = generator.STAGES  # type: ignore[attr-defined]
     learned = [scene_with_nodes(seed) for seed in range(1, 5)]
     given = [NO_CANDIDATES] * len(learned)
-    scene, truth = scene_with_nodes(9)
+    context, truth = scene_with_nodes(9)
     found = NO_CANDIDATES
     for stage in stages:
-        seen = [stage.observe(each, c, t) for (each, t), c in zip(learned, given, strict=True)]
-        model = stage.learn(seen, seed=0)
-        given = [stage.apply(model, each, c) for (each, _), c in zip(learned, given, strict=True)]
-        found = stage.apply(model, scene, found)
+        seen = [stage.extract(each, c, t) for (each, t), c in zip(learned, given, strict=True)]
+        model = stage.fit(seen, seed=0)
+        given = [stage.predict(model, each, c) for (each, _), c in zip(learned, given, strict=True)]
+        found = stage.predict(model, context, found)
     best = found.points_mm[: len(truth.points_mm)]
     away = np.linalg.norm(best[:, None] - truth.points_mm[None], axis=2)
     assert (away.min(axis=0) < 6).all()
@@ -49,20 +49,20 @@ def test_a_generator_finds_balls_among_vessels_that_it_has_not_seen(generator: o
 
 
 def test_candidates_keep_apart_and_are_no_more_than_asked_for() -> None:
-    scene, truth = scene_with_nodes(1)
+    context, truth = scene_with_nodes(1)
     stage = cherry2014.CherryVoxels(at_most=5, trees=5)
-    model = stage.learn([stage.observe(scene, NO_CANDIDATES, truth)], seed=0)
-    found = stage.apply(model, scene, NO_CANDIDATES)
+    model = stage.fit([stage.extract(context, NO_CANDIDATES, truth)], seed=0)
+    found = stage.predict(model, context, NO_CANDIDATES)
     assert len(found) == 5
     away = np.linalg.norm(found.points_mm[:, None] - found.points_mm[None], axis=2)
     assert away[~np.eye(5, dtype=bool)].min() > stage.apart_mm
 
 
 def test_the_same_seed_grows_the_same_forest_and_another_seed_another() -> None:
-    scene, truth = scene_with_nodes(1)
+    context, truth = scene_with_nodes(1)
     stage = cherry2014.CherryVoxels(trees=3)
-    seen = [stage.observe(scene, NO_CANDIDATES, truth)]
-    first, again, other = (stage.apply(stage.learn(seen, seed), scene, NO_CANDIDATES) for seed in (0, 0, 1))
+    seen = [stage.extract(context, NO_CANDIDATES, truth)]
+    first, again, other = (stage.predict(stage.fit(seen, seed), context, NO_CANDIDATES) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.extra["looks"], again.extra["looks"])
     assert (
         first.extra["looks"].shape != other.extra["looks"].shape or (first.extra["looks"] != other.extra["looks"]).any()
@@ -70,28 +70,28 @@ def test_the_same_seed_grows_the_same_forest_and_another_seed_another() -> None:
 
 
 def test_cases_without_nodes_teach_nothing_and_that_is_said() -> None:
-    scene, _ = scene_with_nodes(1, nodes=0)
+    context, _ = scene_with_nodes(1, nodes=0)
     nothing = TrueNodes(np.empty((0, 3)), np.empty(0), None)
     stage = cherry2014.CherryVoxels()
-    with pytest.raises(CtlymphError, match="teach nothing"):
-        stage.learn([stage.observe(scene, NO_CANDIDATES, nothing)], seed=0)
+    with pytest.raises(CtlymphError, match="show no node"):
+        stage.fit([stage.extract(context, NO_CANDIDATES, nothing)], seed=0)
     alike: Arrays = {"looks": np.zeros((4, 3)), "labels": np.zeros(4, np.int8)}
     with pytest.raises(CtlymphError, match="all alike"):
-        CandidateSvm().learn([alike], seed=0)
+        CandidateSvm().fit([alike], seed=0)
 
 
 def test_where_nothing_is_found_the_second_stage_has_nothing_to_do() -> None:
-    assert len(CandidateSvm().apply({}, scene_with_nodes(1)[0], NO_CANDIDATES)) == 0
+    assert len(CandidateSvm().predict({}, scene_with_nodes(1)[0], NO_CANDIDATES)) == 0
 
 
 def test_places_are_told_from_the_landmarks() -> None:
-    scene, _ = scene_with_nodes(1)
-    grid = scene.landmarks.geometry
+    context, _ = scene_with_nodes(1)
+    grid = context.landmarks.geometry
     middle = (np.array(grid.shape_ijk) - 1) // 2
     point = grid.index_to_mm(middle)
-    at = np.rint(scene.grid.mm_to_index(point)).astype(int)[::-1]
-    ((beside, behind, above, from_lung, from_airway),) = places(scene, at[None])
-    spine = scene.landmarks.spine[middle[2], :2]
+    at = np.rint(context.grid.mm_to_index(point)).astype(int)[::-1]
+    ((beside, behind, above, from_lung, from_airway),) = places(context, at[None])
+    spine = context.landmarks.spine[middle[2], :2]
     assert beside == pytest.approx((middle[0] - spine[0]) * 3, abs=2)
     assert behind == pytest.approx((middle[1] - spine[1]) * 3, abs=2)
     assert above == 0  # there is no carina
@@ -100,6 +100,6 @@ def test_places_are_told_from_the_landmarks() -> None:
 
 
 def test_a_method_must_say_what_its_voxels_are_told_by() -> None:
-    scene, truth = scene_with_nodes(1)
+    context, truth = scene_with_nodes(1)
     with pytest.raises(NotImplementedError):
-        VoxelForest().observe(scene, NO_CANDIDATES, truth)
+        VoxelForest().extract(context, NO_CANDIDATES, truth)

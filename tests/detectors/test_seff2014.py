@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from contexts import candidates_of, scene_with_nodes
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Geometry, Volume
-from ctlymph.detectors.base import NO_CANDIDATES, Candidates, Scene, Stage, TrueNodes
+from ctlymph.detectors.base import NO_CANDIDATES, Candidates, DetectionContext, Stage, TrueNodes
 from ctlymph.detectors.parts.hog import hog_of, windowed
 from ctlymph.detectors.parts.slices import PER_AXIS, SIDE, SLICES, mask_slices_of, slices_of
 from ctlymph.detectors.seff2014 import HOG, SCORES, Pooled, Pooling, SliceHog, SliceMachine, stages
-from scenes import candidates_of, scene_with_nodes
 
 
 def test_a_slice_shows_its_plane() -> None:
@@ -23,12 +23,12 @@ def test_a_slice_shows_its_plane() -> None:
 
 
 def test_beyond_the_ct_is_air_and_masks_are_cut_alike() -> None:
-    scene, truth = scene_with_nodes(1)
-    corner = scene.volume.geometry.corners_mm.min(axis=0)
-    assert slices_of(scene.volume, corner[None])[0, PER_AXIS // 2, 0, 0] == -1024
+    context, truth = scene_with_nodes(1)
+    corner = context.volume.geometry.corners_mm.min(axis=0)
+    assert slices_of(context.volume, corner[None])[0, PER_AXIS // 2, 0, 0] == -1024
     assert truth.masks is not None
     inside = mask_slices_of(truth.masks, truth.points_mm)
-    seen = slices_of(scene.volume, truth.points_mm)
+    seen = slices_of(context.volume, truth.points_mm)
     assert inside[:, PER_AXIS // 2, SIDE // 2, SIDE // 2].all()
     assert seen[inside].mean() > 40 > -60 > seen[~inside].mean()
 
@@ -47,19 +47,21 @@ def test_histograms_do_not_change_with_contrast_but_with_direction() -> None:
 def test_nodes_of_scenes_not_learned_from_come_first(pooling: Pooling) -> None:
     learned = [scene_with_nodes(seed) for seed in range(1, 5)]
     given = [candidates_of(s, t, n) for n, (s, t) in enumerate(learned)]
-    scene, truth = scene_with_nodes(9)
-    found = candidates_of(scene, truth, 9)
+    context, truth = scene_with_nodes(9)
+    found = candidates_of(context, truth, 9)
     for stage in stages(pooling):
         model = _learned(stage, learned, given)
-        given = [stage.apply(model, s, each) for (s, _), each in zip(learned, given, strict=True)]
-        found = stage.apply(model, scene, found)
+        given = [stage.predict(model, s, each) for (s, _), each in zip(learned, given, strict=True)]
+        found = stage.predict(model, context, found)
     assert (np.diff(found.scores) <= 0).all()
     assert (truth.labels(found.points_mm)[: len(truth.points_mm)] == 1).all()
     assert found.scores[0] > 0.5 > found.scores[-1]
 
 
-def _learned(stage: Stage, cases: list[tuple[Scene, TrueNodes]], given: list[Candidates]) -> dict[str, object]:
-    return stage.learn([stage.observe(s, each, t) for (s, t), each in zip(cases, given, strict=True)], 0)
+def _learned(
+    stage: Stage, cases: list[tuple[DetectionContext, TrueNodes]], given: list[Candidates]
+) -> dict[str, object]:
+    return stage.fit([stage.extract(s, each, t) for (s, t), each in zip(cases, given, strict=True)], 0)
 
 
 def test_a_slice_is_scored_by_itself() -> None:
@@ -68,11 +70,11 @@ def test_a_slice_is_scored_by_itself() -> None:
     labels = np.repeat([0, 1], 20)
     hog[labels == 1, :, 0] += 3
     machine = SliceMachine()
-    model = machine.learn([{HOG: hog[n::4], "labels": labels[n::4]} for n in range(4)], 0)
+    model = machine.fit([{HOG: hog[n::4], "labels": labels[n::4]} for n in range(4)], 0)
     one = np.zeros((1, SLICES, 4), np.float16)
     one[0, 5, 0] = 3
     given = Candidates(np.zeros((1, 3)), np.zeros(1), np.ones(1), {HOG: one})
-    (scores,) = machine.apply(model, scene_with_nodes(1)[0], given).extra[SCORES]
+    (scores,) = machine.predict(model, scene_with_nodes(1)[0], given).extra[SCORES]
     assert scores.argmax() == 5
     assert np.ptp(np.delete(scores, 5)) < 1e-6
 
@@ -81,8 +83,8 @@ def test_the_surest_slice_or_all_of_them_decide_as_the_pooling_says() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 20)
     scores = rng.normal(size=(40, SLICES)) + 2.0 * labels[:, None]
-    observed = [{SCORES: scores[n::4], "labels": labels[n::4]} for n in range(4)]
-    scene, _ = scene_with_nodes(1)
+    extracted = [{SCORES: scores[n::4], "labels": labels[n::4]} for n in range(4)]
+    context, _ = scene_with_nodes(1)
     one, many = np.zeros((2, SLICES))
     one[0] = 8  # one slice that is very sure
     many[:] = 1  # all a little
@@ -90,21 +92,21 @@ def test_the_surest_slice_or_all_of_them_decide_as_the_pooling_says() -> None:
     first = {}
     for pooling in ("mean", "max"):
         layer = Pooled(pooling)  # type: ignore[arg-type]
-        found = layer.apply(layer.learn(observed, 0), scene, given)
+        found = layer.predict(layer.fit(extracted, 0), context, given)
         first[pooling] = found.radii_mm[0]
     assert first == {"mean": 2.0, "max": 1.0}
 
 
 def test_no_more_candidates_are_looked_at_than_asked_for_and_none_is_no_fault() -> None:
-    scene, truth = scene_with_nodes(1)
-    assert len(SliceHog(at_most=2).apply({}, scene, candidates_of(scene, truth, 0))) == 2
-    nothing = SliceHog().apply({}, scene, NO_CANDIDATES)
+    context, truth = scene_with_nodes(1)
+    assert len(SliceHog(at_most=2).predict({}, context, candidates_of(context, truth, 0))) == 2
+    nothing = SliceHog().predict({}, context, NO_CANDIDATES)
     assert nothing.extra[HOG].shape == (0, SLICES, 576)
-    scored = SliceMachine().apply({"weights": np.zeros(577, np.float32)}, scene, nothing)
+    scored = SliceMachine().predict({"weights": np.zeros(577, np.float32)}, context, nothing)
     assert scored.extra[SCORES].shape == (0, SLICES)
-    assert len(Pooled().apply({}, scene, scored)) == 0
+    assert len(Pooled().predict({}, context, scored)) == 0
 
 
 def test_candidates_that_are_all_alike_teach_nothing() -> None:
     with pytest.raises(CtlymphError, match="all alike"):
-        SliceMachine().learn([{HOG: np.zeros((3, SLICES, 4)), "labels": np.zeros(3, np.int8)}], seed=0)
+        SliceMachine().fit([{HOG: np.zeros((3, SLICES, 4)), "labels": np.zeros(3, np.int8)}], seed=0)

@@ -14,7 +14,7 @@ import pytest
 from ctlymph.core.errors import CtlymphError
 from ctlymph.nn.inference import ready
 from ctlymph.nn.layers import Architecture, Layers
-from ctlymph.nn.training_loop import CHECKPOINT, LOG, Batch, Lesson, Schedule, fit
+from ctlymph.nn.training_loop import CHECKPOINT, LOG, Batch, Schedule, TrainingSpec, fit
 
 torch = pytest.importorskip("torch", reason="PyTorch (the extra 'train') is not installed")
 
@@ -36,7 +36,7 @@ def _loss(outputs: Sequence[Any], wanted: Sequence[Any]) -> Any:
     return torch.nn.functional.binary_cross_entropy_with_logits(outputs[0], wanted[0])
 
 
-LESSON = Lesson(
+LESSON = TrainingSpec(
     Architecture("spots", _network, ((1, 8, 8),)), _draw, _loss, Schedule(60, rate=0.02, checkpoint_every=10), seed=4
 )
 
@@ -52,7 +52,7 @@ _TOGETHER = """
 import sys
 import numpy as np
 from ctlymph.nn.layers import Architecture
-from ctlymph.nn.training_loop import Lesson, Schedule, fit
+from ctlymph.nn.training_loop import TrainingSpec, Schedule, fit
 from ctlymph.nn.distributed import own_rank
 import torch
 
@@ -74,8 +74,8 @@ def loss(outputs, wanted):
     return torch.nn.functional.binary_cross_entropy_with_logits(outputs[0], wanted[0])
 
 alone = sys.argv[1] == "alone"
-lesson = Lesson(Architecture("n", network, ((1, 8, 8),)), both if alone else one, loss, Schedule(12), seed=3)
-np.savez(f"{sys.argv[2]}/{sys.argv[1]}{own_rank().number}.npz", **fit(lesson))
+spec = TrainingSpec(Architecture("n", network, ((1, 8, 8),)), both if alone else one, loss, Schedule(12), seed=3)
+np.savez(f"{sys.argv[2]}/{sys.argv[1]}{own_rank().number}.npz", **fit(spec))
 """
 
 
@@ -177,8 +177,10 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 def test_fine_tuning_begins_with_given_weights_and_changes_the_lower_layers_less() -> None:
     begin = fit(LESSON)
     plain = Schedule(1, rate=0.01, decay=0.0, average=0.0, last_layer="answer")
-    tuned = fit(replace(LESSON, schedule=plain, begin_with=begin, seed=8))
-    below, above = (np.abs(tuned[f"{name}.weight"] - begin[f"{name}.weight"]).max() for name in ("first", "answer"))
+    configured = fit(replace(LESSON, schedule=plain, begin_with=begin, seed=8))
+    below, above = (
+        np.abs(configured[f"{name}.weight"] - begin[f"{name}.weight"]).max() for name in ("first", "answer")
+    )
     assert 0 < below <= 0.0011 < 0.009 < above
 
 

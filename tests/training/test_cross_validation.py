@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from contexts import scene_with_nodes
 from ctlymph.datasets.folds import Folds
-from ctlymph.detectors.base import Scene, TrueNodes
-from ctlymph.training.cross_validation import Trial
-from scenes import scene_with_nodes
+from ctlymph.detectors.base import DetectionContext, TrueNodes
+from ctlymph.training.cross_validation import Split
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,19 @@ class Named:
     def digest(self) -> str:
         return self.name
 
-    def look(self) -> tuple[Scene, TrueNodes]:
+    def load(self) -> tuple[DetectionContext, TrueNodes]:
         return scene_with_nodes(1)
 
 
 A, B, C, BROKEN = Named("A"), Named("B"), Named("C"), Named("BROKEN")
 A_BELOW, C_BELOW = Named("A below", "abdomen"), Named("C below", "abdomen")
 OTHER, OTHER_BELOW = Named("A"), Named("C below", "abdomen")  # of another collection: names may come again
-TRIAL = Trial(
+TRIAL = Split(
     cases=[A, B, C, BROKEN],
     folds=Folds((("A", "A below"), ("B", "BROKEN"), ("C", "C below"))),
-    unseen={"BROKEN": "it cannot be read"},
+    unreadable={"BROKEN": "it cannot be read"},
     everywhere=[A, B, C, BROKEN, A_BELOW, C_BELOW],
-    further=[OTHER, OTHER_BELOW],
+    extra_train=[OTHER, OTHER_BELOW],
 )
 
 

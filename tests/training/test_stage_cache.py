@@ -9,13 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from contexts import scene_with_nodes
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.progress import Progress
 from ctlymph.detectors import cherry2014
-from ctlymph.detectors.base import ENLARGED_MM, HIT_MM, Arrays, Candidates, FixedStage, Scene, System, TrueNodes
-from ctlymph.training.cases import read_scene, write_scene
-from ctlymph.training.stage_cache import INNER_FOLDS, Laboratory
-from scenes import scene_with_nodes
+from ctlymph.detectors.base import (
+    ENLARGED_MM,
+    HIT_MM,
+    Arrays,
+    Candidates,
+    DetectionContext,
+    FixedStage,
+    System,
+    TrueNodes,
+)
+from ctlymph.training.cases import read_context, write_context
+from ctlymph.training.stage_cache import INNER_FOLDS, StageCache
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class SmallCase:
     def digest(self) -> str:
         return f"case{self.number}"
 
-    def look(self) -> tuple[Scene, TrueNodes]:
+    def load(self) -> tuple[DetectionContext, TrueNodes]:
         return scene_with_nodes(self.number)
 
 
@@ -43,19 +52,19 @@ class Teller:
     name: str
     log: Path
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         learned_from = candidates.extra.get("learned_from", np.zeros((1, 0), int))[0].tolist()
         with self.log.open("a") as log:
-            log.write(f"{self.name} observed {scene.volume.case}, by what learned from {learned_from}\n")
-        assert int(scene.volume.case.removeprefix("scene")) not in learned_from
-        return {"case": np.array([int(scene.volume.case.removeprefix("scene"))])}
+            log.write(f"{self.name} observed {context.volume.case}, by what learned from {learned_from}\n")
+        assert int(context.volume.case.removeprefix("scene")) not in learned_from
+        return {"case": np.array([int(context.volume.case.removeprefix("scene"))])}
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        return {"cases": np.sort(np.concatenate([each["case"] for each in observed]))}
+    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
+        return {"cases": np.sort(np.concatenate([each["case"] for each in extracted]))}
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         with self.log.open("a") as log:
-            log.write(f"{self.name} applied {scene.volume.case}\n")
+            log.write(f"{self.name} applied {context.volume.case}\n")
         return Candidates(np.zeros((1, 3)), np.ones(1), np.ones(1), {"learned_from": model["cases"][None]})
 
 
@@ -64,17 +73,17 @@ CASES: list[Any] = [SmallCase(number) for number in range(1, 6)]
 
 def test_a_later_stage_learns_only_from_candidates_of_cases_that_the_one_before_has_not_seen(tmp_path: Path) -> None:
     stages = (Teller("first", tmp_path / "log"), Teller("second", tmp_path / "log"))
-    laboratory = Laboratory(tmp_path / "lab")
-    models = laboratory.learn(System(stages), CASES)  # Teller asserts it
-    assert laboratory.model(models[0])["cases"].tolist() == [1, 2, 3, 4, 5]
-    assert laboratory.model(models[1])["cases"].tolist() == [1, 2, 3, 4, 5]
+    stage_cache = StageCache(tmp_path / "lab")
+    models = stage_cache.fit(System(stages), CASES)  # Teller asserts it
+    assert stage_cache.model(models[0])["cases"].tolist() == [1, 2, 3, 4, 5]
+    assert stage_cache.model(models[1])["cases"].tolist() == [1, 2, 3, 4, 5]
 
 
 def test_it_has_not_seen_other_scans_of_their_patients_either(tmp_path: Path) -> None:
     patients = {1: "a", 2: "a", 3: "b", 4: "b", 5: "c"}
     cases: list[Any] = [SmallCase(number, of) for number, of in patients.items()]
     stages = (Teller("first", tmp_path / "log"), Teller("second", tmp_path / "log"))
-    Laboratory(tmp_path / "lab").learn(System(stages), cases)
+    StageCache(tmp_path / "lab").fit(System(stages), cases)
     told = re.findall(r"second observed scene(\d), by what learned from \[(.*)\]", (tmp_path / "log").read_text())
     learned_from = {int(case): {patients[int(each)] for each in others.split(", ")} for case, others in told}
     assert learned_from == {case: {"a", "b", "c"} - {of} for case, of in patients.items()}
@@ -86,7 +95,7 @@ class Blind(FixedStage):
 
     name: str = "blind"
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         return Candidates(np.full((1, 3), 1e4), np.ones(1), np.ones(1))
 
 
@@ -97,22 +106,22 @@ class Counter(FixedStage):
     name: str
     folder: Path
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
-        np.save(self.folder / f"{scene.volume.case}.npy", candidates.points_mm)
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
+        np.save(self.folder / f"{context.volume.case}.npy", candidates.points_mm)
         return candidates
 
 
 def test_a_classifier_learns_from_nodes_that_the_generator_missed_but_is_not_given_them_to_find(tmp_path: Path) -> None:
     system = System((Blind(),), (Counter("counter", tmp_path), Teller("last", tmp_path / "log")))
-    laboratory = Laboratory(tmp_path / "lab")
-    models = laboratory.learn(system, CASES)
+    stage_cache = StageCache(tmp_path / "lab")
+    models = stage_cache.fit(system, CASES)
     for case in CASES:
-        _, truth = case.look()
+        _, truth = case.load()
         given = np.load(tmp_path / f"scene{case.number}.npy")
         away = np.linalg.norm(truth.points_mm[:, None] - given[None], axis=2)
         assert (away.min(axis=1)[truth.short_axes_mm >= ENLARGED_MM] == 0).all()
         assert len(given) == truth.enlarged + 1
-    laboratory.apply(system.stages, models, [SmallCase(9)])  # type: ignore[list-item]
+    stage_cache.predict(system.stages, models, [SmallCase(9)])  # type: ignore[list-item]
     assert np.load(tmp_path / "scene9.npy").tolist() == [[1e4] * 3]
 
 
@@ -127,16 +136,16 @@ def test_only_nodes_beyond_the_reach_of_every_candidate_are_missed() -> None:
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
     stages = (Teller("first", log), Teller("second", log))
-    laboratory = Laboratory(tmp_path / "lab")
-    models = laboratory.learn(System(stages), CASES)
-    laboratory.apply(stages, models, [SmallCase(9)])  # type: ignore[list-item]
+    stage_cache = StageCache(tmp_path / "lab")
+    models = stage_cache.fit(System(stages), CASES)
+    stage_cache.predict(stages, models, [SmallCase(9)])  # type: ignore[list-item]
     done = log.read_text()
     assert done.count("first observed") == done.count("second observed") == done.count("first applied") - 1 == 5
-    assert laboratory.learn(System(stages), CASES) == models
-    laboratory.apply(stages, models, [SmallCase(9)])  # type: ignore[list-item]
+    assert stage_cache.fit(System(stages), CASES) == models
+    stage_cache.predict(stages, models, [SmallCase(9)])  # type: ignore[list-item]
     assert log.read_text() == done
     other = (stages[0], replace(stages[1], name="third"))
-    laboratory.learn(System(other), CASES)
+    stage_cache.fit(System(other), CASES)
     assert log.read_text().count("first") == done.count("first")
 
 
@@ -144,21 +153,21 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
 class Slow(Teller):
     """A stage that is killed the first time, halfway."""
 
-    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
+    def fit_resumable(self, extracted: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
         halfway = folder / "halfway"
         if not halfway.exists():
             halfway.touch()
             raise KeyboardInterrupt
-        return self.learn(observed, seed)
+        return self.fit(extracted, seed)
 
 
 def test_a_stage_that_learns_for_long_goes_on_in_its_folder(tmp_path: Path) -> None:
     system = System((Slow("slow", tmp_path / "log"),))
-    laboratory = Laboratory(tmp_path / "lab")
+    stage_cache = StageCache(tmp_path / "lab")
     with pytest.raises(KeyboardInterrupt):
-        laboratory.learn(system, CASES)
-    (model,) = laboratory.learn(system, CASES)
-    assert laboratory.model(model)["cases"].tolist() == [1, 2, 3, 4, 5]
+        stage_cache.fit(system, CASES)
+    (model,) = stage_cache.fit(system, CASES)
+    assert stage_cache.model(model)["cases"].tolist() == [1, 2, 3, 4, 5]
 
 
 @dataclass(frozen=True)
@@ -167,24 +176,24 @@ class Mean(FixedStage):
 
     name: str = "mean"
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         return candidates
 
 
 def test_what_no_later_stage_learns_from_is_not_made(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    models = Laboratory(tmp_path / "lab").learn(System((Teller("first", log), Mean())), CASES)
+    models = StageCache(tmp_path / "lab").fit(System((Teller("first", log), Mean())), CASES)
     assert len(models) == 2
     assert "applied" not in log.read_text()
 
 
 def test_lost_results_come_back_the_same(tmp_path: Path) -> None:
     stages = (cherry2014.CherryVoxels(trees=4), *cherry2014.STAGES[1:])
-    laboratory = Laboratory(tmp_path / "lab")
-    whole = laboratory.apply(stages, laboratory.learn(System(stages), CASES[:3]), CASES[3:])
+    stage_cache = StageCache(tmp_path / "lab")
+    whole = stage_cache.predict(stages, stage_cache.fit(System(stages), CASES[:3]), CASES[3:])
     for path in sorted((tmp_path / "lab").rglob("*.*"))[::2]:
         path.unlink()
-    again = laboratory.apply(stages, laboratory.learn(System(stages), CASES[:3]), CASES[3:])
+    again = stage_cache.predict(stages, stage_cache.fit(System(stages), CASES[:3]), CASES[3:])
     for first, second in zip(whole, again, strict=True):
         np.testing.assert_array_equal(first.candidates.points_mm, second.candidates.points_mm)
         np.testing.assert_array_equal(first.candidates.scores, second.candidates.scores)
@@ -192,20 +201,20 @@ def test_lost_results_come_back_the_same(tmp_path: Path) -> None:
 
 def test_too_few_patients_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CtlymphError, match=f"give {INNER_FOLDS} or more"):
-        Laboratory(tmp_path).learn(System(cherry2014.STAGES), [*CASES[:2], SmallCase(3, "patient2")])  # type: ignore[list-item]
+        StageCache(tmp_path).fit(System(cherry2014.STAGES), [*CASES[:2], SmallCase(3, "patient2")])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("masks", [True, False])
 def test_a_scene_comes_back_as_it_was_written(tmp_path: Path, masks: bool) -> None:
-    scene, truth = scene_with_nodes(2, masks=masks)
-    write_scene(tmp_path / "scene.npz", scene, truth)
-    found, nodes = read_scene(tmp_path / "scene.npz")
-    np.testing.assert_array_equal(found.volume.hu, scene.volume.hu)
-    assert found.volume.geometry.matches(scene.volume.geometry, 1e-9)
-    assert (found.volume.case, found.region.name) == (scene.volume.case, scene.region.name)
+    context, truth = scene_with_nodes(2, masks=masks)
+    write_context(tmp_path / "scene.npz", context, truth)
+    found, nodes = read_context(tmp_path / "scene.npz")
+    np.testing.assert_array_equal(found.volume.hu, context.volume.hu)
+    assert found.volume.geometry.matches(context.volume.geometry, 1e-9)
+    assert (found.volume.case, found.region.name) == (context.volume.case, context.region.name)
     for name in ("body", "lungs", "spine", "hu"):
-        np.testing.assert_array_equal(getattr(found.landmarks, name), getattr(scene.landmarks, name))
-    np.testing.assert_array_equal(found.tissue, scene.tissue)
+        np.testing.assert_array_equal(getattr(found.landmarks, name), getattr(context.landmarks, name))
+    np.testing.assert_array_equal(found.tissue, context.tissue)
     np.testing.assert_array_equal(nodes.points_mm, truth.points_mm)
     assert (nodes.masks is None) == (not masks)
     if truth.masks and nodes.masks:

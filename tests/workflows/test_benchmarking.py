@@ -104,10 +104,10 @@ def test_a_method_that_cannot_be_tested_is_named_and_the_others_go_on(
 ) -> None:
     whole = benchmarking.cross_validate
 
-    def without_masks(laboratory: Any, system: System, *arguments: Any, **options: Any) -> Any:
+    def without_masks(stage_cache: Any, system: System, *arguments: Any, **options: Any) -> Any:
         if system == METHODS["seff2014"].systems["mediastinum"]:
             raise CtlymphError("no masks here")
-        return whole(laboratory, system, *arguments, **options)
+        return whole(stage_cache, system, *arguments, **options)
 
     monkeypatch.setattr(benchmarking, "cross_validate", without_masks)
     compare(toy_collection, tmp_path, cache=made / "cache")
@@ -141,4 +141,4 @@ def test_a_folder_without_cases_is_refused(tmp_path: Path) -> None:
 def test_the_standard_methods_are_in_the_table_and_every_system_has_a_classifier_or_none() -> None:
     assert set(STANDARD) <= set(METHODS)
     for method in METHODS.values():
-        assert method.learns == (method.threshold is None)
+        assert method.is_trainable == (method.threshold is None)

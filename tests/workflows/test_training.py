@@ -17,26 +17,26 @@ from ctlymph.cli.main import app
 from ctlymph.cli.train import train as train_command
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.case import Collection
-from ctlymph.detectors.base import LEARNING, NO_CANDIDATES, Arrays, Candidates, Scene, System, TrueNodes
+from ctlymph.detectors.base import LEARNING, NO_CANDIDATES, Arrays, Candidates, DetectionContext, System, TrueNodes
 from ctlymph.detectors.calibration import calibrated
 from ctlymph.detectors.model_store import Card, read_card, read_model
 from ctlymph.detectors.registry import METHODS, Method, method
 from ctlymph.detectors.roth2014 import RothViews
 from ctlymph.detectors.shin2016 import ResidualViews
-from ctlymph.training.stage_cache import Laboratory
+from ctlymph.training.stage_cache import StageCache
 from ctlymph.workflows.detection import DetectOptions, detector, run
 from ctlymph.workflows.training import Training, train
 
 
 @pytest.fixture(scope="module")
-def trained(toy_collection: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Card, Laboratory]:
+def trained(toy_collection: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Card, StageCache]:
     folder = tmp_path_factory.mktemp("model")
-    laboratory = Laboratory(tmp_path_factory.mktemp("lab"))
+    stage_cache = StageCache(tmp_path_factory.mktemp("lab"))
     training = Training(method("liu2014"), Collection(toy_collection), ("mediastinum",), folds=2, bootstraps=20)
-    return folder, train(folder, training, laboratory), laboratory
+    return folder, train(folder, training, stage_cache), stage_cache
 
 
-def test_the_card_tells_what_the_model_is(trained: tuple[Path, Card, Laboratory], toy_collection: Path) -> None:
+def test_the_card_tells_what_the_model_is(trained: tuple[Path, Card, StageCache], toy_collection: Path) -> None:
     folder, card, _ = trained
     assert read_card(folder) == card
     assert card.synthetic
@@ -50,7 +50,7 @@ def test_the_card_tells_what_the_model_is(trained: tuple[Path, Card, Laboratory]
     assert json.loads((folder / "model.json").read_text())["intended_use"].startswith("For research use")
 
 
-def test_the_threshold_gives_what_the_card_says(trained: tuple[Path, Card, Laboratory], toy_collection: Path) -> None:
+def test_the_threshold_gives_what_the_card_says(trained: tuple[Path, Card, StageCache], toy_collection: Path) -> None:
     _, card, _ = trained
     figures = card.regions["mediastinum"].figures
     assert figures is not None
@@ -59,13 +59,13 @@ def test_the_threshold_gives_what_the_card_says(trained: tuple[Path, Card, Labor
 
 
 def test_the_same_seed_gives_the_same_scores_and_the_model_is_used_by_detect(
-    trained: tuple[Path, Card, Laboratory], toy_collection: Path, tmp_path: Path
+    trained: tuple[Path, Card, StageCache], toy_collection: Path, tmp_path: Path
 ) -> None:
     folder, card, _ = trained
     again = tmp_path / "again"
     again.mkdir()
     training = Training(method("liu2014"), Collection(toy_collection), ("mediastinum",), folds=0)
-    train(again, training, Laboratory(tmp_path / "lab"))
+    train(again, training, StageCache(tmp_path / "lab"))
     ct = Collection(toy_collection).cases("mediastinum")[0].ct()
     results = [run(ct, DetectOptions(model=str(each), threshold=0)) for each in (folder, again)]
     first, second = ([node.point_mm for node in result.nodes] for result in results)
@@ -82,18 +82,18 @@ def test_the_same_seed_gives_the_same_scores_and_the_model_is_used_by_detect(
 
 
 def test_a_region_that_the_model_does_not_know_is_refused(
-    trained: tuple[Path, Card, Laboratory], toy_collection: Path
+    trained: tuple[Path, Card, StageCache], toy_collection: Path
 ) -> None:
     ct = Collection(toy_collection).cases("mediastinum")[0].ct()
     with pytest.raises(CtlymphError, match="knows the mediastinum alone"):
         run(ct, DetectOptions(region="abdomen", model=str(trained[0])))
 
 
-def _copy(trained: tuple[Path, Card, Laboratory], tmp_path: Path) -> Path:
+def _copy(trained: tuple[Path, Card, StageCache], tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained[0], tmp_path / "copy"))
 
 
-def test_a_damaged_part_is_refused(trained: tuple[Path, Card, Laboratory], tmp_path: Path) -> None:
+def test_a_damaged_part_is_refused(trained: tuple[Path, Card, StageCache], tmp_path: Path) -> None:
     folder = _copy(trained, tmp_path)
     part = next(folder.glob("*.skops"))
     content = bytearray(part.read_bytes())
@@ -117,7 +117,7 @@ def test_a_damaged_part_is_refused(trained: tuple[Path, Card, Laboratory], tmp_p
     ],
 )
 def test_a_card_that_is_off_is_refused(
-    trained: tuple[Path, Card, Laboratory], tmp_path: Path, change: dict[str, object], words: str
+    trained: tuple[Path, Card, StageCache], tmp_path: Path, change: dict[str, object], words: str
 ) -> None:
     folder = _copy(trained, tmp_path)
     card = folder / "model.json"
@@ -126,7 +126,7 @@ def test_a_card_that_is_off_is_refused(
         detector(str(folder))
 
 
-def test_a_part_is_never_read_from_elsewhere(trained: tuple[Path, Card, Laboratory], tmp_path: Path) -> None:
+def test_a_part_is_never_read_from_elsewhere(trained: tuple[Path, Card, StageCache], tmp_path: Path) -> None:
     folder = _copy(trained, tmp_path)
     card = folder / "model.json"
     card.write_text(card.read_text().replace("mediastinum-1", "../mediastinum-1"))
@@ -148,9 +148,9 @@ def test_names_that_cannot_be_used_say_what_to_do(tmp_path: Path) -> None:
 def test_a_rule_and_a_region_without_the_method_are_refused(toy_collection: Path, tmp_path: Path) -> None:
     collection = Collection(toy_collection)
     with pytest.raises(CtlymphError, match="learns nothing"):
-        train(tmp_path, Training(method("blobs"), collection, ("abdomen",)), Laboratory(tmp_path))
+        train(tmp_path, Training(method("blobs"), collection, ("abdomen",)), StageCache(tmp_path))
     with pytest.raises(CtlymphError, match="is for the abdomen alone"):
-        train(tmp_path, Training(method("cherry2014"), collection, ("mediastinum",)), Laboratory(tmp_path))
+        train(tmp_path, Training(method("cherry2014"), collection, ("mediastinum",)), StageCache(tmp_path))
 
 
 def test_the_command_refuses_a_folder_with_files_before_any_work(toy_collection: Path, tmp_path: Path) -> None:
@@ -161,11 +161,11 @@ def test_the_command_refuses_a_folder_with_files_before_any_work(toy_collection:
 
 
 def test_the_command_goes_on_where_the_library_was_and_shows_the_figures(
-    trained: tuple[Path, Card, Laboratory], toy_collection: Path, tmp_path: Path
+    trained: tuple[Path, Card, StageCache], toy_collection: Path, tmp_path: Path
 ) -> None:
-    _, card, laboratory = trained
+    _, card, stage_cache = trained
     asked = ["train", "liu2014", toy_collection, "-o", tmp_path / "model", "--folds", 2, "--jobs", 1]
-    asked += ["--region", "mediastinum", "--cache", laboratory.folder]
+    asked += ["--region", "mediastinum", "--cache", stage_cache.folder]
     result = CliRunner().invoke(app, list(map(str, asked)), catch_exceptions=False)
     assert result.exit_code == 0
     figures = card.regions["mediastinum"].figures
@@ -179,7 +179,7 @@ def _asked(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["models", *map(str, arguments)])
 
 
-def test_models_shows_what_a_model_is_worth(trained: tuple[Path, Card, Laboratory]) -> None:
+def test_models_shows_what_a_model_is_worth(trained: tuple[Path, Card, StageCache]) -> None:
     folder, card, _ = trained
     for given in (folder, folder.parent):
         shown = _asked(given)
@@ -208,7 +208,7 @@ def test_a_network_without_pytorch_is_refused_at_once(
     monkeypatch.setattr("ctlymph.detectors.registry.find_spec", lambda name: None)
     training = Training(method("roth2014"), Collection(toy_collection), ("mediastinum",))
     with pytest.raises(CtlymphError, match=r"roth2014 learns with PyTorch; install it: pip install 'ctlymph\[train\]'"):
-        train(tmp_path, training, Laboratory(tmp_path / "lab"))
+        train(tmp_path, training, StageCache(tmp_path / "lab"))
 
 
 @dataclass(frozen=True)
@@ -219,16 +219,16 @@ class Counting:
     steps: int = field(default=5, metadata=LEARNING)
     began: str = field(default="", metadata=LEARNING)
 
-    def tuned(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Counting:
+    def configured(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Counting:
         return Counting(steps=steps or self.steps, began="" if part is None else f"{part['steps']} {sha256[:4]}")
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         return {"nodes": np.array(len(truth.points_mm))}
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        return {"steps": self.steps, "began": self.began, "cases": len(observed)}
+    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
+        return {"steps": self.steps, "began": self.began, "cases": len(extracted)}
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         return NO_CANDIDATES
 
 
@@ -244,7 +244,7 @@ def test_further_collections_and_a_former_model_are_learned_from(toy_collection:
         card = train(
             tmp_path / name,
             Training(counting, given, ("mediastinum",), folds=2, bootstraps=10, **tuning),  # type: ignore[arg-type]
-            Laboratory(tmp_path / "lab"),
+            StageCache(tmp_path / "lab"),
         )
         assert card.regions["mediastinum"].parts[0].settings == "Counting(name='counting')"
         parts.append((read_model(tmp_path / name).parts["mediastinum"][0], card))
@@ -278,14 +278,14 @@ def test_a_network_begins_with_someones_weights(toy_collection: Path, tmp_path: 
 
 
 def test_tuning_that_does_not_fit_is_refused(
-    trained: tuple[Path, Card, Laboratory], toy_collection: Path, tmp_path: Path
+    trained: tuple[Path, Card, StageCache], toy_collection: Path, tmp_path: Path
 ) -> None:
     given = Collection(toy_collection)
     with pytest.raises(CtlymphError, match="liu2014 has no network"):
-        train(tmp_path, Training(method("liu2014"), given, ("mediastinum",), steps=3), Laboratory(tmp_path / "lab"))
+        train(tmp_path, Training(method("liu2014"), given, ("mediastinum",), steps=3), StageCache(tmp_path / "lab"))
     other = Training(method("lymphnet"), given, ("mediastinum",), begin_with=trained[0])
     with pytest.raises(CtlymphError, match="is a model of liu2014 for the mediastinum; give one of lymphnet"):
-        train(tmp_path, other, Laboratory(tmp_path / "lab"))
+        train(tmp_path, other, StageCache(tmp_path / "lab"))
 
 
 def test_where_a_network_runs_is_no_part_of_what_it_is() -> None:

@@ -12,7 +12,7 @@ import typer
 from ctlymph.cli.collection_folds import chosen_folds
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_table
 from ctlymph.cli.options import RegionOption
-from ctlymph.cli.training_options import CacheOption, JobsOption, WithOption, laboratory
+from ctlymph.cli.training_options import CacheOption, JobsOption, WithOption, stage_cache
 from ctlymph.core.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, new_folder
 
@@ -44,7 +44,7 @@ def benchmark(
         bool,
         typer.Option("--inject", help="Also judge classifiers alone: candidates are put onto nodes that were missed."),
     ] = False,
-    further: WithOption = None,
+    extra_train: WithOption = None,
     also: Annotated[
         list[Path] | None,
         typer.Option(metavar="COLLECTION", help="One that nobody learns from, judged too; may be repeated."),
@@ -92,9 +92,9 @@ def benchmark(
         resampling=Resampling(bootstraps, seed),
         others=tuple(map(Collection, also or ())),
         cts=tuple(ct or ()),
-        further=tuple(map(Collection, further or ())),
+        extra_train=tuple(map(Collection, extra_train or ())),
     )
-    with laboratory(cache or output / "cache", seed, jobs) as work:
+    with stage_cache(cache or output / "cache", seed, jobs) as work:
         report = run(plan, work)
     command = shlex.join(["ctlymph", *sys.argv[1:]])
     with new_folder(output, overwrite=True) as staging:

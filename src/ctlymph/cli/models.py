@@ -39,11 +39,13 @@ def models(
     found = [folder for each in given for folder in models_in(each) or [each]]  # of one without, reading tells why
     cards = {str(folder if folders else folder.relative_to(INSTALLED)): read_card(folder) for folder in found}
     if as_json:
-        methods = [{"name": each.name, "summary": each.summary, "rule": not each.learns} for each in METHODS.values()]
+        methods = [
+            {"name": each.name, "summary": each.summary, "rule": not each.is_trainable} for each in METHODS.values()
+        ]
         show_json({"methods": methods, "models": {name: asdict(card) for name, card in cards.items()}})
         return
     if not folders:
-        rows = [(each.name, _way(each.learns, each.network), each.summary) for each in METHODS.values()]
+        rows = [(each.name, _way(each.is_trainable, each.network), each.summary) for each in METHODS.values()]
         show_table("Methods", ("method", "", "how it works"), rows)
         say("Models that you train are folders of ctlymph train: ctlymph models FOLDER shows what they are.")
     header = ("model", "method", "region", "cases", "enlarged nodes", "synthetic", "sensitivity at 3 FP a CT")

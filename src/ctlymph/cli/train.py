@@ -10,7 +10,7 @@ import typer
 
 from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
 from ctlymph.cli.options import RegionOption
-from ctlymph.cli.training_options import CacheOption, JobsOption, WithOption, figure_of, laboratory, works_for_another
+from ctlymph.cli.training_options import CacheOption, JobsOption, WithOption, figure_of, stage_cache, works_for_another
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def train(
         Path, typer.Option("--output", "-o", metavar="MODEL", readable=False, help="Folder for the model.")
     ],
     region: RegionOption = None,
-    further: WithOption = None,
+    extra_train: WithOption = None,
     folds: Annotated[
         int, typer.Option(min=0, metavar="K", help="Of the cross-validation that gives figures and threshold; 0: none.")
     ] = 4,
@@ -79,16 +79,16 @@ def train(
         given,
         (region,) if region else REGIONS,
         folds,
-        further=tuple(map(Collection, further or ())),
+        extra_train=tuple(map(Collection, extra_train or ())),
         steps=steps,
         begin_with=begin_with,
         licence=licence,
     )
     if works_for_another():
-        with laboratory(place, seed, jobs) as work, TemporaryDirectory() as unused:
+        with stage_cache(place, seed, jobs) as work, TemporaryDirectory() as unused:
             learn(Path(unused), training, work)
         return
-    with laboratory(place, seed, jobs) as work, new_folder(output, overwrite=overwrite) as staging:
+    with stage_cache(place, seed, jobs) as work, new_folder(output, overwrite=overwrite) as staging:
         card = learn(staging, training, work)
     _show(card, output, place, as_json)
 

@@ -16,7 +16,7 @@ from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
     from ctlymph.detectors.model_store import RegionCard
-    from ctlymph.training.stage_cache import Laboratory
+    from ctlymph.training.stage_cache import StageCache
 
 _AT_MOST = 4
 """Processes, unless more are asked for: each may hold 2 GB."""
@@ -53,19 +53,19 @@ def works_for_another() -> bool:
 
 
 @contextmanager
-def laboratory(folder: Path, seed: int, jobs: int | None) -> Iterator[Laboratory]:
+def stage_cache(folder: Path, seed: int, jobs: int | None) -> Iterator[StageCache]:
     """Open a place where methods learn.
 
     Raises:
         CtlymphError: If the folder is a file.
     """
-    from ctlymph.training.stage_cache import Laboratory
+    from ctlymph.training.stage_cache import StageCache
 
     if folder.exists() and not folder.is_dir():
         raise CtlymphError(f"{folder} is a file; give the name of a folder for what is kept")
     count = jobs or min(_AT_MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
     if count == 1:
-        yield Laboratory(folder, seed, progress=progress())
+        yield StageCache(folder, seed, progress=progress())
     else:
         with workers(count) as do:
-            yield Laboratory(folder, seed, do, progress())
+            yield StageCache(folder, seed, do, progress())

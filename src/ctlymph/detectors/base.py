@@ -43,7 +43,7 @@ TISSUE_HU = (-30.0, 180.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class DetectionContext:
     """One region of one CT.
 
     Attributes:
@@ -211,17 +211,19 @@ def labelled(candidates: Candidates, truth: TrueNodes, *what: str, off_nodes: in
     return {**known, "labels": labels[used], "radii_mm": candidates.radii_mm[used]}
 
 
-def joined(observed: Sequence[Arrays], what: str, name: str) -> tuple[NDArray[Any], NDArray[np.int8], NDArray[np.intp]]:
+def joined(
+    extracted: Sequence[Arrays], what: str, name: str
+) -> tuple[NDArray[Any], NDArray[np.int8], NDArray[np.intp]]:
     """Put what :func:`labelled` gave for several cases together: values, labels, and the number of each one's case.
 
     Raises:
         CtlymphError: If no candidate lies on a node, or none off; it names the stage ``name``.
     """
-    labels = np.concatenate([each["labels"] for each in observed])
+    labels = np.concatenate([each["labels"] for each in extracted])
     if len(np.unique(labels)) < 2:
-        raise CtlymphError(f"{name}: candidates of {len(observed)} cases are all alike; add cases with nodes")
-    cases = np.repeat(np.arange(len(observed)), [len(each["labels"]) for each in observed])
-    return np.concatenate([each[what] for each in observed]), labels, cases
+        raise CtlymphError(f"{name}: candidates of {len(extracted)} cases are all alike; add cases with nodes")
+    cases = np.repeat(np.arange(len(extracted)), [len(each["labels"]) for each in extracted])
+    return np.concatenate([each[what] for each in extracted]), labels, cases
 
 
 LEARNING = {"learning": True}
@@ -236,15 +238,15 @@ class Stage(Protocol):
         """Short, for file names and progress."""
         ...
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Gather what can be learned in one case."""
         ...
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Learn from several cases: estimators, arrays, numbers and strings by name."""
         ...
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Propose candidates, or look at those given."""
         ...
 
@@ -253,16 +255,16 @@ class Stage(Protocol):
 class Resumable(Protocol):
     """A :class:`Stage` that learns for long: it keeps in a folder how far it is, and goes on there."""
 
-    def learn_in(self, observed: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
-        """Learn as ``learn`` does."""
+    def fit_resumable(self, extracted: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
+        """Learn as ``fit`` does."""
         ...
 
 
 @runtime_checkable
-class Tunable(Protocol):
+class Configurable(Protocol):
     """A :class:`Stage` that learns in steps, and can go on from what such a stage has learned."""
 
-    def tuned(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Stage:
+    def configured(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Stage:
         """Give it with another number of steps, and beginning with such a part, whose file has this digest."""
         ...
 
@@ -277,11 +279,11 @@ def settings_of(stage: Stage) -> str:
 class FixedStage:
     """A :class:`Stage` that has nothing to learn."""
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Gather nothing."""
         return {}
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Learn nothing."""
         return {}
 
@@ -313,10 +315,10 @@ class System:
     def in_steps(self, steps: int) -> System:
         """Give it with networks that learn in another number of steps."""
         return self.with_stages(
-            [stage.tuned(steps, None, "") if isinstance(stage, Tunable) else stage for stage in self.stages]
+            [stage.configured(steps, None, "") if isinstance(stage, Configurable) else stage for stage in self.stages]
         )
 
     @property
-    def learns(self) -> bool:
+    def is_trainable(self) -> bool:
         """Whether any of them learns from cases."""
         return not all(isinstance(stage, FixedStage) for stage in self.stages)

@@ -22,7 +22,7 @@ from ctlymph.core.nodes import Mark
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import Region
 from ctlymph.core.volume import AIR_HU, Geometry, Volume, resample_array
-from ctlymph.detectors.base import Candidates, FixedStage, Scene, sample, working_grid
+from ctlymph.detectors.base import Candidates, DetectionContext, FixedStage, sample, working_grid
 from ctlymph.detectors.parts.voxel_features import gaussian
 
 
@@ -96,9 +96,9 @@ class Blobs(FixedStage):
     name: str = "blobs"
     settings: BlobSettings = BlobSettings()
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Mark the round soft-tissue spots of a region."""
-        marks = find_blobs(scene.volume, scene.region, self.settings)
+        marks = find_blobs(context.volume, context.region, self.settings)
         return Candidates(
             np.array([mark.point_mm for mark in marks]).reshape(-1, 3),
             np.array([mark.score for mark in marks], dtype=np.float64),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.detectors.base import Scene, Stage
+from ctlymph.detectors.base import DetectionContext, Stage
 from ctlymph.detectors.parts.candidate_svm import CandidateSvm
 from ctlymph.detectors.parts.voxel_features import Floats, voxel_features
 from ctlymph.detectors.parts.voxel_forest import VoxelForest
@@ -30,9 +30,9 @@ class CherryVoxels(VoxelForest):
 
     name: str = "cherry2014-voxels"
 
-    def features(self, scene: Scene, at_zyx: NDArray[np.intp]) -> Floats:
+    def features(self, context: DetectionContext, at_zyx: NDArray[np.intp]) -> Floats:
         """Give intensity, shape and texture, as :data:`ctlymph.detectors.parts.voxel_features.NAMES` names them."""
-        return voxel_features(scene.hu, scene.grid, at_zyx)
+        return voxel_features(context.hu, context.grid, at_zyx)
 
 
 STAGES: tuple[Stage, ...] = (CherryVoxels(), CandidateSvm("cherry2014-svm"))

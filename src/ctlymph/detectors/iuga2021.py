@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from ctlymph.core.morphology import components
 from ctlymph.detectors.base import Stage
-from ctlymph.detectors.parts.patches import NODE, UNSURE, Part
-from ctlymph.detectors.parts.region_network import Chances, Outputs, RegionNetwork, mask_loss
+from ctlymph.detectors.parts.patches import IGNORE, NODE, Part
+from ctlymph.detectors.parts.region_network import Heatmap, Outputs, RegionNetwork, mask_loss
 from ctlymph.nn.layers import Architecture, Layers
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ class Foveal(RegionNetwork):
 
     def answers(self, part: Part) -> tuple[NDArray[np.float32], ...]:
         """Give the mask, and where it is known."""
-        return (part.what == NODE)[None].astype(np.float32), (part.what != UNSURE)[None].astype(np.float32)
+        return (part.what == NODE)[None].astype(np.float32), (part.what != IGNORE)[None].astype(np.float32)
 
     def loss(self, outputs: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
         """Give the loss of masks."""
         return mask_loss(outputs[0], *wanted)
 
-    def chances(self, outputs: Outputs) -> Chances:
+    def chances(self, outputs: Outputs) -> Heatmap:
         """Smooth the mask, and measure what hangs together."""
         from scipy.ndimage import gaussian_filter
         from scipy.special import expit
@@ -81,7 +81,7 @@ class Foveal(RegionNetwork):
         labels, sizes = components(chance > _INSIDE)
         balls_mm = (np.concatenate([[0], sizes]) * self.spacing_mm**3 * 3 / (4 * np.pi)) ** (1 / 3)
         balls_mm[0] = _UNKNOWN_MM
-        return Chances(gaussian_filter(chance, _SMOOTHED_MM / self.spacing_mm), 1, balls_mm[labels])
+        return Heatmap(gaussian_filter(chance, _SMOOTHED_MM / self.spacing_mm), 1, balls_mm[labels])
 
 
 STAGES: tuple[Stage, ...] = (Foveal(),)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.morphology import distance_mm
-from ctlymph.detectors.base import Scene, Stage
+from ctlymph.detectors.base import DetectionContext, Stage
 from ctlymph.detectors.parts.candidate_svm import CandidateSvm
 from ctlymph.detectors.parts.voxel_features import Floats, voxel_features
 from ctlymph.detectors.parts.voxel_forest import VoxelForest
@@ -34,19 +34,19 @@ class LiuVoxels(VoxelForest):
 
     name: str = "liu2014-voxels"
 
-    def features(self, scene: Scene, at_zyx: NDArray[np.intp]) -> Floats:
+    def features(self, context: DetectionContext, at_zyx: NDArray[np.intp]) -> Floats:
         """Give the features of Cherry 2014, and :func:`places`."""
-        return np.hstack([voxel_features(scene.hu, scene.grid, at_zyx), places(scene, at_zyx)])
+        return np.hstack([voxel_features(context.hu, context.grid, at_zyx), places(context, at_zyx)])
 
 
-def places(scene: Scene, at_zyx: NDArray[np.intp]) -> Floats:
+def places(context: DetectionContext, at_zyx: NDArray[np.intp]) -> Floats:
     """Give where voxels of the scene's grid lie, ``(n, 5)``, mm.
 
     To the left of the spine's column, behind it, above the carina (0 where it is not in view), from the nearest
     lung, and from the airway.
     """
-    landmarks, grid = scene.landmarks, scene.landmarks.geometry
-    points_mm = scene.grid.index_to_mm(at_zyx[:, ::-1])
+    landmarks, grid = context.landmarks, context.landmarks.geometry
+    points_mm = context.grid.index_to_mm(at_zyx[:, ::-1])
     index = grid.mm_to_index(points_mm)
     i, j, k = np.clip(np.rint(index), 0, np.array(grid.shape_ijk) - 1).astype(int).T
     beside_spine = (index[:, :2] - landmarks.spine[k, :2]) * grid.spacing_mm[:2]

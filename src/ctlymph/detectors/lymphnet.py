@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.detectors.base import Stage
-from ctlymph.detectors.parts.patches import NODE, UNSURE, Part
-from ctlymph.detectors.parts.region_network import Chances, Outputs, RegionNetwork, mask_loss
+from ctlymph.detectors.parts.patches import IGNORE, NODE, Part
+from ctlymph.detectors.parts.region_network import Heatmap, Outputs, RegionNetwork, mask_loss
 from ctlymph.nn.layers import Architecture, Layers
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class LymphNet(RegionNetwork):
             peak = np.exp(-((places - nearest) ** 2).sum(axis=-1) / (2 * sigma**2)).astype(np.float32)
             sizes[0][peak > peaks[0]] = np.log(short_mm / _USUAL_MM)
             np.maximum(peaks[0], peak, out=peaks[0])
-        known = (part.what != UNSURE)[None]
+        known = (part.what != IGNORE)[None]
         coarse = known[:, ::_HALVED, ::_HALVED, ::_HALVED] | (peaks > 0.5)
         node = (part.what == NODE)[None]
         return peaks, sizes, coarse.astype(np.float32), node.astype(np.float32), known.astype(np.float32)
@@ -101,13 +101,13 @@ class LymphNet(RegionNetwork):
         off = near * F.smooth_l1_loss(size, sizes, reduction="none", beta=0.2)
         return centres + off.sum() / near.sum().clamp(min=1) + mask_loss(mask, node, known)
 
-    def chances(self, outputs: Outputs) -> Chances:
+    def chances(self, outputs: Outputs) -> Heatmap:
         """Read centres and sizes."""
         from scipy.special import expit
 
         centre, size, _ = outputs
         radii_mm = np.exp(np.clip(size[0], -1.5, 1.5)) * _USUAL_MM / 2
-        return Chances(expit(centre[0] + _RARE), _HALVED, radii_mm)
+        return Heatmap(expit(centre[0] + _RARE), _HALVED, radii_mm)
 
 
 STAGES: tuple[Stage, ...] = (LymphNet(),)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ctlymph.core.errors import CtlymphError
-from ctlymph.detectors.base import Candidates, FixedStage, Scene
+from ctlymph.detectors.base import Candidates, DetectionContext, FixedStage
 
 RADIUS_MM = 7.0
 """Files give points alone; so large is the middle one of the collection's nodes."""
@@ -25,17 +25,17 @@ class PublishedCandidates(FixedStage):
 
     name: str = "nih-candidates"
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Give the published candidates, all with the score 1.
 
         Raises:
             CtlymphError: If there are none.
         """
-        if scene.published_mm is None:
+        if context.published_mm is None:
             raise CtlymphError(
-                f"{scene.volume.case} has no published candidates; they exist for the cases of CT Lymph Nodes "
+                f"{context.volume.case} has no published candidates; they exist for the cases of CT Lymph Nodes "
                 "(ctlymph collection download FOLDER --what candidates), else choose another method"
             )
         # The files list those on nodes first; their order must not tell.
-        points_mm = scene.published_mm[np.lexsort(scene.published_mm.T)]
+        points_mm = context.published_mm[np.lexsort(context.published_mm.T)]
         return Candidates(points_mm, np.ones(len(points_mm)), np.full(len(points_mm), RADIUS_MM))

@@ -57,9 +57,9 @@ class Method:
     network: bool = False
 
     @property
-    def learns(self) -> bool:
+    def is_trainable(self) -> bool:
         """Whether it must be trained before it can be used."""
-        return any(system.learns for system in self.systems.values())
+        return any(system.is_trainable for system in self.systems.values())
 
     def in_steps(self, steps: int) -> Method:
         """Give it with networks that learn in another number of steps."""

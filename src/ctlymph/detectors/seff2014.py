@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.detectors.base import Arrays, Candidates, FixedStage, Scene, Stage, TrueNodes, joined, labelled
+from ctlymph.detectors.base import Arrays, Candidates, DetectionContext, FixedStage, Stage, TrueNodes, joined, labelled
 from ctlymph.detectors.calibration import honest_decisions, linear_decision, linear_svm, sigmoid, sigmoid_through
 from ctlymph.detectors.parts.hog import hog_of, windowed
 from ctlymph.detectors.parts.slices import SLICES, slices_of
@@ -42,10 +42,10 @@ class SliceHog(FixedStage):
     cells_px: tuple[int, ...] = (9,)
     at_most: int = 60
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Describe the candidates' slices."""
         best = candidates.first(self.at_most)
-        seen = hog_of(windowed(slices_of(scene.volume, best.points_mm)), self.cells_px)
+        seen = hog_of(windowed(slices_of(context.volume, best.points_mm)), self.cells_px)
         return Candidates(best.points_mm, best.scores, best.radii_mm, {HOG: seen})
 
 
@@ -61,20 +61,20 @@ class SliceMachine:
     name: str = "seff2014-slices"
     cost: float = 0.003
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Gather the slices of candidates on and off nodes."""
         return labelled(candidates, truth, HOG)
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Train the machine.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
         """
-        hog, labels, _ = joined(observed, HOG, self.name)
+        hog, labels, _ = joined(extracted, HOG, self.name)
         return {"weights": linear_svm(hog.reshape(-1, hog.shape[-1]), np.repeat(labels, SLICES), self.cost)}
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Score the slices; candidates keep their order."""
         return replace(candidates, extra={SCORES: linear_decision(model["weights"], candidates.extra[HOG])})
 
@@ -93,24 +93,24 @@ class Pooled:
     name: str = "seff2014-fused"
     cost: float = 0.1
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Gather the slices' scores of candidates on and off nodes."""
         return labelled(candidates, truth, SCORES)
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Train the layer, and the sigmoid that makes chances of its decisions.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
         """
-        scores, labels, cases = joined(observed, SCORES, self.name)
+        scores, labels, cases = joined(extracted, SCORES, self.name)
         if self.pooling != "fused":
             slope, offset = sigmoid_through(_pooled(scores, self.pooling), labels)
             return {"slope": slope, "offset": offset}
         slope, offset = sigmoid_through(honest_decisions(lambda: self._layer(seed), scores, labels, cases), labels)
         return {"layer": self._layer(seed).fit(scores, labels), "slope": slope, "offset": offset}
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Score candidates anew."""
         if not len(candidates):
             return candidates.scored(candidates.scores)

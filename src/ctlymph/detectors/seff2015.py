@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError
-from ctlymph.detectors.base import ENLARGED_MM, Arrays, Candidates, Scene, Stage, TrueNodes, joined, labelled
+from ctlymph.detectors.base import ENLARGED_MM, Arrays, Candidates, DetectionContext, Stage, TrueNodes, joined, labelled
 from ctlymph.detectors.calibration import honest_decisions, linear_decision, linear_svm, sigmoid, sigmoid_through
 from ctlymph.detectors.parts.hog import hog_of, windowed
 from ctlymph.detectors.parts.slices import SIDE, SLICES, mask_slices_of, slices_of
@@ -68,7 +68,7 @@ class ContourMaps:
     at_most: int = 60
     seed: int = 0
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Cut patches at the traced edges of enlarged nodes, and others.
 
         Raises:
@@ -76,7 +76,7 @@ class ContourMaps:
         """
         if truth.masks is None:
             raise CtlymphError(
-                f"{self.name}: {scene.volume.case} has no masks, and contours are learned from drawn nodes; fetch them "
+                f"{self.name}: {context.volume.case} has no masks, which contours are learned from; fetch them "
                 "(ctlymph collection download FOLDER --what masks), or choose seff2014"
             )
         rng = np.random.default_rng(self.seed)
@@ -84,7 +84,7 @@ class ContourMaps:
         best = candidates.points_mm[: len(enlarged) + 10]
         seen, edges, looks = [], [], []
         for number, point in enumerate((*enlarged, *best)):
-            slices = windowed(slices_of(scene.volume, point[None]))[0]
+            slices = windowed(slices_of(context.volume, point[None]))[0]
             traced = _edges(mask_slices_of(truth.masks, point[None])[0])
             wanted = self.per_node if number < len(enlarged) else 0
             off = self.off_edges // (len(enlarged) + len(best))
@@ -99,7 +99,7 @@ class ContourMaps:
             "on_edge": np.concatenate(edges) if edges else np.empty(0, bool),
         }
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Cluster contours, and grow the forest that knows them.
 
         Raises:
@@ -107,22 +107,22 @@ class ContourMaps:
         """
         from sklearn.ensemble import RandomForestClassifier
 
-        on_edge = np.concatenate([each["on_edge"] for each in observed])
+        on_edge = np.concatenate([each["on_edge"] for each in extracted])
         if on_edge.sum() < 10 * self.classes or on_edge.all():
-            raise CtlymphError(f"{self.name}: {len(observed)} cases show too few contours of nodes; add cases")
+            raise CtlymphError(f"{self.name}: {len(extracted)} cases show too few contours of nodes; add cases")
         labels = np.zeros(len(on_edge), np.int64)
-        labels[on_edge] = 1 + self._clustered(np.concatenate([each["traced"] for each in observed])[on_edge], seed)
+        labels[on_edge] = 1 + self._clustered(np.concatenate([each["traced"] for each in extracted])[on_edge], seed)
         forest = RandomForestClassifier(
             self.trees, max_depth=self.depth, min_samples_leaf=5, max_samples=0.5, random_state=seed, n_jobs=-1
         )
-        forest.fit(np.concatenate([each["looks"] for each in observed]).astype(np.float32), labels)
+        forest.fit(np.concatenate([each["looks"] for each in extracted]).astype(np.float32), labels)
         return {"forest": forest.set_params(n_jobs=1)}
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Describe the candidates' slices by three channels."""
         best = candidates.chosen(np.arange(min(len(candidates), self.at_most)))
         described = [
-            hog_of(_three_channels(model["forest"], windowed(slices_of(scene.volume, point[None]))[0]), self.cells_px)
+            hog_of(_three_channels(model["forest"], windowed(slices_of(context.volume, point[None]))[0]), self.cells_px)
             for point in best.points_mm
         ]
         features = hog_of(np.zeros((1, SIDE, SIDE), np.float32), self.cells_px).shape[-1] * 3
@@ -153,7 +153,7 @@ class SizedTemplates:
     cost: float = 0.001
     off_nodes: int = 25
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Gather the slices of candidates on and off nodes, and the class of the nearest enlarged node's size."""
         away = np.linalg.norm(candidates.points_mm[:, None] - truth.points_mm[None], axis=2)
         away[:, ~(truth.short_axes_mm >= ENLARGED_MM)] = np.inf
@@ -162,14 +162,14 @@ class SizedTemplates:
         sized = replace(candidates, extra={**candidates.extra, SIZE: size})
         return labelled(sized, truth, HOG, SIZE, off_nodes=self.off_nodes)
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Train the machines.
 
         Raises:
             CtlymphError: If no candidate lies on a node of some class of size, or none off.
         """
-        hog, labels, _ = joined(observed, HOG, self.name)
-        size = np.concatenate([each[SIZE] for each in observed])
+        hog, labels, _ = joined(extracted, HOG, self.name)
+        size = np.concatenate([each[SIZE] for each in extracted])
         weights = []
         for number in range(_TEMPLATES):
             used = (labels == 0) | (size == number)
@@ -179,7 +179,7 @@ class SizedTemplates:
             weights.append(linear_svm(rows, np.repeat(labels[used], SLICES), self.cost))
         return {"weights": np.stack(weights)}
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Score candidates by each template; they keep their order."""
         hog = candidates.extra[HOG]
         scores = [linear_decision(each, hog).mean(axis=1) for each in model["weights"]]
@@ -198,22 +198,22 @@ class SizeGate:
     name: str = "seff2015-gate"
     cost: float = 1.0
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Gather the templates' scores of candidates on and off nodes, and their sizes."""
         return labelled(candidates, truth, SCORES)
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Train the gate, and the sigmoid that makes chances of its decisions.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
         """
-        scores, labels, cases = joined(observed, SCORES, self.name)
-        gated = _gated(scores, np.concatenate([each["radii_mm"] for each in observed]))
+        scores, labels, cases = joined(extracted, SCORES, self.name)
+        gated = _gated(scores, np.concatenate([each["radii_mm"] for each in extracted]))
         slope, offset = sigmoid_through(honest_decisions(lambda: self._gate(seed), gated, labels, cases), labels)
         return {"gate": self._gate(seed).fit(gated, labels), "slope": slope, "offset": offset}
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Score candidates anew."""
         if not len(candidates):
             return candidates.scored(candidates.scores)

@@ -78,7 +78,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TrainingSpec:
     """What a network is to learn.
 
     Attributes:
@@ -98,11 +98,11 @@ class Lesson:
     begin_with: Weights | None = None
 
 
-def fit(lesson: Lesson, folder: Path | None = None, progress: Progress = SILENT) -> dict[str, Any]:
+def fit(spec: TrainingSpec, folder: Path | None = None, progress: Progress = SILENT) -> dict[str, Any]:
     """Let a network learn.
 
     Args:
-        lesson: What and how.
+        spec: What and how.
         folder: For checkpoint and log; where it has a checkpoint, learning goes on there. None: nothing is kept.
         progress: Where to show the advance.
 
@@ -116,19 +116,19 @@ def fit(lesson: Lesson, folder: Path | None = None, progress: Progress = SILENT)
     if find_spec("torch") is None:
         raise CtlymphError("networks learn with PyTorch; install it: pip install 'ctlymph[train]'")
     ranks = own_rank()
-    learner = _Learner(lesson, ranks)
+    learner = _Learner(spec, ranks)
     begin = learner.resume(folder) if folder else 0
-    steps = lesson.schedule.steps
+    steps = spec.schedule.steps
     writes = folder if ranks.number == 0 else None
-    with progress.task(f"{lesson.architecture.name} learns", steps) as advance, _tensorboard(writes, begin) as tell:
+    with progress.task(f"{spec.architecture.name} learns", steps) as advance, _tensorboard(writes, begin) as tell:
         advance(begin)
         start = time.perf_counter()
-        for step, batch in _batches(lesson, begin, ranks):
+        for step, batch in _batches(spec, begin, ranks):
             loss = learner.step(step, batch)
             tell(step, loss)
             start, before = time.perf_counter(), start
-            learner.log.append((step, loss, lesson.schedule.rate_at(step), start - before))
-            if (step + 1) % lesson.schedule.checkpoint_every == 0 or step + 1 == steps:
+            learner.log.append((step, loss, spec.schedule.rate_at(step), start - before))
+            if (step + 1) % spec.schedule.checkpoint_every == 0 or step + 1 == steps:
                 learner.share_statistics()
                 if writes:
                     learner.keep(writes, step + 1)
@@ -136,14 +136,14 @@ def fit(lesson: Lesson, folder: Path | None = None, progress: Progress = SILENT)
     return learner.mean.weights()
 
 
-def _batches(lesson: Lesson, begin: int, ranks: Ranks) -> Iterator[tuple[int, tuple[Batch, Batch]]]:
+def _batches(spec: TrainingSpec, begin: int, ranks: Ranks) -> Iterator[tuple[int, tuple[Batch, Batch]]]:
     """Give the batches of all steps from one on, each drawn while the network learns from the one before."""
 
     def draw(step: int) -> tuple[Batch, Batch]:
         own = [ranks.number] * (ranks.count > 1)
-        return lesson.draw(np.random.default_rng([lesson.seed, step, *own]))
+        return spec.draw(np.random.default_rng([spec.seed, step, *own]))
 
-    steps = lesson.schedule.steps
+    steps = spec.schedule.steps
     with ThreadPoolExecutor(1) as drawer:
         ahead = deque(drawer.submit(draw, step) for step in range(begin, min(begin + _AHEAD, steps)))
         for step in range(begin, steps):
@@ -168,24 +168,24 @@ def _tensorboard(folder: Path | None, begin: int) -> Iterator[Callable[[int, flo
 class _Learner:
     """A network while it learns: all that a checkpoint holds."""
 
-    def __init__(self, lesson: Lesson, ranks: Ranks) -> None:
+    def __init__(self, spec: TrainingSpec, ranks: Ranks) -> None:
         import torch
 
         from ctlymph.nn.torch_backend import TorchNetwork
 
-        self.lesson, self.ranks = lesson, ranks
-        self.network, self.mean = (TorchNetwork(lesson.architecture, lesson.seed) for _ in range(2))
-        last = lesson.schedule.last_layer
-        if lesson.begin_with is not None:
+        self.spec, self.ranks = spec, ranks
+        self.network, self.mean = (TorchNetwork(spec.architecture, spec.seed) for _ in range(2))
+        last = spec.schedule.last_layer
+        if spec.begin_with is not None:
             for each in (self.network, self.mean):
-                each.load(lesson.begin_with, leave=[last])
+                each.load(spec.begin_with, leave=[last])
         for each in (self.network, self.mean):
             for value in each.to(ranks.device).parameters():
                 value.data = _laid_out(value.data)
         self.network.train()
         self.mean.eval()
-        groups = _groups(self.network, last if lesson.begin_with is not None else "", lesson.schedule.rate_below)
-        self.optimiser = torch.optim.AdamW(groups, weight_decay=lesson.schedule.decay)
+        groups = _groups(self.network, last if spec.begin_with is not None else "", spec.schedule.rate_below)
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=spec.schedule.decay)
         self.shares = [group["share"] for group in groups]
         self.kind = ranks.device.split(":")[0]
         self.short_numbers = self.kind == "cuda" or _computes_bf16()
@@ -199,22 +199,22 @@ class _Learner:
         """
         import torch
 
-        schedule = self.lesson.schedule
-        torch.manual_seed(self.lesson.seed * 1_000_003 + number)  # of dropout
+        schedule = self.spec.schedule
+        torch.manual_seed(self.spec.seed * 1_000_003 + number)  # of dropout
         given, wanted = batch
         for group, share in zip(self.optimiser.param_groups, self.shares, strict=True):
             group["lr"] = schedule.rate_at(number) * share
         try:
             with torch.autocast(self.kind, torch.bfloat16, enabled=self.short_numbers):
                 outputs = self.network(*self._placed(given))
-            loss = self.lesson.loss([each.float() for each in outputs], self._placed(wanted))
+            loss = self.spec.loss([each.float() for each in outputs], self._placed(wanted))
             value = self._finite("loss", self._over_all(loss.detach()), number)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self.ranks.average(each.grad for each in self.network.parameters() if each.grad is not None)
         except torch.OutOfMemoryError as error:
             raise CtlymphError(
-                f"{self.lesson.architecture.name}: the GPU's memory is full; lower the batch or the size of its parts"
+                f"{self.spec.architecture.name}: the GPU's memory is full; lower the batch or the size of its parts"
             ) from error
         slope = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self._finite("gradient of the loss", float(slope), number)
@@ -225,8 +225,8 @@ class _Learner:
     def _finite(self, what: str, value: float, step: int) -> float:
         if not math.isfinite(value):
             raise CtlymphError(
-                f"{self.lesson.architecture.name}: the {what} is {value} in step {step}; lower the rate "
-                f"({self.lesson.schedule.rate:g}), or look for broken CTs"
+                f"{self.spec.architecture.name}: the {what} is {value} in step {step}; lower the rate "
+                f"({self.spec.schedule.rate:g}), or look for broken CTs"
             )
         return value
 

@@ -20,7 +20,7 @@ def benchmark_document(report: Report, command: str) -> dict[str, Any]:
         "versions": versions(),
         "collection": plan.collection.folder.name,
         "synthetic": plan.collection.synthetic,
-        "also_learned_from": [each.folder.name for each in plan.further],
+        "also_learned_from": [each.folder.name for each in plan.extra_train],
         "folds": {"k": report.plan.folds.k, "seed": report.plan.folds.seed},
         "methods": [method.name for method in plan.methods],
         "cross_validated": [_comparison(each) for each in report.crossed],

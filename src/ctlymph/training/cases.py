@@ -14,7 +14,7 @@ from ctlymph.anatomy.search_regions import find_regions
 from ctlymph.core.regions import Region
 from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.datasets.case import Case
-from ctlymph.detectors.base import Scene, TrueNodes
+from ctlymph.detectors.base import DetectionContext, TrueNodes
 from ctlymph.io import read
 from ctlymph.training.cache_keys import digest_of
 
@@ -23,7 +23,7 @@ _MARGIN_MM = 40.0
 
 
 @dataclass(frozen=True)
-class KnownCase:
+class AnnotatedCase:
     """A case of a collection whose nodes are annotated in one region.
 
     Attributes:
@@ -62,7 +62,7 @@ class KnownCase:
         ]
         return digest_of(self.case.name, self.region, sorted(files), sorted(series))
 
-    def look(self) -> tuple[Scene, TrueNodes]:
+    def load(self) -> tuple[DetectionContext, TrueNodes]:
         """Read the CT, find landmarks and region, and read the nodes.
 
         Raises:
@@ -81,11 +81,11 @@ class KnownCase:
         published = None
         if "candidates" in self.case.has:
             published = np.array([each.point_mm for each in self.case.candidates()]).reshape(-1, 3)
-        return _cut(Scene(ct, landmarks, region, published), truth)
+        return _cut(DetectionContext(ct, landmarks, region, published), truth)
 
 
 @dataclass(frozen=True)
-class UnknownCase:
+class UnannotatedCase:
     """A CT whose nodes nobody has marked.
 
     Attributes:
@@ -112,7 +112,7 @@ class UnknownCase:
         about = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         return digest_of(str(self.path.resolve()), self.region, about)
 
-    def look(self) -> tuple[Scene, TrueNodes]:
+    def load(self) -> tuple[DetectionContext, TrueNodes]:
         """Read the CT, find landmarks and region.
 
         Raises:
@@ -121,12 +121,12 @@ class UnknownCase:
         ct = read(self.path)
         landmarks = find_landmarks(ct)
         (region,) = find_regions(landmarks, self.region)
-        return _cut(Scene(ct, landmarks, region), TrueNodes(np.empty((0, 3)), np.empty(0), None))
+        return _cut(DetectionContext(ct, landmarks, region), TrueNodes(np.empty((0, 3)), np.empty(0), None))
 
 
-def _cut(scene: Scene, truth: TrueNodes) -> tuple[Scene, TrueNodes]:
+def _cut(context: DetectionContext, truth: TrueNodes) -> tuple[DetectionContext, TrueNodes]:
     """Cut CT and masks to what lies around the region."""
-    grid, region = scene.volume.geometry, scene.region
+    grid, region = context.volume.geometry, context.region
     inside = region.geometry.index_to_mm(np.argwhere(region.mask)[:, ::-1])
     low_mm, high_mm = inside.min(axis=0) - _MARGIN_MM, inside.max(axis=0) + _MARGIN_MM
     corners = np.array(np.meshgrid(*zip(low_mm, high_mm, strict=True))).reshape(3, -1).T
@@ -135,32 +135,32 @@ def _cut(scene: Scene, truth: TrueNodes) -> tuple[Scene, TrueNodes]:
     stop = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 1, grid.shape_zyx)
     part = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
     cropped = grid.crop(start, stop - start)
-    volume = Volume(np.ascontiguousarray(scene.volume.hu[part]), cropped, scene.volume.case)
+    volume = Volume(np.ascontiguousarray(context.volume.hu[part]), cropped, context.volume.case)
     masks = truth.masks and Masks(np.ascontiguousarray(truth.masks.labels[part]), cropped)
-    return replace(scene, volume=volume), replace(truth, masks=masks)
+    return replace(context, volume=volume), replace(truth, masks=masks)
 
 
-def write_scene(path: Path, scene: Scene, truth: TrueNodes) -> None:
+def write_context(path: Path, context: DetectionContext, truth: TrueNodes) -> None:
     """Write a scene and its truth as plain arrays (``.npz``)."""
-    landmarks, airway = scene.landmarks, scene.landmarks.airway
+    landmarks, airway = context.landmarks, context.landmarks.airway
     arrays: dict[str, Any] = {
-        "hu": scene.volume.hu,
-        "affine": scene.volume.geometry.affine,
+        "hu": context.volume.hu,
+        "affine": context.volume.geometry.affine,
         "coarse_affine": landmarks.geometry.affine,
         "coarse_hu": landmarks.hu,
         "body": np.packbits(landmarks.body),
         "lungs": np.packbits(landmarks.lungs),
         "lumen": np.packbits(airway.lumen),
-        "region": np.packbits(scene.region.mask),
+        "region": np.packbits(context.region.mask),
         "path_ijk": airway.path_ijk,
         "carina_ijk": np.empty(0) if airway.carina_ijk is None else airway.carina_ijk,
         "spine": landmarks.spine,
         "points_mm": truth.points_mm,
         "short_axes_mm": truth.short_axes_mm,
-        "names": np.array([scene.volume.case, scene.region.name]),
+        "names": np.array([context.volume.case, context.region.name]),
     }
-    if scene.published_mm is not None:
-        arrays["published_mm"] = scene.published_mm
+    if context.published_mm is not None:
+        arrays["published_mm"] = context.published_mm
     if truth.masks is not None:
         voxels = np.argwhere(truth.masks.labels)
         arrays |= {"node_zyx": voxels.astype(np.int16), "node": truth.masks.labels[tuple(voxels.T)]}
@@ -173,7 +173,7 @@ def read_nodes(path: Path) -> TrueNodes:
         return TrueNodes(file["points_mm"], file["short_axes_mm"], None)
 
 
-def read_scene(path: Path) -> tuple[Scene, TrueNodes]:
+def read_context(path: Path) -> tuple[DetectionContext, TrueNodes]:
     """Read what :func:`write_scene` wrote."""
     with np.load(path, allow_pickle=False) as file:
         shape = file["coarse_hu"].shape
@@ -189,10 +189,12 @@ def read_scene(path: Path) -> tuple[Scene, TrueNodes]:
         airway = Airway(mask("lumen"), file["path_ijk"], carina)
         landmarks = Landmarks(file["coarse_hu"], coarse, mask("body"), airway, mask("lungs"), file["spine"])
         published = file.get("published_mm")
-        scene = Scene(Volume(hu, geometry, case), landmarks, Region(region, mask("region"), coarse), published)
+        context = DetectionContext(
+            Volume(hu, geometry, case), landmarks, Region(region, mask("region"), coarse), published
+        )
         masks = None
         if "node" in file:
             labels = np.zeros(hu.shape, np.uint16)
             labels[tuple(file["node_zyx"].T)] = file["node"]
             masks = Masks(labels, geometry)
-        return scene, TrueNodes(file["points_mm"], file["short_axes_mm"], masks)
+        return context, TrueNodes(file["points_mm"], file["short_axes_mm"], masks)

@@ -10,11 +10,11 @@ import numpy as np
 from ctlymph.datasets.folds import Folds
 from ctlymph.detectors.base import Candidates, System
 from ctlymph.evaluation.detections import Marks
-from ctlymph.training.stage_cache import Case, Found, Laboratory
+from ctlymph.training.stage_cache import Case, Found, StageCache
 
 
 @dataclass(frozen=True)
-class Trial:
+class Split:
     """The cases of one region, and how they are dealt out.
 
     Attributes:
@@ -22,14 +22,14 @@ class Trial:
         folds: Of these.
         unseen: By name, why a case cannot be worked on: nothing is learned from it, and it gets no marks.
         everywhere: All cases of all regions, for systems that learn from them together; they are in the folds, too.
-        further: Cases of other collections, of all regions, which are learned from in every round and never tested.
+        extra_train: Cases of other collections, of all regions, which are learned from in every round and never tested.
     """
 
     cases: Sequence[Case]
     folds: Folds
-    unseen: Mapping[str, str] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     everywhere: Sequence[Case] = ()
-    further: Sequence[Case] = ()
+    extra_train: Sequence[Case] = ()
 
     def of_fold(self, fold: int) -> list[Case]:
         """Give the cases that are tested in a round."""
@@ -42,20 +42,20 @@ class Trial:
             fold: Number of the round.
             joint: Those of all regions.
         """
-        own = [case for case in self.everywhere if case.name not in self.unseen] if joint else self.seen
+        own = [case for case in self.everywhere if case.name not in self.unreadable] if joint else self.seen
         return [
             *(case for case in own if self.folds.fold_of(case.name) != fold),
-            *(case for case in self.further if joint or case.region == self.cases[0].region),
+            *(case for case in self.extra_train if joint or case.region == self.cases[0].region),
         ]
 
     @property
     def seen(self) -> list[Case]:
         """The cases that can be worked on."""
-        return [case for case in self.cases if case.name not in self.unseen]
+        return [case for case in self.cases if case.name not in self.unreadable]
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
+class OutOfFold:
     """What a system gave for the cases of a trial.
 
     Attributes:
@@ -67,13 +67,13 @@ class Tested:
     injected: Mapping[str, Candidates]
 
 
-def cross_validate(laboratory: Laboratory, system: System, trial: Trial, *, inject: bool = False) -> Tested:
+def cross_validate(stage_cache: StageCache, system: System, split: Split, *, inject: bool = False) -> OutOfFold:
     """Test a system on every case of a trial.
 
     Args:
-        laboratory: Where it learns.
+        stage_cache: Where it learns.
         system: Stages for the region.
-        trial: Cases and folds.
+        split: Cases and folds.
         inject: Also score candidates put onto the nodes that the generator has missed, so that the classifier alone
             can be judged (the protocol of Roth 2014); a system without a classifier has none.
 
@@ -82,33 +82,33 @@ def cross_validate(laboratory: Laboratory, system: System, trial: Trial, *, inje
     """
     found: dict[str, Found] = {}
     injected: dict[str, Candidates] = {}
-    for fold in range(trial.folds.k):
-        learned, tested = trial.but_fold(fold, joint=system.joint), trial.of_fold(fold)
+    for fold in range(split.folds.k):
+        learned, tested = split.but_fold(fold, joint=system.joint), split.of_fold(fold)
         if not tested:
             continue  # a fold of patients who show the other region alone
-        models = laboratory.learn(system, learned)
-        given = laboratory.apply(system.stages, models, tested)
+        models = stage_cache.fit(system, learned)
+        given = stage_cache.predict(system.stages, models, tested)
         found |= {case.name: each for case, each in zip(tested, given, strict=True)}
         if inject and system.classifier:
-            injected |= _inject(laboratory, system, models, tested)
-    return Tested(found, injected)
+            injected |= _inject(stage_cache, system, models, tested)
+    return OutOfFold(found, injected)
 
 
 def _inject(
-    laboratory: Laboratory, system: System, models: Sequence[str], cases: Sequence[Case]
+    stage_cache: StageCache, system: System, models: Sequence[str], cases: Sequence[Case]
 ) -> dict[str, Candidates]:
     """Score, for each case, a candidate on every enlarged node that the generator's candidates have missed."""
     count = len(system.generator)
-    proposed = laboratory.apply(system.generator, models[:count], cases)
-    missed = [laboratory.nodes(case).missed(each.candidates) for case, each in zip(cases, proposed, strict=True)]
-    names = [laboratory.put(each) for each in missed]
-    scored = laboratory.apply(system.classifier, models[count:], cases, names)
+    proposed = stage_cache.predict(system.generator, models[:count], cases)
+    missed = [stage_cache.nodes(case).missed(each.candidates) for case, each in zip(cases, proposed, strict=True)]
+    names = [stage_cache.store(each) for each in missed]
+    scored = stage_cache.predict(system.classifier, models[count:], cases, names)
     return {case.name: each.candidates for case, each in zip(cases, scored, strict=True)}
 
 
-def marks_of(name: str, trial: Trial, tested: Tested) -> Marks:
+def marks_of(name: str, split: Split, tested: OutOfFold) -> Marks:
     """Give what a system found in a trial as marks, cases without any among them, the injected ones last."""
-    cases = tuple(case.name for case in trial.cases)
+    cases = tuple(case.name for case in split.cases)
     own = {case: each.candidates for case, each in tested.found.items()}
     both = (own, tested.injected)
     rows = [(cases.index(case), each) for part in both for case, each in part.items()]

@@ -9,9 +9,9 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.core.regions import REGIONS
 from ctlymph.datasets.case import Collection
 from ctlymph.datasets.folds import Folds
-from ctlymph.training.cases import KnownCase
-from ctlymph.training.cross_validation import Trial
-from ctlymph.training.stage_cache import Laboratory
+from ctlymph.training.cases import AnnotatedCase
+from ctlymph.training.cross_validation import Split
+from ctlymph.training.stage_cache import StageCache
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Usable:
         notes: What was left out.
     """
 
-    cases: dict[str, list[KnownCase]]
+    cases: dict[str, list[AnnotatedCase]]
     notes: tuple[str, ...]
 
     @property
-    def all(self) -> list[KnownCase]:
+    def all(self) -> list[AnnotatedCase]:
         """The cases of all regions."""
         return [case for cases in self.cases.values() for case in cases]
 
@@ -38,11 +38,11 @@ def usable(collection: Collection, regions: Sequence[str] = REGIONS) -> Usable:
     Raises:
         CtlymphError: If there is none.
     """
-    found: dict[str, list[KnownCase]] = {}
+    found: dict[str, list[AnnotatedCase]] = {}
     left_out = []
     for region in regions:
         there = collection.cases(region)
-        cases = [KnownCase(case, region) for case in there if {"ct", "annotations"} <= case.has]
+        cases = [AnnotatedCase(case, region) for case in there if {"ct", "annotations"} <= case.has]
         left_out += [case.name for case in there if not {"ct", "annotations"} <= case.has]
         if cases:
             found[region] = cases
@@ -56,40 +56,42 @@ def usable(collection: Collection, regions: Sequence[str] = REGIONS) -> Usable:
     return Usable(found, (*collection.notes, *notes))
 
 
-def trials(
-    laboratory: Laboratory, chosen: Usable, folds: Folds, further: Sequence[Collection] = ()
-) -> dict[str, Trial]:
+def splits(
+    stage_cache: StageCache, chosen: Usable, folds: Folds, extra_train: Sequence[Collection] = ()
+) -> dict[str, Split]:
     """Read all cases and deal them out.
 
     Args:
-        laboratory: Where they are kept.
+        stage_cache: Where they are kept.
         chosen: The cases.
         folds: They must name every case.
-        further: Collections that are learned from in every round, and never tested on.
+        extra_train: Collections that are learned from in every round, and never tested on.
 
     Raises:
         CtlymphError: If a case is in none, or none can be worked on.
     """
     for case in chosen.all:
         folds.fold_of(case.name)
-    unseen = laboratory.look(chosen.all)
-    if len(unseen) == len(chosen.all):
-        raise CtlymphError(f"no case can be worked on; {next(iter(unseen.items()))[1]}")
-    more = _further(laboratory, further, list(chosen.cases))
-    return {region: Trial(cases, folds, unseen, chosen.all, more) for region, cases in chosen.cases.items()}
+    unreadable = stage_cache.load(chosen.all)
+    if len(unreadable) == len(chosen.all):
+        raise CtlymphError(f"no case can be worked on; {next(iter(unreadable.items()))[1]}")
+    more = _extra_train(stage_cache, extra_train, list(chosen.cases))
+    return {region: Split(cases, folds, unreadable, chosen.all, more) for region, cases in chosen.cases.items()}
 
 
-def _further(laboratory: Laboratory, collections: Sequence[Collection], regions: Sequence[str]) -> list[KnownCase]:
+def _extra_train(
+    stage_cache: StageCache, collections: Sequence[Collection], regions: Sequence[str]
+) -> list[AnnotatedCase]:
     """Read the cases of further collections, and give those that can be worked on, region by region."""
     cases = [
-        KnownCase(case, region)
+        AnnotatedCase(case, region)
         for region in regions
         for collection in collections
         for case in collection.cases(region)
         if {"ct", "annotations"} <= case.has
     ]
-    unseen = laboratory.look(cases)
-    return [case for case in cases if case.name not in unseen]
+    unreadable = stage_cache.load(cases)
+    return [case for case in cases if case.name not in unreadable]
 
 
 def _first(names: Sequence[str], at_most: int = 5) -> str:

@@ -20,10 +20,10 @@ from ctlymph.detectors.base import (
     NO_CANDIDATES,
     Arrays,
     Candidates,
+    DetectionContext,
     FixedStage,
     Floats,
     Resumable,
-    Scene,
     Stage,
     System,
     TrueNodes,
@@ -31,7 +31,7 @@ from ctlymph.detectors.base import (
 from ctlymph.detectors.model_store import dump_part, load_part
 from ctlymph.io.atomic import new_file
 from ctlymph.training.cache_keys import code_of, digest_of
-from ctlymph.training.cases import read_nodes, read_scene, write_scene
+from ctlymph.training.cases import read_context, read_nodes, write_context
 from ctlymph.training.peak_memory import peak_mb, reset_peak
 
 Do = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[Any]]
@@ -64,7 +64,7 @@ class Case(Protocol):
         """Tell this case, as its files are now, from every other."""
         ...
 
-    def look(self) -> tuple[Scene, TrueNodes]:
+    def load(self) -> tuple[DetectionContext, TrueNodes]:
         """Read it."""
         ...
 
@@ -90,7 +90,7 @@ def one_by_one(function: Callable[..., Any], work: Sequence[tuple[Any, ...]]) ->
 
 
 @dataclass(frozen=True)
-class Laboratory:
+class StageCache:
     """Where stages learn and are applied.
 
     Attributes:
@@ -105,26 +105,26 @@ class Laboratory:
     do: Do = one_by_one
     progress: Progress = SILENT
 
-    def look(self, cases: Sequence[Case]) -> dict[str, str]:
+    def load(self, cases: Sequence[Case]) -> dict[str, str]:
         """Read cases that have not been read yet.
 
         Returns:
             Of each case that cannot be worked on its name, and why.
         """
-        work = [(self.folder, case) for case in cases if not _scene_place(self.folder, case).exists()]
+        work = [(self.folder, case) for case in cases if not _context_path(self.folder, case).exists()]
         found: dict[str, str] = {}
-        for name, why in self._done("reading", _try_to_look, work):
+        for name, why in self._done("reading", _try_to_load, work):
             if why:
                 found[name] = why
         return found
 
-    def scene(self, case: Case) -> tuple[Scene, TrueNodes]:
+    def context(self, case: Case) -> tuple[DetectionContext, TrueNodes]:
         """Give a case as the stages see it.
 
         Raises:
             CtlymphError: As the case's ``look``.
         """
-        return _scene(self.folder, case)
+        return _context(self.folder, case)
 
     def nodes(self, case: Case) -> TrueNodes:
         """Give a case's nodes alone, without masks.
@@ -132,10 +132,10 @@ class Laboratory:
         Raises:
             CtlymphError: As the case's ``look``.
         """
-        path = _scene_place(self.folder, case)
-        return read_nodes(path) if path.exists() else self.scene(case)[1]
+        path = _context_path(self.folder, case)
+        return read_nodes(path) if path.exists() else self.context(case)[1]
 
-    def learn(self, system: System, cases: Sequence[Case]) -> tuple[str, ...]:
+    def fit(self, system: System, cases: Sequence[Case]) -> tuple[str, ...]:
         """Let the stages of a system learn, one after the other.
 
         Each but the first learns from what the one before gives for patients that it has not learned from: these are
@@ -150,7 +150,7 @@ class Laboratory:
         """
         stages = system.stages
         patients = {case.patient: None for case in cases}
-        if len(patients) < INNER_FOLDS and system.learns:
+        if len(patients) < INNER_FOLDS and system.is_trainable:
             raise CtlymphError(f"{len(patients)} patients are too few to learn from; give {INNER_FOLDS} or more")
         fold_of = {patient: number % INNER_FOLDS for number, patient in enumerate(patients)}
         fold = np.array([fold_of[case.patient] for case in cases])
@@ -159,19 +159,19 @@ class Laboratory:
         for number, stage in enumerate(stages):
             if number == len(system.generator):
                 given = [self._with_missed(case, each) for case, each in zip(cases, given, strict=True)]
-            observed = np.array(self._observed(stage, cases, given))
+            extracted = np.array(self._extracted(stage, cases, given))
             is_last = all(isinstance(later, FixedStage) for later in stages[number + 1 :])
-            parts = [observed] + ([] if is_last else [observed[fold != held] for held in range(INNER_FOLDS)])
+            parts = [extracted] + ([] if is_last else [extracted[fold != held] for held in range(INNER_FOLDS)])
             model, *held_out = self._models(stage, parts)
             models.append(model)
             if held_out:
-                given = self._applied(stage, [held_out[held] for held in fold], cases, given)
+                given = self._predicted(stage, [held_out[held] for held in fold], cases, given)
         return tuple(models)
 
-    def apply(
+    def predict(
         self, stages: Sequence[Stage], models: Sequence[str], cases: Sequence[Case], given: Sequence[str] = ()
     ) -> list[Found]:
-        """Give the candidates of cases, by the models that :meth:`learn` named.
+        """Give the candidates of cases, by the models that :meth:`fit` named.
 
         Args:
             stages: Of a system.
@@ -182,7 +182,7 @@ class Laboratory:
         names = list(given) or [_NOTHING] * len(cases)
         costs = np.zeros((len(cases), 2))
         for stage, model in zip(stages, models, strict=True):
-            names = self._applied(stage, [model] * len(cases), cases, names)
+            names = self._predicted(stage, [model] * len(cases), cases, names)
             for row, name in enumerate(names):
                 seconds, peak = _read_arrays(_place(self.folder, name, ".npz"))["costs"]
                 costs[row] = costs[row, 0] + seconds, np.maximum(costs[row, 1], peak)
@@ -191,7 +191,7 @@ class Laboratory:
             for name, (seconds, peak) in zip(names, costs, strict=True)
         ]
 
-    def put(self, candidates: Candidates) -> str:
+    def store(self, candidates: Candidates) -> str:
         """Keep candidates that no stage has given, and name them."""
         arrays = _arrays_of(candidates)
         name = digest_of("put", {key: values.tolist() for key, values in arrays.items()})
@@ -200,7 +200,7 @@ class Laboratory:
         return name
 
     def model(self, name: str) -> dict[str, Any]:
-        """Give what a stage has learned, by the name that :meth:`learn` gave."""
+        """Give what a stage has learned, by the name that :meth:`fit` gave."""
         return load_part(_place(self.folder, name, ".skops"))
 
     def _with_missed(self, case: Case, given: str) -> str:
@@ -212,9 +212,9 @@ class Laboratory:
         both = [(getattr(missed, name), getattr(candidates, name)) for name in ("points_mm", "scores", "radii_mm")]
         points_mm, scores, radii_mm = (np.concatenate(each) for each in both)
         scores[: len(missed)] = 1.0
-        return self.put(Candidates(points_mm, scores, radii_mm))
+        return self.store(Candidates(points_mm, scores, radii_mm))
 
-    def _observed(self, stage: Stage, cases: Sequence[Case], given: Sequence[str]) -> list[str]:
+    def _extracted(self, stage: Stage, cases: Sequence[Case], given: Sequence[str]) -> list[str]:
         if isinstance(stage, FixedStage):
             return [_NOTHING] * len(cases)
         names = [
@@ -226,12 +226,12 @@ class Laboratory:
             for case, each, name in zip(cases, given, names, strict=True)
             if not _place(self.folder, name, ".npz").exists()
         ]
-        self._do(f"{stage.name}: looking", _observe, work)
+        self._do(f"{stage.name}: looking", _extract, work)
         return names
 
-    def _models(self, stage: Stage, observed: Sequence[Sequence[str]]) -> list[str]:
+    def _models(self, stage: Stage, extracted: Sequence[Sequence[str]]) -> list[str]:
         """Let a stage learn several times, each time from other cases."""
-        seen = [[] if isinstance(stage, FixedStage) else list(each) for each in observed]
+        seen = [[] if isinstance(stage, FixedStage) else list(each) for each in extracted]
         names = [digest_of("model", *_settings(stage), self.seed, each) for each in seen]
         todo = {
             name: each
@@ -240,13 +240,13 @@ class Laboratory:
         }
         if isinstance(stage, Resumable):  # in this process: it may take all cores or the GPU, and shows how far it is
             for name, each in todo.items():
-                _learn_for_long(self.folder, stage, each, self.seed, name, self.progress)
+                _fit_resumable(self.folder, stage, each, self.seed, name, self.progress)
         else:
             work = [(self.folder, stage, each, self.seed, name) for name, each in todo.items()]
-            self._do(f"{stage.name}: learning", _learn, work)
+            self._do(f"{stage.name}: learning", _fit, work)
         return names
 
-    def _applied(self, stage: Stage, models: Sequence[str], cases: Sequence[Case], given: Sequence[str]) -> list[str]:
+    def _predicted(self, stage: Stage, models: Sequence[str], cases: Sequence[Case], given: Sequence[str]) -> list[str]:
         names = [
             digest_of("applied", *_settings(stage), model, case.digest(), each)
             for model, case, each in zip(models, cases, given, strict=True)
@@ -256,7 +256,7 @@ class Laboratory:
             for model, case, each, name in zip(models, cases, given, names, strict=True)
             if not _place(self.folder, name, ".npz").exists()
         ]
-        self._do(f"{stage.name}: finding", _apply, work)
+        self._do(f"{stage.name}: finding", _predict, work)
         return names
 
     def _do(self, what: str, function: Callable[..., None], work: Sequence[tuple[Any, ...]]) -> None:
@@ -276,53 +276,53 @@ def _settings(stage: Stage) -> tuple[str, str]:
     return repr(stage), code_of(type(stage).__module__)
 
 
-def _try_to_look(folder: Path, case: Case) -> tuple[str, str]:
+def _try_to_load(folder: Path, case: Case) -> tuple[str, str]:
     try:
-        _scene(folder, case)
+        _context(folder, case)
     except CtlymphError as error:
         return case.name, str(error)
     return case.name, ""
 
 
-def _observe(folder: Path, stage: Stage, case: Case, given: str, name: str) -> None:
-    scene, truth = _scene(folder, case)
-    _write_arrays(_place(folder, name, ".npz"), stage.observe(scene, _read_candidates(folder, given), truth))
+def _extract(folder: Path, stage: Stage, case: Case, given: str, name: str) -> None:
+    context, truth = _context(folder, case)
+    _write_arrays(_place(folder, name, ".npz"), stage.extract(context, _read_candidates(folder, given), truth))
 
 
-def _learn(folder: Path, stage: Stage, observed: Sequence[str], seed: int, name: str) -> None:
-    seen = [_read_arrays(_place(folder, each, ".npz")) for each in observed]
-    dump_part(_place(folder, name, ".skops"), stage.learn(seen, seed))
+def _fit(folder: Path, stage: Stage, extracted: Sequence[str], seed: int, name: str) -> None:
+    seen = [_read_arrays(_place(folder, each, ".npz")) for each in extracted]
+    dump_part(_place(folder, name, ".skops"), stage.fit(seen, seed))
 
 
-def _learn_for_long(
-    folder: Path, stage: Resumable, observed: Sequence[str], seed: int, name: str, progress: Progress
+def _fit_resumable(
+    folder: Path, stage: Resumable, extracted: Sequence[str], seed: int, name: str, progress: Progress
 ) -> None:
-    seen = [_read_arrays(_place(folder, each, ".npz")) for each in observed]
+    seen = [_read_arrays(_place(folder, each, ".npz")) for each in extracted]
     halfway = _place(folder, name, ".learning")
     halfway.mkdir(parents=True, exist_ok=True)
-    dump_part(_place(folder, name, ".skops"), stage.learn_in(seen, seed, halfway, progress))
+    dump_part(_place(folder, name, ".skops"), stage.fit_resumable(seen, seed, halfway, progress))
 
 
-def _apply(folder: Path, stage: Stage, model: str, case: Case, given: str, name: str) -> None:
-    scene, _ = _scene(folder, case)
+def _predict(folder: Path, stage: Stage, model: str, case: Case, given: str, name: str) -> None:
+    context, _ = _context(folder, case)
     part = load_part(_place(folder, model, ".skops"))
     candidates = _read_candidates(folder, given)
     reset_peak()
     start = time.perf_counter()
-    found = stage.apply(part, scene, candidates)
+    found = stage.predict(part, context, candidates)
     costs = np.array([time.perf_counter() - start, peak_mb()])
     _write_arrays(_place(folder, name, ".npz"), {**_arrays_of(found), "costs": costs})
 
 
-def _scene(folder: Path, case: Case) -> tuple[Scene, TrueNodes]:
-    path = _scene_place(folder, case)
+def _context(folder: Path, case: Case) -> tuple[DetectionContext, TrueNodes]:
+    path = _context_path(folder, case)
     if not path.exists():
         with new_file(path, overwrite=True) as staging:
-            write_scene(staging, *case.look())
-    return read_scene(path)
+            write_context(staging, *case.load())
+    return read_context(path)
 
 
-def _scene_place(folder: Path, case: Case) -> Path:
+def _context_path(folder: Path, case: Case) -> Path:
     return _place(folder, digest_of("scene", code_of(type(case).__module__), case.digest()), ".npz")
 
 

@@ -23,10 +23,10 @@ from ctlymph.evaluation.matching import Rules
 from ctlymph.evaluation.protocol import END_TO_END, Evaluation, Protocol, Verdict, judge, judge_region
 from ctlymph.evaluation.readers.cts import Scans
 from ctlymph.evaluation.readers.ground_truth_files import read_truth
-from ctlymph.training.cases import UnknownCase
-from ctlymph.training.cross_validation import Tested, Trial, cross_validate, marks_of
-from ctlymph.training.splits import trials, usable
-from ctlymph.training.stage_cache import Case, Laboratory
+from ctlymph.training.cases import UnannotatedCase
+from ctlymph.training.cross_validation import OutOfFold, Split, cross_validate, marks_of
+from ctlymph.training.splits import splits, usable
+from ctlymph.training.stage_cache import Case, StageCache
 
 STANDARD = ("blobs", "liu2014", "cherry2014", "seff2014-max", "seff2014-mean", "seff2014", "seff2015")
 """Methods that are compared unless others are named, each expected to be no worse than the one before."""
@@ -45,7 +45,7 @@ class Plan:
         resampling: For the intervals.
         others: Collections that nobody learns from, judged by what was learned from all cases of ``collection``.
         cts: CTs without known nodes, tried in the same way.
-        further: Collections that are learned from in every round, and never tested on.
+        extra_train: Collections that are learned from in every round, and never tested on.
     """
 
     collection: Collection
@@ -56,7 +56,7 @@ class Plan:
     resampling: Resampling = field(default_factory=Resampling)
     others: tuple[Collection, ...] = ()
     cts: tuple[Path, ...] = ()
-    further: tuple[Collection, ...] = ()
+    extra_train: tuple[Collection, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Report:
     tried: tuple[Comparison, ...]
 
 
-def run(plan: Plan, laboratory: Laboratory) -> Report:
+def run(plan: Plan, stage_cache: StageCache) -> Report:
     """Do a benchmark.
 
     Raises:
@@ -115,15 +115,15 @@ def run(plan: Plan, laboratory: Laboratory) -> Report:
     """
     check_can_learn(plan.methods)
     chosen = usable(plan.collection, plan.regions)
-    by_region = trials(laboratory, chosen, plan.folds, plan.further)
+    by_region = splits(stage_cache, chosen, plan.folds, plan.extra_train)
     crossed, others, tried = [], [], []
-    for region, trial in by_region.items():
-        tested, failed = _cross(plan, laboratory, trial, region)
-        crossed.append(_crossed(plan, laboratory, trial, tested, (*chosen.notes, *failed)))
+    for region, split in by_region.items():
+        tested, failed = _cross(plan, stage_cache, split, region)
+        crossed.append(_crossed(plan, stage_cache, split, tested, (*chosen.notes, *failed)))
         beyond = _Beyond(
             plan,
-            laboratory,
-            trial,
+            stage_cache,
+            split,
             {method.name: method.systems[region] for method in plan.methods if method.name in tested},
         )
         others += [each for other in plan.others if (each := beyond.judged(other)) is not None]
@@ -132,14 +132,16 @@ def run(plan: Plan, laboratory: Laboratory) -> Report:
     return Report(plan, tuple(crossed), tuple(others), tuple(tried))
 
 
-def _cross(plan: Plan, laboratory: Laboratory, trial: Trial, region: str) -> tuple[dict[str, Tested], tuple[str, ...]]:
+def _cross(
+    plan: Plan, stage_cache: StageCache, split: Split, region: str
+) -> tuple[dict[str, OutOfFold], tuple[str, ...]]:
     """Cross-validate each method of a region; give what failed, and why, beside."""
-    tested: dict[str, Tested] = {}
+    tested: dict[str, OutOfFold] = {}
     failed = []
     for method in plan.methods:
         if region in method.systems:
             try:
-                tested[method.name] = cross_validate(laboratory, method.systems[region], trial, inject=plan.inject)
+                tested[method.name] = cross_validate(stage_cache, method.systems[region], split, inject=plan.inject)
             except CtlymphError as error:
                 failed.append(f"{method.name} could not be tested: {error}")
     if not tested:
@@ -148,14 +150,14 @@ def _cross(plan: Plan, laboratory: Laboratory, trial: Trial, region: str) -> tup
 
 
 def _crossed(
-    plan: Plan, laboratory: Laboratory, trial: Trial, tested: Mapping[str, Tested], notes: Sequence[str]
+    plan: Plan, stage_cache: StageCache, split: Split, tested: Mapping[str, OutOfFold], notes: Sequence[str]
 ) -> Comparison:
-    region = trial.cases[0].region
-    truth = read_truth(plan.collection.folder, tuple(case.name for case in trial.cases))
-    unseen = [f"{name} gets no marks: {why}" for name, why in trial.unseen.items()]
-    marks = [marks_of(name, trial, each) for name, each in tested.items()]
+    region = split.cases[0].region
+    truth = read_truth(plan.collection.folder, tuple(case.name for case in split.cases))
+    unreadable = [f"{name} gets no marks: {why}" for name, why in split.unreadable.items()]
+    marks = [marks_of(name, split, each) for name, each in tested.items()]
     evaluation = judge_region(marks, truth, region, _protocol(plan))
-    return _comparison("cross-validated", evaluation, tested, trial.cases, laboratory, (*notes, *unseen))
+    return _comparison("cross-validated", evaluation, tested, split.cases, stage_cache, (*notes, *unreadable))
 
 
 @dataclass(frozen=True)
@@ -163,49 +165,49 @@ class _Beyond:
     """Methods that have learned from all cases of a trial, and are tried on others."""
 
     plan: Plan
-    laboratory: Laboratory
-    trial: Trial
+    stage_cache: StageCache
+    split: Split
     systems: Mapping[str, System]
 
     def judged(self, other: Collection) -> Comparison | None:
         """Judge them on another collection; None where it has no case of the region."""
-        region = self.trial.cases[0].region
+        region = self.split.cases[0].region
         if not any({"ct", "annotations"} <= case.has for case in other.cases(region)):
             return None
         chosen = usable(other, (region,))
         cases = chosen.cases[region]
-        unseen = self.laboratory.look(cases)
-        trial = Trial(cases, self.trial.folds, unseen)
-        tested = self._tested([case for case in cases if case.name not in unseen])
+        unreadable = self.stage_cache.load(cases)
+        split = Split(cases, self.split.folds, unreadable)
+        tested = self._tested([case for case in cases if case.name not in unreadable])
         truth = read_truth(other.folder, tuple(case.name for case in cases))
-        marks = [marks_of(name, trial, each) for name, each in tested.items()]
+        marks = [marks_of(name, split, each) for name, each in tested.items()]
         evaluation = judge_region(marks, truth, region, _protocol(self.plan))
-        notes = (*chosen.notes, *(f"{name} gets no marks: {why}" for name, why in unseen.items()))
-        return _comparison(other.folder.name, evaluation, tested, cases, self.laboratory, notes)
+        notes = (*chosen.notes, *(f"{name} gets no marks: {why}" for name, why in unreadable.items()))
+        return _comparison(other.folder.name, evaluation, tested, cases, self.stage_cache, notes)
 
     def tried(self, cts: Sequence[Path]) -> Comparison | None:
         """Let them mark CTs whose nodes nobody knows; None where none holds the region."""
-        region = self.trial.cases[0].region
-        given = [UnknownCase(path, region) for path in cts]
-        unseen = self.laboratory.look(given)
-        cases = [case for case in given if case.name not in unseen]
+        region = self.split.cases[0].region
+        given = [UnannotatedCase(path, region) for path in cts]
+        unreadable = self.stage_cache.load(given)
+        cases = [case for case in given if case.name not in unreadable]
         if not cases:
             return None
         tested = self._tested(cases)
-        trial = Trial(cases, self.trial.folds)
+        split = Split(cases, self.split.folds)
         names = tuple(case.name for case in cases)
         evaluation = judge(
-            [marks_of(name, trial, each) for name, each in tested.items()], _empty(names), _protocol(self.plan)
+            [marks_of(name, split, each) for name, each in tested.items()], _empty(names), _protocol(self.plan)
         )
-        notes = [f"{name} is left out: {why}" for name, why in unseen.items()]
-        return _comparison("CTs whose nodes nobody has marked", evaluation, tested, cases, self.laboratory, notes)
+        notes = [f"{name} is left out: {why}" for name, why in unreadable.items()]
+        return _comparison("CTs whose nodes nobody has marked", evaluation, tested, cases, self.stage_cache, notes)
 
-    def _tested(self, cases: Sequence[Case]) -> dict[str, Tested]:
+    def _tested(self, cases: Sequence[Case]) -> dict[str, OutOfFold]:
         found = {}
         for name, system in self.systems.items():
-            models = self.laboratory.learn(system, self.trial.but_fold(None, joint=system.joint))
-            given = self.laboratory.apply(system.stages, models, cases)
-            found[name] = Tested({case.name: each for case, each in zip(cases, given, strict=True)}, {})
+            models = self.stage_cache.fit(system, self.split.but_fold(None, joint=system.joint))
+            given = self.stage_cache.predict(system.stages, models, cases)
+            found[name] = OutOfFold({case.name: each for case, each in zip(cases, given, strict=True)}, {})
         return found
 
 
@@ -216,13 +218,13 @@ def _protocol(plan: Plan) -> Protocol:
 def _comparison(
     title: str,
     evaluation: Evaluation,
-    tested: Mapping[str, Tested],
+    tested: Mapping[str, OutOfFold],
     cases: Sequence[Case],
-    laboratory: Laboratory,
+    stage_cache: StageCache,
     notes: Sequence[str],
 ) -> Comparison:
     alone = [verdict for verdict in evaluation.verdicts if verdict.mode == END_TO_END]
-    scans: dict[str, Callable[[], Volume]] = {case.name: partial(_volume, laboratory, case) for case in cases}
+    scans: dict[str, Callable[[], Volume]] = {case.name: partial(_volume, stage_cache, case) for case in cases}
     return Comparison(
         title,
         cases[0].region,
@@ -234,8 +236,8 @@ def _comparison(
     )
 
 
-def _volume(laboratory: Laboratory, case: Case) -> Volume:
-    return laboratory.scene(case)[0].volume
+def _volume(stage_cache: StageCache, case: Case) -> Volume:
+    return stage_cache.context(case)[0].volume
 
 
 def _steps(alone: Sequence[Verdict], resampling: Resampling) -> tuple[tuple[str, str, Difference], ...]:
@@ -245,7 +247,7 @@ def _steps(alone: Sequence[Verdict], resampling: Resampling) -> tuple[tuple[str,
     )
 
 
-def _cost(tested: Tested) -> Cost:
+def _cost(tested: OutOfFold) -> Cost:
     seconds = [each.seconds for each in tested.found.values()]
     peaks = [each.peak_mb for each in tested.found.values()]
     return Cost(float(np.median(seconds)) if seconds else float("nan"), max(peaks, default=float("nan")))

@@ -17,7 +17,7 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import REGIONS
 from ctlymph.core.result import Result
 from ctlymph.core.volume import Geometry, Volume
-from ctlymph.detectors.base import NO_CANDIDATES, Scene, System, settings_of
+from ctlymph.detectors.base import NO_CANDIDATES, DetectionContext, System, settings_of
 from ctlymph.detectors.calibration import calibrated
 from ctlymph.detectors.model_store import INSTALLED, Model, models_in, read_model
 from ctlymph.detectors.registry import DEFAULT, METHODS, method
@@ -74,16 +74,16 @@ class Detector:
     systems: Mapping[str, System]
     models: Mapping[str, Model]
 
-    def marks(self, scene: Scene, progress: Progress = SILENT) -> list[Mark]:
+    def marks(self, context: DetectionContext, progress: Progress = SILENT) -> list[Mark]:
         """Mark the nodes of a scene, the surest first."""
-        region = scene.region.name
+        region = context.region.name
         stages = self.systems[region].stages
         model = self.models.get(region)
         parts = [{} for _ in stages] if model is None else model.parts[region]
         candidates = NO_CANDIDATES
         with progress.task(f"{self.name} in the {region}", len(stages)) as advance:
             for stage, part in zip(stages, parts, strict=True):
-                candidates = stage.apply(part, scene, candidates)
+                candidates = stage.predict(part, context, candidates)
                 advance(1)
         curve = None if model is None else model.card.regions[region].sigmoid
         if curve is not None:
@@ -105,7 +105,7 @@ def detector(model: str) -> Detector:
     if model not in METHODS and (Path(model).exists() or Path(model).name != model):
         raise CtlymphError(f"{model} holds no model; give a folder of ctlymph train")
     rule = method(model)
-    if rule.learns or rule.threshold is None:
+    if rule.is_trainable or rule.threshold is None:
         raise CtlymphError(
             f"{model} must be trained first: ctlymph train {model} COLLECTION -o MODEL, then --model MODEL"
         )
@@ -202,8 +202,8 @@ def run(volume: Volume, options: DetectOptions) -> Result:
         advance(1)
     with _timed("candidates", seconds):
         known = [region for region in regions if region.name in chosen.systems]
-        scenes = (Scene(seen, landmarks, region) for region in known)
-        found = [mark for scene in scenes for mark in chosen.marks(scene, options.progress)]
+        contexts = (DetectionContext(seen, landmarks, region) for region in known)
+        found = [mark for context in contexts for mark in chosen.marks(context, options.progress)]
         sure = (mark for mark in found if mark.score >= thresholds[mark.region])
         marks = sorted(sure, key=lambda mark: -mark.score)
         if seen is not volume:

@@ -14,7 +14,7 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.case import Collection
 from ctlymph.datasets.ct_lymph_nodes.catalogue import TITLE
 from ctlymph.datasets.folds import make_folds
-from ctlymph.detectors.base import System, Tunable
+from ctlymph.detectors.base import Configurable, System
 from ctlymph.detectors.calibration import calibrated, log_odds, sigmoid_through
 from ctlymph.detectors.model_store import (
     Card,
@@ -33,9 +33,9 @@ from ctlymph.evaluation.protocol import Evaluation, Protocol, judge_region
 from ctlymph.evaluation.readers.ground_truth_files import read_truth
 from ctlymph.evaluation.summary import document
 from ctlymph.training.cache_keys import versions
-from ctlymph.training.cross_validation import Trial, cross_validate, marks_of
-from ctlymph.training.splits import trials, usable
-from ctlymph.training.stage_cache import Laboratory
+from ctlymph.training.cross_validation import Split, cross_validate, marks_of
+from ctlymph.training.splits import splits, usable
+from ctlymph.training.stage_cache import StageCache
 
 ASKED_FALSE = 3.0
 """False positives per CT, in cross-validation, at which a model's threshold lies."""
@@ -53,7 +53,7 @@ class Training:
         regions: Those that are wanted, of those that the method knows.
         folds: Of the cross-validation that gives figures and threshold; 0: none.
         bootstraps: For the figures' intervals.
-        further: Collections that are learned from in every round, and never tested on.
+        extra_train: Collections that are learned from in every round, and never tested on.
         steps: Of networks; None: as many as the method has.
         begin_with: Folder of a model of the same method, whose networks are learned further, or a ``.safetensors``
             file of weights for its network; None: anew.
@@ -65,7 +65,7 @@ class Training:
     regions: tuple[str, ...]
     folds: int = 4
     bootstraps: int = 1000
-    further: tuple[Collection, ...] = ()
+    extra_train: tuple[Collection, ...] = ()
     steps: int | None = None
     begin_with: Path | None = None
     licence: str | None = None
@@ -73,7 +73,7 @@ class Training:
     @property
     def collections(self) -> tuple[Collection, ...]:
         """All that it learns from."""
-        return (self.collection, *self.further)
+        return (self.collection, *self.extra_train)
 
     @cached_property
     def systems(self) -> dict[str, System]:
@@ -85,14 +85,14 @@ class Training:
         given = {region: self.method.systems[region] for region in self.regions if region in self.method.systems}
         if self.steps is None and self.begin_with is None:
             return given
-        if not any(isinstance(stage, Tunable) for system in given.values() for stage in system.stages):
+        if not any(isinstance(stage, Configurable) for system in given.values() for stage in system.stages):
             raise CtlymphError(f"{self.method.name} has no network; it knows neither steps nor weights to begin with")
         return {region: self._tuned(system, region) for region, system in given.items()}
 
     def _tuned(self, system: System, region: str) -> System:
         begins = self._begins(region, len(system.stages))
         stages = [
-            stage.tuned(self.steps, *begin) if isinstance(stage, Tunable) else stage
+            stage.configured(self.steps, *begin) if isinstance(stage, Configurable) else stage
             for stage, begin in zip(system.stages, begins, strict=True)
         ]
         return system.with_stages(stages)
@@ -114,7 +114,7 @@ class Training:
         return list(zip(former.parts[region], digests, strict=True))
 
 
-def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
+def train(folder: Path, training: Training, stage_cache: StageCache) -> Card:
     """Train a method, and write its model into an empty folder.
 
     Raises:
@@ -124,16 +124,16 @@ def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
     if not regions:
         known = " and ".join(training.method.systems)
         raise CtlymphError(f"{training.method.name} is for the {known} alone; choose that region")
-    if not training.method.learns:
+    if not training.method.is_trainable:
         raise CtlymphError(f"{training.method.name} is a rule and learns nothing; use it as it is")
     check_can_learn([training.method])
     chosen = usable(training.collection, regions)
-    folds = make_folds([case.case for case in chosen.all], training.folds or 2, laboratory.seed)
-    by_region = trials(laboratory, chosen, folds, training.further)
-    judged = {region: _judged(training, laboratory, trial, region) for region, trial in by_region.items()}
+    folds = make_folds([case.case for case in chosen.all], training.folds or 2, stage_cache.seed)
+    by_region = splits(stage_cache, chosen, folds, training.extra_train)
+    judged = {region: _judged(training, stage_cache, split, region) for region, split in by_region.items()}
     figures = {region: each for region, each in judged.items() if each is not None}
     cards = {
-        region: _learn(folder, training, laboratory, trial, figures.get(region)) for region, trial in by_region.items()
+        region: _fit(folder, training, stage_cache, split, figures.get(region)) for region, split in by_region.items()
     }
     threshold, threshold_is = _threshold(figures, cards)
     licences = {case.licence for each in training.collections for case in each.cases()} - {""}
@@ -142,7 +142,7 @@ def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
         trained_on=_sentence(training, cards),
         synthetic=any(each.synthetic for each in training.collections),
         licence=training.licence or ", ".join(sorted(licences)),
-        seed=laboratory.seed,
+        seed=stage_cache.seed,
         threshold=threshold,
         threshold_is=threshold_is,
         versions=versions(),
@@ -152,33 +152,33 @@ def train(folder: Path, training: Training, laboratory: Laboratory) -> Card:
     return card
 
 
-def _judged(training: Training, laboratory: Laboratory, trial: Trial, region: str) -> Evaluation | None:
+def _judged(training: Training, stage_cache: StageCache, split: Split, region: str) -> Evaluation | None:
     if not training.folds:
         return None
-    tested = cross_validate(laboratory, training.systems[region], trial)
-    marks = marks_of(training.method.name, trial, tested)
+    tested = cross_validate(stage_cache, training.systems[region], split)
+    marks = marks_of(training.method.name, split, tested)
     truth = read_truth(training.collection.folder, marks.cases)
-    return judge_region([marks], truth, region, Protocol(Rules(), Resampling(training.bootstraps, laboratory.seed)))
+    return judge_region([marks], truth, region, Protocol(Rules(), Resampling(training.bootstraps, stage_cache.seed)))
 
 
-def _learn(
-    folder: Path, training: Training, laboratory: Laboratory, trial: Trial, judged: Evaluation | None
+def _fit(
+    folder: Path, training: Training, stage_cache: StageCache, split: Split, judged: Evaluation | None
 ) -> RegionCard:
-    region = trial.cases[0].region
+    region = split.cases[0].region
     system = training.systems[region]
-    cases = trial.but_fold(None, joint=system.joint)
-    models = laboratory.learn(system, cases)
+    cases = split.but_fold(None, joint=system.joint)
+    models = stage_cache.fit(system, cases)
     parts = []
     for number, (stage, name) in enumerate(zip(system.stages, models, strict=True), start=1):
-        part = laboratory.model(name)
+        part = stage_cache.model(name)
         file = f"{'all' if system.joint else region}-{number}-{stage.name}{ending_of(part)}"
         is_there = (folder / file).exists()  # of another region: they have learned together
         parts.append(stored(folder, file, stage) if is_there else store(folder, file, stage, part))
     return RegionCard(
         cases=tuple(case.name for case in cases),
-        nodes=sum(laboratory.nodes(case).enlarged for case in cases),
+        nodes=sum(stage_cache.nodes(case).enlarged for case in cases),
         parts=tuple(parts),
-        figures=_figures(judged, trial) if judged else None,
+        figures=_figures(judged, split) if judged else None,
         sigmoid=_sigmoid(judged.verdicts[0].matches) if judged else None,
     )
 
@@ -190,12 +190,12 @@ def _sigmoid(matches: Matches) -> tuple[float, float]:
     return sigmoid_through(log_odds(matches.marks.scores[told]), hits[told].astype(np.int8))
 
 
-def _figures(judged: Evaluation, trial: Trial) -> Mapping[str, Any]:
+def _figures(judged: Evaluation, split: Split) -> Mapping[str, Any]:
     whole = document(judged)
     (verdict,) = whole["detectors"]
     return {
-        "of": f"{trial.folds.k}-fold cross-validation by patient on the cases of this model",
-        "folds": [list(names) for names in trial.folds.folds],
+        "of": f"{split.folds.k}-fold cross-validation by patient on the cases of this model",
+        "folds": [list(names) for names in split.folds.folds],
         **{key: whole[key] for key in ("rules", "intervals", "cases", "patients", "nodes")},
         **verdict["figures"],
         **{key: value for key, value in verdict.items() if key not in ("detector", "mode", "calibration", "figures")},

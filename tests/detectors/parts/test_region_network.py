@@ -5,52 +5,52 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from contexts import scene_with_nodes
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Masks
 from ctlymph.detectors.base import NO_CANDIDATES, TrueNodes
 from ctlymph.detectors.iuga2021 import Foveal
 from ctlymph.detectors.lymphnet import LymphNet
 from ctlymph.detectors.parts.patch_resampling import cut
-from ctlymph.detectors.parts.patches import NODE, OTHER, UNSURE, Changes, Cutter, example_of
+from ctlymph.detectors.parts.patches import IGNORE, NODE, OTHER, Augmentation, PatchSampler, example_of
 from ctlymph.detectors.parts.region_network import RegionNetwork, _refined
 from ctlymph.nn.training_loop import Schedule
-from scenes import scene_with_nodes
 
-UNCHANGED = Changes(0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)
+UNCHANGED = Augmentation(0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)
 
 
 def test_an_example_tells_nodes_from_what_is_not_sure() -> None:
-    scene, truth = scene_with_nodes(3)
+    context, truth = scene_with_nodes(3)
     sizes = truth.short_axes_mm.copy()
     sizes[0] = np.nan
     unsure = TrueNodes(truth.points_mm, sizes, truth.masks)
     for nodes in (unsure, replace(unsure, masks=None)):
-        example = example_of(scene, nodes, 2.0)
+        example = example_of(context, nodes, 2.0)
         assert example["hu"].shape == example["what"].shape
         assert len(example["centres_zyx"]) == len(truth.points_mm) - 1
         at = np.rint(example["centres_zyx"]).astype(int)
         assert (example["what"][tuple(at.T)] == NODE).all()
         volume = (example["what"] == NODE).sum() * 8.0
         assert volume == pytest.approx(sum(4 / 3 * np.pi * (sizes[1:] / 2) ** 3), rel=0.15)
-    assert (example_of(scene, truth, 2.0)["what"] == UNSURE).sum() < (example["what"] == UNSURE).sum()
+    assert (example_of(context, truth, 2.0)["what"] == IGNORE).sum() < (example["what"] == IGNORE).sum()
 
 
 def test_an_unsure_mask_is_no_tissue_to_learn_from() -> None:
-    scene, truth = scene_with_nodes(3)
+    context, truth = scene_with_nodes(3)
     assert truth.masks is not None
     none = TrueNodes(truth.points_mm, np.full(len(truth.points_mm), 6.0), truth.masks)
-    example = example_of(scene, none, 2.0)
+    example = example_of(context, none, 2.0)
     assert not (example["what"] == NODE).any()
     empty = replace(none, masks=Masks(np.zeros_like(truth.masks.labels), truth.masks.geometry))
-    inside = (example["what"] == UNSURE) & (example_of(scene, empty, 2.0)["what"] == OTHER)
+    inside = (example["what"] == IGNORE) & (example_of(context, empty, 2.0)["what"] == OTHER)
     assert inside.sum() * 8.0 == pytest.approx(sum(4 / 3 * np.pi * (truth.short_axes_mm / 2) ** 3), rel=0.15)
 
 
 def test_unchanged_parts_are_cut_as_they_are() -> None:
-    scene, truth = scene_with_nodes(3)
-    example = example_of(scene, truth, 2.0)
-    cutter = Cutter([example], 16, UNCHANGED)
-    part = cutter._part(0, np.array([17.5, 18.5, 19.5]), np.random.default_rng(0))
+    context, truth = scene_with_nodes(3)
+    example = example_of(context, truth, 2.0)
+    sampler = PatchSampler([example], 16, UNCHANGED)
+    part = sampler._part(0, np.array([17.5, 18.5, 19.5]), np.random.default_rng(0))
     np.testing.assert_allclose(part.hu, example["hu"][10:26, 11:27, 12:28], atol=0.01)
     np.testing.assert_array_equal(part.what, example["what"][10:26, 11:27, 12:28])
 
@@ -63,21 +63,21 @@ def test_turned_parts_are_as_scipy_cuts_them() -> None:
     what = rng.integers(0, 3, hu.shape).astype(np.uint8)
     matrix, offset = np.eye(3) + rng.uniform(-0.2, 0.2, (3, 3)), np.array([2.3, -4.1, 6.2])
     part_hu, part_what = np.empty((22, 22, 22), np.float32), np.empty((22, 22, 22), np.uint8)
-    cut(hu, what, matrix, offset, (-1024, UNSURE), part_hu, part_what)
+    cut(hu, what, matrix, offset, (-1024, IGNORE), part_hu, part_what)
     given = {"matrix": matrix, "offset": offset, "output_shape": part_hu.shape}
     np.testing.assert_allclose(
         part_hu, affine_transform(hu.astype(np.float32), order=1, cval=-1024, **given), atol=0.02
     )
-    np.testing.assert_array_equal(part_what, affine_transform(what, order=0, cval=UNSURE, **given))
+    np.testing.assert_array_equal(part_what, affine_transform(what, order=0, cval=IGNORE, **given))
 
 
 def test_nodes_go_where_their_part_goes() -> None:
-    scene, truth = scene_with_nodes(3)
-    example = example_of(scene, truth, 2.0)
-    cutter = Cutter([example], 40, Changes(30, 20, 0.2, 0.5, 1.2, 0, 0, 0, 0, 1, 0))
+    context, truth = scene_with_nodes(3)
+    example = example_of(context, truth, 2.0)
+    sampler = PatchSampler([example], 40, Augmentation(30, 20, 0.2, 0.5, 1.2, 0, 0, 0, 0, 1, 0))
     rng = np.random.default_rng(0)
     seen = 0
-    for part in (cutter.on_node(rng) for _ in range(30)):
+    for part in (sampler.on_node(rng) for _ in range(30)):
         for centre in part.centres_zyx:
             if ((centre > 0) & (centre < 39)).all():
                 assert part.what[tuple(np.rint(centre).astype(int))] == NODE
@@ -86,9 +86,9 @@ def test_nodes_go_where_their_part_goes() -> None:
 
 
 def test_answers_peak_at_the_nodes() -> None:
-    scene, truth = scene_with_nodes(3)
-    cutter = Cutter([example_of(scene, truth, 2.0)], 32, UNCHANGED)
-    part = cutter.on_node(np.random.default_rng(1))
+    context, truth = scene_with_nodes(3)
+    sampler = PatchSampler([example_of(context, truth, 2.0)], 32, UNCHANGED)
+    part = sampler.on_node(np.random.default_rng(1))
     peaks, sizes, known, node, _ = LymphNet(spacing_mm=2.0).answers(part)
     assert peaks.shape == known.shape == (1, 16, 16, 16)
     assert node.shape == (1, 32, 32, 32)
@@ -124,9 +124,9 @@ QUICK = {"spacing_mm": 2.5, "side": 32, "batch": 2}
 def test_it_finds_the_nodes_of_a_scene_that_it_has_not_learned_from(stage: RegionNetwork) -> None:
     pytest.importorskip("torch", reason="PyTorch (the extra 'train') is not installed")
     learned = [scene_with_nodes(seed) for seed in range(1, 6)]
-    model = stage.learn([stage.observe(scene, NO_CANDIDATES, truth) for scene, truth in learned], 0)
-    scene, truth = scene_with_nodes(9)
-    found = stage.apply(model, scene, NO_CANDIDATES)
+    model = stage.fit([stage.extract(context, NO_CANDIDATES, truth) for context, truth in learned], 0)
+    context, truth = scene_with_nodes(9)
+    found = stage.predict(model, context, NO_CANDIDATES)
     assert (np.diff(found.scores) <= 0).all()
     away = np.linalg.norm(truth.points_mm[:, None] - found.points_mm[: len(truth.points_mm)], axis=2)
     assert (away.min(axis=1) < 6).all()
@@ -134,8 +134,8 @@ def test_it_finds_the_nodes_of_a_scene_that_it_has_not_learned_from(stage: Regio
 
 
 def test_cases_without_nodes_teach_nothing() -> None:
-    scene, _ = scene_with_nodes(1, nodes=0)
+    context, _ = scene_with_nodes(1, nodes=0)
     stage = LymphNet(spacing_mm=3.0)
-    nothing = stage.observe(scene, NO_CANDIDATES, TrueNodes(np.empty((0, 3)), np.empty(0), None))
+    nothing = stage.extract(context, NO_CANDIDATES, TrueNodes(np.empty((0, 3)), np.empty(0), None))
     with pytest.raises(CtlymphError, match="no enlarged node"):
-        stage.learn([nothing], 0)
+        stage.fit([nothing], 0)

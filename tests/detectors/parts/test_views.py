@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
+from contexts import candidates_of, scene_with_nodes
 from ctlymph.core.volume import AIR_HU, Geometry, Volume
 from ctlymph.detectors.base import NO_CANDIDATES, Candidates
 from ctlymph.detectors.parts.view_network import CHANCES, Averaged, ViewNetwork
@@ -14,7 +15,6 @@ from ctlymph.detectors.parts.views import Frames, drawn_frames, views_by_torch, 
 from ctlymph.detectors.roth2014 import RothViews
 from ctlymph.detectors.shin2016 import AlexViews, ResidualViews
 from ctlymph.nn.training_loop import Schedule
-from scenes import candidates_of, scene_with_nodes
 
 STRAIGHT = Frames(np.array([16.0]), np.zeros((1, 3)), np.eye(3)[None])
 
@@ -105,11 +105,11 @@ STAGES: Sequence[ViewNetwork] = (RothViews(**QUICK), AlexViews(**QUICK), Residua
 def test_nodes_of_a_scene_not_learned_from_come_first(stage: ViewNetwork) -> None:
     pytest.importorskip("torch", reason="PyTorch (the extra 'train') is not installed")
     learned = [scene_with_nodes(seed) for seed in range(1, 5)]
-    observed = [stage.observe(s, candidates_of(s, t, n), t) for n, (s, t) in enumerate(learned)]
-    scene, truth = scene_with_nodes(9)
-    scored = stage.apply(stage.learn(observed, 0), scene, candidates_of(scene, truth, 9))
+    extracted = [stage.extract(s, candidates_of(s, t, n), t) for n, (s, t) in enumerate(learned)]
+    context, truth = scene_with_nodes(9)
+    scored = stage.predict(stage.fit(extracted, 0), context, candidates_of(context, truth, 9))
     assert scored.extra[CHANCES].shape == (len(scored), 8)
-    found = Averaged("mean").apply({}, scene, scored)
+    found = Averaged("mean").predict({}, context, scored)
     assert (truth.labels(found.points_mm)[: len(truth.points_mm)] == 1).all()
     assert found.scores[0] > 0.5 > found.scores[-1]
 
@@ -118,7 +118,7 @@ def test_so_many_views_count_as_asked_for() -> None:
     given = Candidates(
         np.zeros((2, 3)), np.zeros(2), np.array([1.0, 2.0]), {CHANCES: np.array([[0.9, 0, 0], [0.5, 0.6, 1]])}
     )
-    scene, _ = scene_with_nodes(1)
-    assert Averaged("mean", 1).apply({}, scene, given).scores.tolist() == [0.9, 0.5]
-    assert Averaged("mean", 3).apply({}, scene, given).scores.tolist() == pytest.approx([0.7, 0.3])
-    assert len(Averaged("mean").apply({}, scene, NO_CANDIDATES)) == 0
+    context, _ = scene_with_nodes(1)
+    assert Averaged("mean", 1).predict({}, context, given).scores.tolist() == [0.9, 0.5]
+    assert Averaged("mean", 3).predict({}, context, given).scores.tolist() == pytest.approx([0.7, 0.3])
+    assert len(Averaged("mean").predict({}, context, NO_CANDIDATES)) == 0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.detectors.base import Arrays, Candidates, Scene, TrueNodes, joined, labelled
+from ctlymph.detectors.base import Arrays, Candidates, DetectionContext, TrueNodes, joined, labelled
 from ctlymph.detectors.calibration import honest_decisions, sigmoid, sigmoid_through
 
 LOOKS = "looks"
@@ -37,23 +37,23 @@ class CandidateSvm:
     apart_mm: float = 12.0
     at_most: int = 60
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Gather the looks of candidates on and off nodes."""
         return labelled(candidates, truth, LOOKS)
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Train the machines, and the sigmoid that makes chances of their decisions.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
         """
-        looks, labels, cases = joined(observed, LOOKS, self.name)
+        looks, labels, cases = joined(extracted, LOOKS, self.name)
         made = Committee(self.committee, self.cost, seed)
         honest = honest_decisions(lambda: Committee(self.committee, self.cost, seed), looks, labels, cases)
         slope, offset = sigmoid_through(honest, labels)
         return {"machines": made.fit(looks, labels).machines, "slope": slope, "offset": offset}
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Score candidates anew."""
         if not len(candidates):
             return candidates.scored(candidates.scores)

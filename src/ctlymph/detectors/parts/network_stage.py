@@ -15,7 +15,7 @@ from ctlymph.detectors.base import LEARNING, Arrays
 from ctlymph.nn.inference import Device, Precision
 from ctlymph.nn.layers import Architecture, Weights
 from ctlymph.nn.quantization import with_ranges
-from ctlymph.nn.training_loop import Batch, Draw, Lesson, Loss, Schedule, fit
+from ctlymph.nn.training_loop import Batch, Draw, Loss, Schedule, TrainingSpec, fit
 
 _BATCHES, _OF_EACH = 8, 4
 """So many batches, and examples of each, tell the ranges by which a network computes in int8."""
@@ -36,7 +36,7 @@ class Start:
 
 @dataclass(frozen=True)
 class NetworkStage(ABC):
-    """A network as a :class:`~ctlymph.detectors.base.Stage`, ``Resumable`` and ``Tunable``.
+    """A network as a :class:`~ctlymph.detectors.base.Stage`, ``Resumable`` and ``Configurable``.
 
     Attributes:
         schedule: How it learns.
@@ -56,34 +56,34 @@ class NetworkStage(ABC):
         """The network."""
 
     @abstractmethod
-    def teaching(self, observed: Sequence[Arrays]) -> tuple[Draw, Loss]:
+    def batches(self, extracted: Sequence[Arrays]) -> tuple[Draw, Loss]:
         """Give what draws batches from cases, and what tells how far off the network's outputs are.
 
         Raises:
             CtlymphError: If the cases teach nothing.
         """
 
-    def tuned(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Self:
+    def configured(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Self:
         """Give this stage with another number of steps, and beginning with what such a stage has learned."""
         schedule = self.schedule if steps is None else replace(self.schedule, steps=steps)
         return replace(self, schedule=schedule, start=None if part is None else Start(sha256, part["weights"]))
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Train the network, keeping nothing on the way."""
-        return self.learn_in(observed, seed, None, SILENT)
+        return self.fit_resumable(extracted, seed, None, SILENT)
 
-    def learn_in(
-        self, observed: Sequence[Arrays], seed: int, folder: Path | None, progress: Progress
+    def fit_resumable(
+        self, extracted: Sequence[Arrays], seed: int, folder: Path | None, progress: Progress
     ) -> dict[str, Any]:
         """Train the network, with checkpoints in a folder, if one is given.
 
         Raises:
             CtlymphError: If the cases teach nothing, or as :func:`ctlymph.nn.training_loop.fit`.
         """
-        draw, loss = self.teaching(observed)
+        draw, loss = self.batches(extracted)
         begin_with = None if self.start is None else self.start.weights
-        lesson = Lesson(self.architecture, draw, loss, self.schedule, seed, begin_with)
-        weights = fit(lesson, folder, progress)
+        spec = TrainingSpec(self.architecture, draw, loss, self.schedule, seed, begin_with)
+        weights = fit(spec, folder, progress)
         return {"weights": with_ranges(self.architecture, weights, _examples(draw, seed, self.schedule.steps))}
 
 

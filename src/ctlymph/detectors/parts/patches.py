@@ -9,45 +9,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.volume import AIR_HU, Geometry, Masks, resample_array
-from ctlymph.detectors.base import ENLARGED_MM, TISSUE_HU, Arrays, Scene, TrueNodes, sample, working_grid
+from ctlymph.detectors.base import ENLARGED_MM, TISSUE_HU, Arrays, DetectionContext, TrueNodes, sample, working_grid
 
 Floats = NDArray[np.float64]
 
 _ENHANCED_HU = (45.0, 350.0)
 """What contrast agent may have made brighter, as far as it can be told from bone."""
 
-OTHER, NODE, UNSURE = 0, 1, 2
+OTHER, NODE, IGNORE = 0, 1, 2
 """What a voxel is: of no enlarged node, of one, or nothing to learn from: of a node that is small or of unknown size,
 which are not all annotated, or out of the region, where none is."""
 
 
-def example_of(scene: Scene, truth: TrueNodes, spacing_mm: float) -> Arrays:
+def example_of(context: DetectionContext, truth: TrueNodes, spacing_mm: float) -> Arrays:
     """Gather what can be learned in a case.
 
     Returns:
         ``hu`` int16 z, y, x on an even grid over the region; ``what``, of each voxel, uint8; and of the enlarged nodes
         ``centres_zyx`` on that grid, ``(m, 3)``, and ``short_axes_mm``.
     """
-    grid = working_grid(scene.region, spacing_mm)
+    grid = working_grid(context.region, spacing_mm)
     enlarged = truth.short_axes_mm >= ENLARGED_MM
     return {
-        "hu": sample(scene.volume, grid),
-        "what": _what(scene, truth, grid),
+        "hu": sample(context.volume, grid),
+        "what": _what(context, truth, grid),
         "centres_zyx": grid.mm_to_index(truth.points_mm[enlarged])[:, ::-1],
         "short_axes_mm": truth.short_axes_mm[enlarged],
     }
 
 
-def _what(scene: Scene, truth: TrueNodes, grid: Geometry) -> NDArray[np.uint8]:
-    what = np.where(scene.near(grid), OTHER, UNSURE).astype(np.uint8)
+def _what(context: DetectionContext, truth: TrueNodes, grid: Geometry) -> NDArray[np.uint8]:
+    what = np.where(context.near(grid), OTHER, IGNORE).astype(np.uint8)
     enlarged = truth.short_axes_mm >= ENLARGED_MM
     if truth.masks is None:
         for point_mm, short_mm, large in zip(truth.points_mm, truth.short_axes_mm, enlarged, strict=True):
             radius = (short_mm if np.isfinite(short_mm) else ENLARGED_MM) / 2
-            what[_ball(grid, point_mm, radius)] = NODE if large else UNSURE
+            what[_ball(grid, point_mm, radius)] = NODE if large else IGNORE
         return what
     is_node, is_unsure = _by_size(truth.masks, truth.points_mm, enlarged)
-    for inside, value in ((is_unsure, UNSURE), (is_node, NODE)):
+    for inside, value in ((is_unsure, IGNORE), (is_node, NODE)):
         share = resample_array(np.multiply(inside, 255, dtype=np.uint8), truth.masks.geometry, grid, 0)
         what[share > 127] = value
     return what
@@ -99,7 +99,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Changes:
+class Augmentation:
     """How parts are changed by chance, as other patients and scanners would; greatest amounts.
 
     Attributes:
@@ -130,10 +130,10 @@ class Changes:
     cut: float = 0.1
 
 
-class Cutter:
+class PatchSampler:
     """Cuts parts out of examples."""
 
-    def __init__(self, examples: Sequence[Arrays], side: int, changes: Changes) -> None:
+    def __init__(self, examples: Sequence[Arrays], side: int, changes: Augmentation) -> None:
         self.examples, self.side, self.changes = examples, side, changes
         self.nodes = [(case, n) for case, each in enumerate(examples) for n in range(len(each["centres_zyx"]))]
         self.places = [_tissue_of(each) for each in examples]
@@ -156,7 +156,7 @@ class Cutter:
         matrix = _drawn_matrix(self.changes, rng)
         offset = middle_zyx - matrix @ np.full(3, (side - 1) / 2)
         hu, what = np.empty((side, side, side), np.float32), np.empty((side, side, side), np.uint8)
-        cut(example["hu"], example["what"], matrix, offset, (AIR_HU, UNSURE), hu, what)
+        cut(example["hu"], example["what"], matrix, offset, (AIR_HU, IGNORE), hu, what)
         inverse = np.linalg.inv(matrix)
         centres = (example["centres_zyx"] - offset) @ inverse.T
         near = ((centres > -side / 4) & (centres < side * 1.25)).all(axis=1)
@@ -171,7 +171,7 @@ def _tissue_of(example: Arrays) -> NDArray[np.intp]:
     return places if len(places) else np.array([example["hu"].shape]) // 2
 
 
-def _drawn_matrix(changes: Changes, rng: np.random.Generator) -> Floats:
+def _drawn_matrix(changes: Augmentation, rng: np.random.Generator) -> Floats:
     """Draw how a part's axes z, y, x lie in the example."""
     from scipy.spatial.transform import Rotation
 
@@ -183,7 +183,7 @@ def _drawn_matrix(changes: Changes, rng: np.random.Generator) -> Floats:
     return np.asarray(matrix * scales)
 
 
-def _as_scanned(hu: NDArray[np.float32], changes: Changes, rng: np.random.Generator) -> NDArray[np.float32]:
+def _as_scanned(hu: NDArray[np.float32], changes: Augmentation, rng: np.random.Generator) -> NDArray[np.float32]:
     """Change the values as another phase and another scanner would."""
     from scipy.ndimage import gaussian_filter, uniform_filter1d
 
@@ -207,12 +207,12 @@ def _as_scanned(hu: NDArray[np.float32], changes: Changes, rng: np.random.Genera
 
 
 def _cut(
-    hu: NDArray[np.float32], what: NDArray[np.uint8], changes: Changes, rng: np.random.Generator
+    hu: NDArray[np.float32], what: NDArray[np.uint8], changes: Augmentation, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Let a scan end within the part, now and then; nothing is to be learned beyond."""
     if rng.random() < changes.cut:
         axis, at = int(rng.integers(3)), int(rng.integers(hu.shape[0] // 4))
         beyond = [slice(None)] * 3
         beyond[axis] = slice(0, at) if rng.random() < 0.5 else slice(hu.shape[axis] - at, None)
-        hu[tuple(beyond)], what[tuple(beyond)] = AIR_HU, UNSURE
+        hu[tuple(beyond)], what[tuple(beyond)] = AIR_HU, IGNORE
     return hu, what

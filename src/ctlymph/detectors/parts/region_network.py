@@ -11,9 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError
-from ctlymph.detectors.base import LEARNING, NO_CANDIDATES, Arrays, Candidates, Scene, TrueNodes, sample, working_grid
+from ctlymph.detectors.base import (
+    LEARNING,
+    NO_CANDIDATES,
+    Arrays,
+    Candidates,
+    DetectionContext,
+    TrueNodes,
+    sample,
+    working_grid,
+)
 from ctlymph.detectors.parts.network_stage import NetworkStage
-from ctlymph.detectors.parts.patches import Changes, Cutter, Part, example_of
+from ctlymph.detectors.parts.patches import Augmentation, Part, PatchSampler, example_of
 from ctlymph.nn.inference import ready
 from ctlymph.nn.layers import Architecture
 from ctlymph.nn.sliding_window import in_slabs
@@ -27,13 +36,13 @@ Outputs = Sequence[NDArray[np.float32]]
 
 WINDOW_HU = (-200.0, 300.0)
 _SCHEDULE = Schedule(steps=3000)
-_CHANGES = Changes()
+_CHANGES = Augmentation()
 _MULTIPLE = 16
 """Input shapes: they may be halved four times."""
 
 
 @dataclass(frozen=True, eq=False)
-class Chances:
+class Heatmap:
     """Where a network sees nodes.
 
     Attributes:
@@ -71,7 +80,7 @@ class RegionNetwork(NetworkStage):
     side: int = field(default=64, metadata=LEARNING)
     batch: int = field(default=4, metadata=LEARNING)
     schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=LEARNING)
-    changes: Changes = field(default=_CHANGES, metadata=LEARNING)
+    changes: Augmentation = field(default=_CHANGES, metadata=LEARNING)
     apart_mm: float = 8.0
     least: float = 0.005
     at_most: int = 60
@@ -92,41 +101,41 @@ class RegionNetwork(NetworkStage):
         """Give how far off the network's outputs are."""
 
     @abstractmethod
-    def chances(self, outputs: Outputs) -> Chances:
+    def chances(self, outputs: Outputs) -> Heatmap:
         """Tell where the network sees nodes, by its outputs for a whole region, ``(channels, z, y, x)`` each."""
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Gather the CT and its nodes on an even grid."""
-        return example_of(scene, truth, self.spacing_mm)
+        return example_of(context, truth, self.spacing_mm)
 
-    def teaching(self, observed: Sequence[Arrays]) -> tuple[Draw, Loss]:
+    def batches(self, extracted: Sequence[Arrays]) -> tuple[Draw, Loss]:
         """Draw parts, half of them with a node.
 
         Raises:
             CtlymphError: If no case has an enlarged node.
         """
-        cutter = Cutter(observed, self.side, self.changes)
-        if not cutter.nodes:
-            raise CtlymphError(f"{self.name}: {len(observed)} cases have no enlarged node; add cases with nodes")
+        sampler = PatchSampler(extracted, self.side, self.changes)
+        if not sampler.nodes:
+            raise CtlymphError(f"{self.name}: {len(extracted)} cases have no enlarged node; add cases with nodes")
 
         def draw(rng: np.random.Generator) -> tuple[Batch, Batch]:
             half = self.batch // 2
-            parts = [cutter.on_node(rng) for _ in range(half)]
-            parts += [cutter.anywhere(rng) for _ in range(self.batch - half)]
+            parts = [sampler.on_node(rng) for _ in range(half)]
+            parts += [sampler.anywhere(rng) for _ in range(self.batch - half)]
             answers = [self.answers(part) for part in parts]
             given = np.stack([windowed(part.hu)[None] for part in parts])
             return (given,), tuple(np.stack(each) for each in zip(*answers, strict=True))
 
         return draw, self.loss
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Find the peaks in and around the region."""
-        grid = working_grid(scene.region, self.spacing_mm)
+        grid = working_grid(context.region, self.spacing_mm)
         outputs = in_slabs(
             lambda shape: ready(
                 self.architecture, model["weights"], [shape], device=self.device, precision=self.precision
             ),
-            windowed(sample(scene.volume, grid)),
+            windowed(sample(context.volume, grid)),
             slices=self.slab,
             overlap=self.overlap,
             multiple=_MULTIPLE,
@@ -134,7 +143,7 @@ class RegionNetwork(NetworkStage):
         )
         chances = self.chances(outputs)
         every = slice(None, None, chances.step)
-        chance = np.where(scene.near(grid)[every, every, every], chances.map, 0)
+        chance = np.where(context.near(grid)[every, every, every], chances.map, 0)
         peaks = _peaks(chance, self.least)
         if not len(peaks):
             return NO_CANDIDATES

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.detectors.base import LEARNING, Arrays, Candidates, FixedStage, Scene, TrueNodes, joined
+from ctlymph.detectors.base import LEARNING, Arrays, Candidates, DetectionContext, FixedStage, TrueNodes, joined
 from ctlymph.detectors.calibration import sigmoid
 from ctlymph.detectors.parts.hog import WINDOW_HU
 from ctlymph.detectors.parts.network_stage import NetworkStage
@@ -60,26 +60,26 @@ class ViewNetwork(NetworkStage):
         """How all candidates are looked at."""
         return drawn_frames(self.sides_mm, self.shifts, self.turns, shift_mm=self.shift_mm, seed=0)
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Take views of the candidates on and off nodes."""
         frames = self.frames
         best = candidates.first(self.at_most)
         labels = truth.labels(best.points_mm)
         taken = [
-            _windowed(views_of(scene.volume, best.points_mm[labels == label], frames.first(count), self.side_px))
+            _windowed(views_of(context.volume, best.points_mm[labels == label], frames.first(count), self.side_px))
             for label, count in ((1, len(frames)), (0, self.seen_off_nodes))
         ]
         on, off = (views.reshape(-1, *self._shape) for views in taken)
         return {"on": on, "off": off, "labels": labels[labels >= 0]}
 
-    def teaching(self, observed: Sequence[Arrays]) -> tuple[Draw, Loss]:
+    def batches(self, extracted: Sequence[Arrays]) -> tuple[Draw, Loss]:
         """Draw views, half of them on nodes.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
         """
-        joined(observed, "labels", self.name)  # refuses cases that teach nothing
-        on, off = (np.concatenate([each[name] for each in observed]) for name in ("on", "off"))
+        joined(extracted, "labels", self.name)  # refuses cases that teach nothing
+        on, off = (np.concatenate([each[name] for each in extracted]) for name in ("on", "off"))
 
         def draw(rng: np.random.Generator) -> tuple[Batch, Batch]:
             half = self.batch // 2
@@ -88,14 +88,14 @@ class ViewNetwork(NetworkStage):
 
         return draw, _binary
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Score the views; candidates keep their order."""
         best = candidates.first(self.at_most)
         frames = self.frames
         run = ready(
             self.architecture, model["weights"], [(-1, *self._shape)], device=self.device, precision=self.precision
         )
-        views = _windowed(views_of(scene.volume, best.points_mm, frames, self.side_px)).reshape(-1, *self._shape)
+        views = _windowed(views_of(context.volume, best.points_mm, frames, self.side_px)).reshape(-1, *self._shape)
         parts = [run(_scaled(views[at : at + _AT_ONCE]))[0] for at in range(0, len(views), _AT_ONCE)]
         odds = np.concatenate([np.empty((0, 1)), *parts]).reshape(len(best), len(frames))
         return Candidates(best.points_mm, best.scores, best.radii_mm, {CHANCES: sigmoid(odds, 1.0, 0.0)})
@@ -117,7 +117,7 @@ class Averaged(FixedStage):
     name: str
     views: int = 100
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Score candidates anew."""
         if not len(candidates):
             return candidates.scored(candidates.scores)

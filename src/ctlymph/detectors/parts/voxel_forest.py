@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import resample_array
-from ctlymph.detectors.base import ENLARGED_MM, GRID_MM, Arrays, Candidates, Scene, TrueNodes
+from ctlymph.detectors.base import ENLARGED_MM, GRID_MM, Arrays, Candidates, DetectionContext, TrueNodes
 from ctlymph.detectors.parts.extent_features import reaches
 from ctlymph.detectors.parts.voxel_features import Floats, gaussian
 
@@ -54,21 +54,21 @@ class VoxelForest:
     at_most: int = 300
     seed: int = 0
 
-    def features(self, scene: Scene, at_zyx: NDArray[np.intp]) -> Floats:
+    def features(self, context: DetectionContext, at_zyx: NDArray[np.intp]) -> Floats:
         """Give the features of voxels ``(n, 3)`` of the scene's grid, ``(n, f)``."""
         raise NotImplementedError
 
-    def observe(self, scene: Scene, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         """Draw voxels of the nodes and others, with their features; rims of nodes are neither."""
-        node = node_of_voxels(scene, truth)
+        node = node_of_voxels(context, truth)
         rng = np.random.default_rng(self.seed)
         drawn = [_some(np.flatnonzero(node == number), self.per_node, rng) for number in np.unique(node[node > 0])]
         others = _some(np.flatnonzero(node == 0), self.off_nodes, rng)
         rows = np.concatenate([*drawn, others])
-        features = self.features(scene, scene.tissue[rows])
+        features = self.features(context, context.tissue[rows])
         return {"features": features.astype(np.float16), "inside": node[rows] > 0}
 
-    def learn(self, observed: Sequence[Arrays], seed: int) -> dict[str, Any]:
+    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
         """Grow the forest.
 
         Raises:
@@ -76,9 +76,9 @@ class VoxelForest:
         """
         from sklearn.ensemble import RandomForestClassifier
 
-        inside = np.concatenate([each["inside"] for each in observed])
+        inside = np.concatenate([each["inside"] for each in extracted])
         if inside.all() or not inside.any():
-            raise CtlymphError(f"{self.name}: {len(observed)} cases teach nothing: no node lies in a region; add cases")
+            raise CtlymphError(f"{self.name}: {len(extracted)} cases show no node in a region; add cases")
         forest = RandomForestClassifier(
             self.trees,
             max_depth=self.depth,
@@ -88,41 +88,41 @@ class VoxelForest:
             random_state=seed,
             n_jobs=-1,
         )
-        forest.fit(np.concatenate([each["features"] for each in observed]).astype(np.float32), inside)
+        forest.fit(np.concatenate([each["features"] for each in extracted]).astype(np.float32), inside)
         # Threads add the trees' votes up in the order in which they end, which changes the last digit.
         return {"forest": forest.set_params(n_jobs=1)}
 
-    def apply(self, model: Mapping[str, Any], scene: Scene, candidates: Candidates) -> Candidates:
+    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Propose candidates; ``extra["looks"]`` describes each: its voxels, how sure they are, how far it goes on."""
-        at = scene.tissue
-        features = self.features(scene, at)
+        at = context.tissue
+        features = self.features(context, at)
         chances = _chances(model["forest"], features)
-        found = self._gatherings(scene, chances)
-        row_of = np.full(scene.hu.shape, -1, dtype=np.int32)
+        found = self._gatherings(context, chances)
+        row_of = np.full(context.hu.shape, -1, dtype=np.int32)
         row_of[tuple(at.T)] = np.arange(len(at))
         described = np.column_stack([chances, features])
         middles = np.array([each.at_zyx for each in found]).reshape(-1, 3).astype(np.intp)
         looks = np.array([_look(each, row_of, described) for each in found], dtype=np.float32)
         looks = looks.reshape(len(found), 2 + 3 * described.shape[1])
         return Candidates(
-            scene.grid.index_to_mm(middles[:, ::-1]),
+            context.grid.index_to_mm(middles[:, ::-1]),
             np.clip([each.response for each in found], 0, 1),
             np.array([each.radius_mm for each in found]),
-            {"looks": np.hstack([looks, reaches(scene.hu, at, middles)])},
+            {"looks": np.hstack([looks, reaches(context.hu, at, middles)])},
         )
 
-    def _gatherings(self, scene: Scene, chances: Floats) -> list[_Gathering]:
+    def _gatherings(self, context: DetectionContext, chances: Floats) -> list[_Gathering]:
         """Find where likely voxels gather in balls of the wanted sizes, the best first, apart from each other."""
         from scipy import ndimage
 
-        likely = np.zeros(scene.hu.shape, dtype=np.float32)
-        likely[tuple(scene.tissue.T)] = chances
-        inside = np.zeros(scene.hu.shape, dtype=bool)
-        inside[tuple(scene.tissue.T)] = True
+        likely = np.zeros(context.hu.shape, dtype=np.float32)
+        likely[tuple(context.tissue.T)] = chances
+        inside = np.zeros(context.hu.shape, dtype=bool)
+        inside[tuple(context.tissue.T)] = True
         found: list[_Gathering] = []
         for radius_mm in self.radii_mm:
             sigma = radius_mm / _RADIUS_OF_SCALE
-            response = -ndimage.laplace(gaussian(likely, scene.grid, sigma)) * (sigma / GRID_MM) ** 2
+            response = -ndimage.laplace(gaussian(likely, context.grid, sigma)) * (sigma / GRID_MM) ** 2
             peaks = inside & (response == ndimage.maximum_filter(response, 3)) & (response > _LEAST_RESPONSE)
             found += [_Gathering(at, radius_mm, float(response[tuple(at)])) for at in np.argwhere(peaks)]
         return self._apart(sorted(found, key=lambda each: -each.response))
@@ -148,19 +148,19 @@ class _Gathering:
     response: float
 
 
-def node_of_voxels(scene: Scene, truth: TrueNodes) -> NDArray[np.int32]:
+def node_of_voxels(context: DetectionContext, truth: TrueNodes) -> NDArray[np.int32]:
     """Tell of each voxel of ``scene.tissue`` in which node it is: 0 in none, −1 at a rim.
 
     Without masks a node is a ball of its short axis, and its rim reaches as far again.
     """
-    at = scene.tissue
+    at = context.tissue
     if truth.masks is not None:
         labels, grid = truth.masks.labels, truth.masks.geometry
-        nearest = resample_array(labels, grid, scene.grid, 0, "nearest")[tuple(at.T)].astype(np.int32)
-        share = resample_array((labels > 0).astype(np.float32), grid, scene.grid, 0)[tuple(at.T)]
+        nearest = resample_array(labels, grid, context.grid, 0, "nearest")[tuple(at.T)].astype(np.int32)
+        share = resample_array((labels > 0).astype(np.float32), grid, context.grid, 0)[tuple(at.T)]
         return np.where(share > 0.5, nearest, np.where((share > _RIM) | (nearest > 0), -1, 0))
     node = np.zeros(len(at), dtype=np.int32)
-    points_mm = scene.grid.index_to_mm(at[:, ::-1])
+    points_mm = context.grid.index_to_mm(at[:, ::-1])
     for number, (point, short_axis) in enumerate(zip(truth.points_mm, truth.short_axes_mm, strict=True), start=1):
         away = np.linalg.norm(points_mm - point, axis=1)
         node[(away < np.nan_to_num(short_axis, nan=ENLARGED_MM)) & (node == 0)] = -1

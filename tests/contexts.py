@@ -8,14 +8,14 @@ from ctlymph.anatomy.airways import Airway
 from ctlymph.anatomy.landmarks import Landmarks
 from ctlymph.core.regions import MEDIASTINUM, Region
 from ctlymph.core.volume import Geometry, Masks, Volume
-from ctlymph.detectors.base import Candidates, Scene, TrueNodes
+from ctlymph.detectors.base import Candidates, DetectionContext, TrueNodes
 
 SIDE_MM = 80.0
 
 
 def scene_with_nodes(
     seed: int, nodes: int = 3, spacing: tuple[float, float, float] = (1.5, 1.5, 2.0), *, masks: bool = True
-) -> tuple[Scene, TrueNodes]:
+) -> tuple[DetectionContext, TrueNodes]:
     """Make fat of 80 mm, crossed by vessels, with balls of 12 to 20 mm in it."""
     rng = np.random.default_rng(seed)
     shape = tuple(int(SIDE_MM / step) for step in spacing[::-1])
@@ -45,13 +45,13 @@ def scene_with_nodes(
     landmarks = Landmarks(np.zeros(coarse.shape_zyx, np.int16), coarse, everywhere, airway, lungs, spine)
     volume = Volume(hu.astype(np.int16), grid, f"scene{seed}")
     truth = TrueNodes(np.array(points).reshape(-1, 3), 2 * radii[: len(points)], Masks(labels, grid) if masks else None)
-    return Scene(volume, landmarks, Region(MEDIASTINUM, everywhere, coarse)), truth
+    return DetectionContext(volume, landmarks, Region(MEDIASTINUM, everywhere, coarse)), truth
 
 
-def candidates_of(scene: Scene, truth: TrueNodes, seed: int) -> Candidates:
+def candidates_of(context: DetectionContext, truth: TrueNodes, seed: int) -> Candidates:
     """Nodes and as many other places, in no order."""
     rng = np.random.default_rng(seed)
-    others = rng.uniform(15, 65, (60, 3)) + scene.volume.geometry.origin_mm
+    others = rng.uniform(15, 65, (60, 3)) + context.volume.geometry.origin_mm
     away = np.linalg.norm(others[:, None] - truth.points_mm[None], axis=2).min(axis=1)
     points = np.concatenate([truth.points_mm + rng.normal(0, 1, truth.points_mm.shape), others[away > 16][:9]])
     return Candidates(points, np.full(len(points), 0.5), np.full(len(points), 6.0))
