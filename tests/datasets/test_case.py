@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from small_collection import NAMES, Layout, SmallCase, ct_folder, make_case, write_ct, write_small_collection
 
 import ctlymph
 from ctlymph.core.errors import CtlymphError
@@ -19,6 +18,7 @@ from ctlymph.datasets.annotations import POINT_SET, POINTS, read_points
 from ctlymph.datasets.case import Case, Collection
 from ctlymph.datasets.layout import find_cases
 from ctlymph.io.mitk import read_point_set, write_point_set
+from small_collection import NAMES, Layout, SmallCase, ct_folder, make_case, write_ct, write_small_collection
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_collection import SmallCase
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.case import Collection
 from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
 from ctlymph.datasets.folds import FOLD_SETTINGS, Folds, make_folds, read_folds
+from small_collection import SmallCase
 
 ENTRIES = catalogue().entries
 BY_CASE = {entry.case: entry for entry in ENTRIES}

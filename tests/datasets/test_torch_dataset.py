@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_collection import SmallCase, write_small_collection
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.case import Collection
 from ctlymph.datasets.torch_dataset import CaseDataset, Item
+from small_collection import SmallCase, write_small_collection
 
 
 def names_only(item: Item) -> str:

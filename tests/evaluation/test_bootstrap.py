@@ -6,12 +6,12 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from toys import make_marks, make_truth, methods_toy
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.evaluation.bootstrap import Intervals, Resampling, difference, draw, intervals
 from ctlymph.evaluation.froc import RATES, Figures, beside, figures, tally
 from ctlymph.evaluation.matching import Matches, Rules, match
+from toys import make_marks, make_truth, methods_toy
 
 A, FAR = (0.0, 0.0, 0.0), (0.0, 0.0, 300.0)
 FEW = Resampling(200, seed=1)

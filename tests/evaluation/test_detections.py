@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from toys import make_marks, make_truth, methods_toy
 
 from ctlymph.core.errors import CtlymphError
+from toys import make_marks, make_truth, methods_toy
 
 A = (0.0, 0.0, 0.0)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import brute_force
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from test_matching import problems
-from toys import make_marks, make_truth, methods_toy
 
+import brute_force
 from ctlymph.core.errors import CtlymphError
 from ctlymph.evaluation.detections import Marks, Truth
 from ctlymph.evaluation.froc import RATES, curve, figures, parts, tally
 from ctlymph.evaluation.matching import Fate, Matches, Rules, match
+from toys import make_marks, make_truth, methods_toy
 
 A, FAR = (0.0, 0.0, 0.0), (0.0, 0.0, 300.0)
 

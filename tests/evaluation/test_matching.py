@@ -6,17 +6,17 @@ import tarfile
 from pathlib import Path
 from random import Random
 
-import brute_force
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import make_marks, make_truth, methods_toy
 
+import brute_force
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.case import Collection
 from ctlymph.evaluation.detections import Marks, Truth
 from ctlymph.evaluation.matching import Fate, Matches, Rules, match
+from toys import make_marks, make_truth, methods_toy
 
 A, B = (0.0, 0.0, 0.0), (5.0, 0.0, 0.0)
 FAR = (0.0, 0.0, 100.0)

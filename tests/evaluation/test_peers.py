@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toys import make_marks, make_truth, methods_toy
 
 from ctlymph.evaluation.froc import curve, figures, tally
 from ctlymph.evaluation.matching import Fate, Matches, match
+from toys import make_marks, make_truth, methods_toy
 
 A, B, FAR = (0.0, 0.0, 0.0), (50.0, 0.0, 0.0), (0.0, 0.0, 300.0)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toys import make_marks, make_truth, methods_toy
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.evaluation.matching import Rules, match
 from ctlymph.evaluation.reliability import calibrate, is_calibratable
+from toys import make_marks, make_truth, methods_toy
 
 A, FAR = (0.0, 0.0, 0.0), (0.0, 0.0, 300.0)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from followed_patient import followed, patient
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.followup.course import Role
@@ -19,6 +18,7 @@ from ctlymph.followup.recist import respond
 from ctlymph.followup.roles import read_roles, write_roles
 from ctlymph.outputs.response_files import write_response
 from ctlymph.outputs.response_plots import curves
+from followed_patient import followed, patient
 
 
 class Page(HTMLParser):

@@ -8,12 +8,12 @@ from shutil import which
 
 import highdicom as hd
 import pytest
-from followed_patient import patient
 
 from ctlymph.followup.followed import Followed
 from ctlymph.io import read
 from ctlymph.io.dicom.ct_writer import CTHeader, write_ct_series
 from ctlymph.outputs.response_sr import write_response_report
+from followed_patient import patient
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from small_collection import ct_folder, write_small_collection
 
 from ctlymph.datasets.case import Collection
 from ctlymph.datasets.ct_lymph_nodes.catalogue import Entry, catalogue
 from ctlymph.datasets.ct_lymph_nodes.verify import Finding, numbers_digest, verify
 from ctlymph.datasets.layout import find_cases
+from small_collection import ct_folder, write_small_collection
 
 NAME = "ABD_LYMPH_003"
 KINDS = ("ct", "annotations", "candidates", "masks")

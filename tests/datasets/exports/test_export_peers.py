@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_collection import SmallCase
 
 from ctlymph.datasets.case import Collection
 from ctlymph.datasets.exports import monai_datalist as for_monai
@@ -21,6 +20,7 @@ from ctlymph.datasets.exports.nnunet import write_nnunet
 from ctlymph.datasets.exports.prepared import Preparation, Prepared
 from ctlymph.datasets.folds import make_folds
 from ctlymph.datasets.torch_dataset import CaseDataset
+from small_collection import SmallCase
 
 
 @pytest.fixture(scope="module")

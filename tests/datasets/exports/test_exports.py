@@ -8,7 +8,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from small_collection import SmallCase, write_small_collection
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Masks
@@ -19,6 +18,7 @@ from ctlymph.datasets.exports.prepared import Preparation, Prepared, prepare
 from ctlymph.datasets.folds import make_folds
 from ctlymph.io.images import read_image, read_masks, write_masks
 from ctlymph.io.node_tables import COLUMNS
+from small_collection import SmallCase, write_small_collection
 
 Small = tuple[Path, dict[str, SmallCase]]
 

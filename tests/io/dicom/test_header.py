@@ -15,7 +15,6 @@ import numpy as np
 import pydicom
 import pydicom.data
 import pytest
-from dicom_factory import SeriesPlan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
@@ -25,6 +24,7 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.io.dicom.fast_header import NeedMoreError
 from ctlymph.io.dicom.files import starts_as_dicom
 from ctlymph.io.dicom.header import IDENTITY, Header, pydicom_header, read_header, read_identity, strict_header
+from dicom_factory import SeriesPlan
 
 PYDICOM_FILES = sorted(
     path

@@ -13,21 +13,6 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from dicom_factory import (
-    AXIAL,
-    CT,
-    MR,
-    SECONDARY_CAPTURE,
-    SEG,
-    SHAPE,
-    SR,
-    SeriesPlan,
-    enhanced,
-    hu_volume,
-    plain_object,
-    set_pixels,
-    truth_object,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
@@ -49,6 +34,21 @@ from ctlymph.core.progress import Advance
 from ctlymph.core.volume import Geometry, geometry_of
 from ctlymph.io.dicom.files import holds_dicom
 from ctlymph.io.dicom.series import ReadOptions, list_series, read_dicom
+from dicom_factory import (
+    AXIAL,
+    CT,
+    MR,
+    SECONDARY_CAPTURE,
+    SEG,
+    SHAPE,
+    SR,
+    SeriesPlan,
+    enhanced,
+    hu_volume,
+    plain_object,
+    set_pixels,
+    truth_object,
+)
 
 
 def simpleitk(folder: Path) -> sitk.Image:
