@@ -81,6 +81,7 @@ def evaluate(
 
       ctlymph evaluate ours.csv theirs.csv truth.csv -o JUDGED --hit radius --duplicates fp --ct DATA
     """
+    from ctlymph.core.extras import check_installed
     from ctlymph.evaluation.bootstrap import Resampling
     from ctlymph.evaluation.matching import Rules
     from ctlymph.evaluation.protocol import Protocol, judge, judge_region
@@ -93,6 +94,7 @@ def evaluate(
     if len(files) < 2:
         raise CtlymphError("give the marks, and last the truth: ctlymph evaluate MARKS TRUTH -o OUT")
     check_new_folder(output, overwrite=overwrite)
+    check_installed("matplotlib", purpose="the plot of the curves")
     truth = _truth(files[-1], cases_file, boxes=hit is HitRule.overlap)
     rules = Rules(hit.value, duplicates.value, all_nodes)
     protocol = Protocol(rules, Resampling(bootstraps, seed))

@@ -22,6 +22,7 @@ from ctlymph.cli.processes import Stopped, quiet, stoppable
 from ctlymph.cli.realism import realism
 from ctlymph.cli.train import train
 from ctlymph.core.errors import CtlymphError
+from ctlymph.core.extras import EXTRAS, how_to_install
 
 app = typer.Typer(
     help=f"Lymph nodes in CT: found, measured, compared. {RESEARCH_USE}",
@@ -56,6 +57,10 @@ def main() -> None:
             sys.exit(1)
         except (CtlymphError, OSError, MemoryError, UnicodeEncodeError) as error:
             _fail(reason(error))
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
+            _fail(f"this needs {how_to_install(error.name)}")
         except Stopped:
             _fail("interrupted; nothing half-written was left", code=130)
 

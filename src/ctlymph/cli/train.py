@@ -66,11 +66,14 @@ def train(
     """
     from ctlymph.core.regions import REGIONS
     from ctlymph.datasets.case import Collection
+    from ctlymph.detectors.registry import check_can_learn
     from ctlymph.detectors.registry import method as find_method
     from ctlymph.workflows.training import Training
     from ctlymph.workflows.training import train as learn
 
-    chosen, given = find_method(method), Collection(collection)
+    chosen = find_method(method)
+    check_can_learn([chosen])
+    given = Collection(collection)
     given.cases(region)
     check_new_folder(output, overwrite=overwrite)
     place = cache or output.with_name(f"{output.name}.cache")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 
 from ctlymph.core.errors import CtlymphError
+from ctlymph.core.extras import check_installed
 from ctlymph.core.regions import ABDOMEN, MEDIASTINUM
 from ctlymph.detectors import (
     blobs,
@@ -220,15 +220,19 @@ DEFAULT = "lymphnet"
 """What ``detect`` uses unless told otherwise: the model of that name which comes with the package."""
 
 
+_NETWORKS_ALONE = ("iuga2021", "lymphnet")
+"""Networks whose candidates are their own, so that no classical method comes before them."""
+
+
 def check_can_learn(methods: Iterable[Method]) -> None:
-    """See to it that what methods learn with is installed, before hours of work begin.
+    """Check that the libraries that methods are trained with are installed, before hours of work begin.
 
     Raises:
-        CtlymphError: If a network is among them and PyTorch is not installed.
+        CtlymphError: If one is absent.
     """
-    networks = [each.name for each in methods if each.network]
-    if networks and find_spec("torch") is None:
-        raise CtlymphError(f"{networks[0]} learns with PyTorch; install it: pip install 'ctlymph[train]'")
+    for each in methods:
+        classical = ("sklearn", "skops") if each.is_trainable and each.name not in _NETWORKS_ALONE else ()
+        check_installed(*classical, *(("torch",) if each.network else ()), purpose=each.name)
 
 
 def method(name: str) -> Method:
