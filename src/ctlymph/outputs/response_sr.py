@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from pydicom.sr.coding import Code
+
 from ctlymph.followup.course import Assessment, Role
 from ctlymph.followup.followed import Followed
-from ctlymph.io.dicom import codes as codes
-from ctlymph.io.dicom.codes import Code
+from ctlymph.io.dicom import codes
 from ctlymph.io.dicom.references import ObjectHeader, source_of
-from ctlymph.io.dicom.sr_writer import coded, images_with, program_report, write_report
+from ctlymph.io.dicom.sr_writer import images_with, program_report, write_report
 from ctlymph.io.dicom.uids import new_uid
 
 _SERIES_NUMBER = 303
@@ -79,8 +80,8 @@ def _group(name: str, visit: int, seed: str, numbers: list[tuple[Code, float]], 
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(new_uid(seed, f"tracking {name}"), name),
         time_point_context=TimePointContext(f"visit {visit}"),
-        finding_type=coded(codes.LYMPH_NODE),
-        method=coded(codes.RECIST),
-        measurements=[Measurement(coded(what), round(value, 2), coded(codes.MM)) for what, value in numbers],
-        qualitative_evaluations=[QualitativeEvaluation(coded(what), coded(how)) for what, how in said],
+        finding_type=codes.LYMPH_NODE,
+        method=codes.RECIST,
+        measurements=[Measurement(what, round(value, 2), codes.MM) for what, value in numbers],
+        qualitative_evaluations=[QualitativeEvaluation(what, how) for what, how in said],
     )

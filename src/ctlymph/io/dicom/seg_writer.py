@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.sr.coding import Code
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Geometry, Masks
 from ctlymph.io.atomic import explained, new_file
-from ctlymph.io.dicom.codes import ANATOMICAL_STRUCTURE, Code, node_type, side, site
+from ctlymph.io.dicom.codes import ANATOMICAL_STRUCTURE, code_item, node_type, side, site
 from ctlymph.io.dicom.ct_writer import decimal
 from ctlymph.io.dicom.references import ObjectHeader, Source, SourceImage, fill_in
 from ctlymph.io.dicom.seg_reader import SEG_CLASS
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+_SEGMENTATION = Code("113076", "DCM", "Segmentation")
+_SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 
 
 @dataclass(frozen=True)
@@ -163,13 +167,13 @@ def _segment(number: int, segment: Segment, header: ObjectHeader) -> Dataset:
     result.SegmentAlgorithmType = segment.algorithm
     if segment.algorithm != "MANUAL":
         result.SegmentAlgorithmName = segment.algorithm_name
-    result.SegmentedPropertyCategoryCodeSequence = [ANATOMICAL_STRUCTURE.dataset()]
-    kind = node_type(segment.region, segment.station).dataset()
+    result.SegmentedPropertyCategoryCodeSequence = [code_item(ANATOMICAL_STRUCTURE)]
+    kind = code_item(node_type(segment.region, segment.station))
     if (which := side(segment.station)) is not None:
-        kind.SegmentedPropertyTypeModifierCodeSequence = [which.dataset()]
+        kind.SegmentedPropertyTypeModifierCodeSequence = [code_item(which)]
     result.SegmentedPropertyTypeCodeSequence = [kind]
     if (where := site(segment.region)) is not None:
-        result.AnatomicRegionSequence = [where.dataset()]
+        result.AnatomicRegionSequence = [code_item(where)]
     result.TrackingID = segment.name
     result.TrackingUID = tracking_uid(segment.name, header)
     result.RecommendedDisplayCIELabValue = _colour(number)
@@ -232,15 +236,14 @@ def _derivation(image: SourceImage) -> Dataset:
     from pydicom import Dataset
 
     result = Dataset()
-    result.DerivationCodeSequence = [Code("113076", "Segmentation", "DCM").dataset()]
+    result.DerivationCodeSequence = [code_item(_SEGMENTATION)]
     result.SourceImageSequence = [_as_source(image)]
     return result
 
 
 def _as_source(image: SourceImage) -> Dataset:
     result = image.reference()
-    purpose = Code("121322", "Source image for image processing operation", "DCM")
-    result.PurposeOfReferenceCodeSequence = [purpose.dataset()]
+    result.PurposeOfReferenceCodeSequence = [code_item(_SOURCE_IMAGE)]
     return result
 
 

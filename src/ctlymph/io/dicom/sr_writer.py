@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.sr.coding import Code
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.nodes import Diameter, LymphNode
 from ctlymph.core.volume import Geometry
 from ctlymph.io.atomic import explained, new_file
-from ctlymph.io.dicom import codes as codes
-from ctlymph.io.dicom.codes import Code
+from ctlymph.io.dicom import codes
 from ctlymph.io.dicom.references import ObjectHeader, Source, SourceImage, fill_in
 from ctlymph.io.dicom.seg_reader import SEG_CLASS
 from ctlymph.io.dicom.seg_writer import Segment, tracking_uid
@@ -95,7 +95,13 @@ def _refuse_none(path: Path, measured: Measured) -> None:
 
 def program_report(groups: Sequence[Any]) -> MeasurementReport:
     """Make a report of measurement groups, with the program as its observer."""
-    from highdicom.sr import DeviceObserverIdentifyingAttributes, MeasurementReport, ObservationContext, ObserverContext
+    from highdicom.sr import (
+        CodedConcept,
+        DeviceObserverIdentifyingAttributes,
+        MeasurementReport,
+        ObservationContext,
+        ObserverContext,
+    )
 
     program = DeviceObserverIdentifyingAttributes(
         uid=new_uid("device", version("ctlymph")),
@@ -103,8 +109,8 @@ def program_report(groups: Sequence[Any]) -> MeasurementReport:
         model_name="ctlymph",
         serial_number=version("ctlymph"),
     )
-    context = ObservationContext(observer_device_context=ObserverContext(coded(_DEVICE), program))
-    return MeasurementReport(context, coded(_CT_SCAN), groups, title=coded(_TITLE))
+    context = ObservationContext(observer_device_context=ObserverContext(CodedConcept.from_code(_DEVICE), program))
+    return MeasurementReport(context, _CT_SCAN, groups, title=_TITLE)
 
 
 def _segment_group(measured: Measured, number: int) -> Any:
@@ -131,13 +137,10 @@ def _segment_group(measured: Measured, number: int) -> Any:
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(tracking_uid(segment.name, measured.segmentation), segment.name),
         referenced_segment=place,
-        finding_type=coded(codes.node_type(node.region, node.station)),
-        finding_sites=[FindingSite(coded(where), laterality=coded(which) if which else None)] if where else None,
+        finding_type=codes.node_type(node.region, node.station),
+        finding_sites=[FindingSite(where, laterality=which)] if where else None,
         algorithm_id=AlgorithmIdentification(measured.model or "ctlymph", version("ctlymph")),
-        measurements=[
-            Measurement(coded(name), value, coded(unit), derivation=coded(how) if how else None)
-            for name, value, unit, how in _numbers(node)
-        ],
+        measurements=[Measurement(name, value, unit, derivation=how) for name, value, unit, how in _numbers(node)],
         qualitative_evaluations=_judgements(node),
     )
 
@@ -164,7 +167,7 @@ def _judgements(node: LymphNode) -> list[Any]:
     if node.node_rads:
         said.append((codes.NODE_RADS, f"node-rads-{node.node_rads}", f"Node-RADS {node.node_rads}"))
     return [
-        QualitativeEvaluation(coded(name), coded(Code(value.replace(" ", "-")[:16], meaning, codes.OWN_SCHEME)))
+        QualitativeEvaluation(name, Code(value.replace(" ", "-")[:16], codes.OWN_SCHEME, meaning))
         for name, value, meaning in said
     ]
 
@@ -182,19 +185,17 @@ def _drawn_group(measured: Measured, number: int) -> ContentItem:
     )
 
     node, segment = measured.nodes[number], measured.segments[number]
-    group = ContainerContentItem(coded(_GROUP), template_id="1501", relationship_type=Relation.CONTAINS)
+    group = ContainerContentItem(_GROUP, template_id="1501", relationship_type=Relation.CONTAINS)
     uid = tracking_uid(segment.name, measured.segmentation)
     items: list[ContentItem] = [
-        TextContentItem(coded(_TRACKING), OHIF_TOOL, Relation.HAS_OBS_CONTEXT),
-        UIDRefContentItem(coded(_TRACKING_UID), uid, Relation.HAS_OBS_CONTEXT),
-        CodeContentItem(coded(_FINDING), coded(codes.node_type(node.region, node.station)), Relation.CONTAINS),
+        TextContentItem(_TRACKING, OHIF_TOOL, Relation.HAS_OBS_CONTEXT),
+        UIDRefContentItem(_TRACKING_UID, uid, Relation.HAS_OBS_CONTEXT),
+        CodeContentItem(_FINDING, codes.node_type(node.region, node.station), Relation.CONTAINS),
     ]
     if (where := codes.site(node.region)) is not None:
-        items.append(CodeContentItem(coded(_FINDING_SITE), coded(where), Relation.CONTAINS))
+        items.append(CodeContentItem(_FINDING_SITE, where, Relation.CONTAINS))
     for name, axis in ((codes.LONG_AXIS, node.sizes.long_axis), (codes.SHORT_AXIS, node.sizes.short_axis)):
-        length = NumContentItem(
-            coded(name), round(axis.length_mm, 2), coded(codes.MM), relationship_type=Relation.CONTAINS
-        )
+        length = NumContentItem(name, round(axis.length_mm, 2), codes.MM, relationship_type=Relation.CONTAINS)
         length.ContentSequence = ContentSequence([_line(measured, axis)])
         items.append(length)
     group.ContentSequence = ContentSequence(items)
@@ -207,9 +208,9 @@ def _line(measured: Measured, axis: Diameter) -> ContentItem:
     from highdicom.sr.value_types import ContentSequence, ImageContentItem, ScoordContentItem
 
     image, points = drawn_in(measured.grid, measured.source.slices, axis)
-    line = ScoordContentItem(coded(_PATH), "POLYLINE", points, relationship_type=Relation.INFERRED_FROM)
+    line = ScoordContentItem(_PATH, "POLYLINE", points, relationship_type=Relation.INFERRED_FROM)
     where = ImageContentItem(
-        coded(_SOURCE_IMAGE), image.sop_class, image.uid, image.frame or None, relationship_type=Relation.SELECTED_FROM
+        _SOURCE_IMAGE, image.sop_class, image.uid, image.frame or None, relationship_type=Relation.SELECTED_FROM
     )
     line.ContentSequence = ContentSequence([where])
     return line
@@ -305,20 +306,13 @@ def _under(item: Dataset, value: str) -> Dataset:
     return found
 
 
-def coded(code: Code) -> Any:
-    """Give a code as highdicom wants it."""
-    from highdicom.sr import CodedConcept
-
-    return CodedConcept(code.value, code.scheme, code.meaning)
-
-
-_DEVICE = Code("121007", "Device", "DCM")
-_TITLE = Code("126000", "Imaging Measurement Report", "DCM")
-_CT_SCAN = Code("77477000", "Computed tomography")
-_GROUP = Code("125007", "Measurement Group", "DCM")
-_TRACKING = Code("112039", "Tracking Identifier", "DCM")
-_TRACKING_UID = Code("112040", "Tracking Unique Identifier", "DCM")
-_FINDING = Code("121071", "Finding", "DCM")
-_FINDING_SITE = Code("363698007", "Finding Site")
-_PATH = Code("121055", "Path", "DCM")
-_SOURCE_IMAGE = Code("121112", "Source of Measurement", "DCM")
+_DEVICE = Code("121007", "DCM", "Device")
+_TITLE = Code("126000", "DCM", "Imaging Measurement Report")
+_CT_SCAN = Code("77477000", "SCT", "Computed tomography")
+_GROUP = Code("125007", "DCM", "Measurement Group")
+_TRACKING = Code("112039", "DCM", "Tracking Identifier")
+_TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")
+_FINDING = Code("121071", "DCM", "Finding")
+_FINDING_SITE = Code("363698007", "SCT", "Finding Site")
+_PATH = Code("121055", "DCM", "Path")
+_SOURCE_IMAGE = Code("121112", "DCM", "Source of Measurement")
