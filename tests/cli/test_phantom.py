@@ -172,7 +172,7 @@ def test_a_complete_case_is_left_alone_and_said_so(made: Path, capsys: pytest.Ca
 
 def test_cases_of_another_seed_are_refused_and_replaced_only_on_demand(made: Path, tmp_path: Path) -> None:
     copytree(made, tmp_path, dirs_exist_ok=True)
-    with pytest.raises(CtlymphError, match=r"MED_LYMPH_001.*other options.*--overwrite"):
+    with pytest.raises(CtlymphError, match=r"MED_LYMPH_001.*other options.*overwrite=True"):
         make(tmp_path, cases=1, seed=4)
     make(tmp_path, cases=1, seed=4, overwrite=True)
     case = Collection(tmp_path).cases()[0]

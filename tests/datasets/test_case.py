@@ -176,7 +176,7 @@ def test_what_is_absent_is_said_with_how_to_get_it(tmp_path: Path) -> None:
     write_small_collection(tmp_path, NAMES[:1], parts=["annotations"])
     (case,) = Collection(tmp_path).cases()
     for read, option in ((case.ct, "ct"), (case.candidates, "candidates"), (case.masks, "masks")):
-        with pytest.raises(CtlymphError, match=f"collection download FOLDER --cases MED_LYMPH_001 --what {option}"):
+        with pytest.raises(CtlymphError, match=f"download {option} of MED_LYMPH_001"):
             read()
 
 

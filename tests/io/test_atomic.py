@@ -53,7 +53,7 @@ def test_a_folder_that_holds_files_needs_overwrite_and_keeps_the_others(tmp_path
     out.mkdir()
     (out / "other").write_text("other")
     (out / "a").write_text("former")
-    with pytest.raises(CtlymphError, match=r"out holds files already.*--overwrite"), new_folder(out):
+    with pytest.raises(CtlymphError, match=r"out holds files already.*overwrite=True"), new_folder(out):
         pytest.fail("the block must not run")
     with new_folder(out, overwrite=True) as staging:
         (staging / "a").write_text("new")
@@ -63,7 +63,7 @@ def test_a_folder_that_holds_files_needs_overwrite_and_keeps_the_others(tmp_path
 def test_a_file_that_exists_needs_overwrite(tmp_path: Path) -> None:
     target = tmp_path / "a.csv"
     target.write_text("former")
-    with pytest.raises(CtlymphError, match=r"a\.csv exists.*--overwrite"), new_file(target):
+    with pytest.raises(CtlymphError, match=r"a\.csv exists.*overwrite=True"), new_file(target):
         pytest.fail("the block must not run")
     assert target.read_text() == "former"
 

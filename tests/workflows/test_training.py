@@ -137,7 +137,7 @@ def test_a_part_is_never_read_from_elsewhere(trained: tuple[Path, Card, StageCac
 
 def test_names_that_cannot_be_used_say_what_to_do(tmp_path: Path) -> None:
     for name, words in (
-        ("seff2014", "must be trained first: ctlymph train seff2014"),
+        ("seff2014", "seff2014 is not trained yet"),
         ("unheard", "there is no method 'unheard'; choose one of"),
         (str(tmp_path), "holds no model"),
         (str(tmp_path / "absent"), "holds no model"),

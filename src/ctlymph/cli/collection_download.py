@@ -12,6 +12,7 @@ import typer
 
 from ctlymph.cli.console import progress, say, show_table
 from ctlymph.cli.options import CasesOption, RegionOption, WhatOption, kinds_of, names_of
+from ctlymph.cli.remedies import in_options
 from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _fetch_archives(folder: Path, names: Sequence[str], base_url: str | None) ->
             if not source.fetch(Store(folder), SUPPLEMENTS[name], progress()):
                 say(f"{name}: there already")
         except CtlymphError as error:
-            failed.append(str(error))
+            failed.append(in_options(error))
     return failed
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ctlymph.core.errors import shown
+from ctlymph.cli.remedies import in_options
+from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.core.progress import Advance, Progress
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def reason(error: Exception) -> str:
         return f"{place}{error.strerror or error}; check that it exists, is readable and that the disk has space"
     if isinstance(error, UnicodeEncodeError):
         return "a file has a name that is not UTF-8; rename it"
-    return str(error)
+    return in_options(error) if isinstance(error, CtlymphError) else str(error)
 
 
 def say(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import progress, say
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.io.atomic import check_new_folder
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def convert(
             raise typer.BadParameter("a DICOM series is always written axial", param_hint="--orient")
         check_new_folder(output, overwrite=overwrite)
     elif output.exists() and not overwrite:
-        raise CtlymphError(f"{output} exists; choose another name, or add --overwrite")
+        raise CtlymphError(f"{output} exists", Remedy.OVERWRITE)
 
     from ctlymph.io import read
 

@@ -123,7 +123,7 @@ def _one(ct: Path, folder: Path, job: _Job) -> Result:
     try:
         result = run(volume, _options(job))
     except CtlymphError as error:
-        raise CtlymphError(f"{ct}: {error}") from error
+        raise error.at(ct) from error
     result = replace(result, seconds={"reading": reading, **result.seconds})
     with new_folder(folder, overwrite=job.overwrite) as staging, progress().task("Writing", 1) as advance:
         left_out = write_results(staging, result, job.formats)
@@ -179,7 +179,7 @@ def _attempt(ct: Path, folder: Path, job: _Job) -> str | None:
     try:
         result = _one(ct, folder, job)
     except CtlymphError as error:
-        return str(error)
+        return reason(error)
     except (OSError, MemoryError, UnicodeEncodeError) as error:
         return f"{ct}: {reason(error)}"
     say(f"{ct}: {len(result.nodes)} nodes ({folder})")

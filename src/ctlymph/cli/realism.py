@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import progress, say, show_json, show_table
+from ctlymph.cli.remedies import in_options
 from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _looks(paths: list[Path]) -> list[Look]:
             try:
                 found.append(look_at(source()))
             except CtlymphError as error:
-                say(f"left out: {error}")
+                say(f"left out: {in_options(error)}")
             advance(1)
     if sources and not found:
         raise CtlymphError("no CT could be measured; give CTs of chest or abdomen")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.errors import CtlymphError, Remedy, shown
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import ABDOMEN, MEDIASTINUM, REGIONS
 from ctlymph.datasets.annotations import AnnotatedNode, read_annotations
@@ -89,20 +89,20 @@ class Case:
 
         series = self._series("CT")
         if series is None:
-            raise self._absent("CT", "--what ct")
+            raise self._absent("CT", "ct")
         volume = read_dicom(series.path, ReadOptions(series=series.series_uid, progress=progress))
         return replace(volume, case=self.name)
 
     def nodes(self) -> tuple[AnnotatedNode, ...]:
         """Read the annotated nodes, in the order of the files."""
         if not self.files.annotations:
-            raise self._absent("annotations", "--what annotations")
+            raise self._absent("annotations", "annotations")
         return read_annotations(self.files.annotations)
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Read the published candidates: those on nodes first."""
         if "candidates" not in self.has:
-            raise self._absent("candidates", "--what candidates")
+            raise self._absent("candidates", "candidates")
         return read_candidates(self.name, self.files.positives, self.files.negatives)
 
     def masks(self, ct: Volume | None = None) -> Masks:
@@ -117,7 +117,7 @@ class Case:
             The masks, on the grid of the CT.
         """
         if self.files.mask is None and self._series("SEG") is None:
-            raise self._absent("masks", "--what masks")
+            raise self._absent("masks", "masks")
         if ct is None and self._series("CT") is not None:
             ct = self.ct()
         grid = ct.geometry if ct is not None else None
@@ -140,7 +140,7 @@ class Case:
 
         series = self._series("SEG")
         if series is None or grid is None:
-            raise self._absent("CT, on whose grid its segmentation lies", "--what ct")
+            raise self._absent("CT, on whose grid its segmentation lies", "ct")
         with open_files(series.path) as sources:
             source = next(source for source in sources if source.path == series.files[0])
             with source.open() as stream:
@@ -152,10 +152,8 @@ class Case:
         alike = [series for series in self.files.series if series.modality == modality]
         return max(alike, key=lambda series: (series.series_uid in known, len(series.files)), default=None)
 
-    def _absent(self, what: str, option: str) -> CtlymphError:
-        return CtlymphError(
-            f"{self.name} has no {what} here; fetch it: ctlymph collection download FOLDER --cases {self.name} {option}"
-        )
+    def _absent(self, what: str, kind: str) -> CtlymphError:
+        return CtlymphError(f"{self.name} has no {what} here", Remedy.DOWNLOAD_CASE, case=self.name, kinds=kind)
 
 
 class Collection:

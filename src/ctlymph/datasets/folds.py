@@ -156,7 +156,7 @@ def read_folds(path: Path) -> Folds:
     try:
         return Folds(tuple(tuple(sorted(names)) for names in document["folds"]), seed, setting)
     except CtlymphError as error:
-        raise CtlymphError(f"{path}: {error}") from error
+        raise error.at(path) from error
 
 
 def _are_names(folds: Any) -> bool:

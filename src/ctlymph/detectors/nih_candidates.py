@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.detectors.base import Candidates, DetectionContext, FixedStage
 
 RADIUS_MM = 7.0
@@ -33,8 +33,10 @@ class PublishedCandidates(FixedStage):
         """
         if context.published_mm is None:
             raise CtlymphError(
-                f"{context.volume.case} has no published candidates; they exist for the cases of CT Lymph Nodes "
-                "(ctlymph collection download FOLDER --what candidates), else choose another method"
+                f"{context.volume.case} has no published candidates; they exist for the cases of CT Lymph Nodes only; "
+                "choose another method",
+                Remedy.DOWNLOAD,
+                kinds="candidates",
             )
         # The files list those on nodes first; their order must not tell.
         points_mm = context.published_mm[np.lexsort(context.published_mm.T)]

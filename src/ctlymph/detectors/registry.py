@@ -41,7 +41,7 @@ class Method:
     """A detector by name.
 
     Attributes:
-        name: What ``--model``, ``--methods`` and ``train`` call it.
+        name: What models, benchmarks and training call it.
         summary: One line on how it works.
         systems: Its stages, by region.
         published: What its paper reports, by region.

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.detectors.base import ENLARGED_MM, Arrays, Candidates, DetectionContext, Stage, TrueNodes, joined, labelled
 from ctlymph.detectors.calibration import honest_decisions, linear_decision, linear_svm, sigmoid, sigmoid_through
 from ctlymph.detectors.parts.hog import hog_of, windowed
@@ -76,8 +76,9 @@ class ContourMaps:
         """
         if truth.masks is None:
             raise CtlymphError(
-                f"{self.name}: {context.volume.case} has no masks, which contours are learned from; fetch them "
-                "(ctlymph collection download FOLDER --what masks), or choose seff2014"
+                f"{self.name}: {context.volume.case} has no masks, on which contours are trained; choose seff2014",
+                Remedy.DOWNLOAD,
+                kinds="masks",
             )
         rng = np.random.default_rng(self.seed)
         enlarged = truth.points_mm[truth.short_axes_mm >= ENLARGED_MM]

@@ -163,10 +163,7 @@ def _doubts(matches: Matches) -> list[str]:
     if len(scores) > 1 and (scores == scores[0]).all():
         found.append(f"{name}: all scores are equal, so the curve is one point")
     if aside := int(matches.set_aside.sum()):
-        found.append(
-            f"{name}: {aside} of {len(matches.truth)} nodes are small or of unknown size and set aside "
-            "(--all-nodes counts them)"
-        )
+        found.append(f"{name}: {aside} of {len(matches.truth)} nodes are small or of unknown size and set aside")
     if (patients := len(set(matches.truth.patients))) < FEW_PATIENTS:
         found.append(
             f"{name}: the CTs are of {patients} patient(s), too few for intervals, which are narrower than is true"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.core.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def read(
 
     if path.is_file() and image_suffix(path):
         if series is not None:
-            raise CtlymphError(f"{path} is an image file, which holds no DICOM series; leave --series out")
+            raise CtlymphError(f"{path} is an image file, which holds no DICOM series", Remedy.NO_SERIES)
         return _doubted(read_image(path))
     if path.is_dir():
         _refuse_folder_of_images(path)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.errors import CtlymphError, Remedy, shown
 
 _PARTIAL = ".partial-"
 
@@ -90,12 +90,12 @@ def _check_empty(path: Path, overwrite: bool) -> None:
     with explained(path):
         taken = path.is_dir() and any(not _is_staging(each) for each in path.iterdir())
     if taken and not overwrite:
-        raise CtlymphError(f"{path} holds files already; choose another folder, or add --overwrite")
+        raise CtlymphError(f"{path} holds files already", Remedy.OVERWRITE)
 
 
 def _check_free(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
-        raise CtlymphError(f"{path} exists; choose another name, or add --overwrite")
+        raise CtlymphError(f"{path} exists", Remedy.OVERWRITE)
 
 
 def _staging(path: Path) -> tempfile.TemporaryDirectory[str]:

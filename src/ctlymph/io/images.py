@@ -352,7 +352,7 @@ def _straight_geometry(
     try:
         stated = Geometry.from_affine(affine, (z, y, x))
     except CtlymphError as error:
-        raise CtlymphError(f"{path}: {error}") from error
+        raise error.at(path) from error
     if np.abs(stated.direction.T @ stated.direction - np.eye(3)).max() < 1e-9:
         return stated, []
     left, _, right = np.linalg.svd(stated.direction)

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.nn.layers import Architecture, Weights
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -94,7 +94,7 @@ def _threads() -> int:
 
 def _on_gpu(architecture: Architecture, weights: Weights, precision: Precision) -> Run:
     if not _sees_gpu():
-        raise CtlymphError("there is no GPU that PyTorch sees; use --device cpu, or install a PyTorch for your GPU")
+        raise CtlymphError("there is no GPU that PyTorch sees", Remedy.CPU)
     import torch
 
     from ctlymph.nn.torch_backend import TorchNetwork

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.core.regions import REGIONS
 from ctlymph.datasets.case import Collection
 from ctlymph.datasets.folds import Folds
@@ -48,8 +48,9 @@ def usable(collection: Collection, regions: Sequence[str] = REGIONS) -> Usable:
             found[region] = cases
     if not found:
         raise CtlymphError(
-            f"{collection.folder} holds no case of the {' or '.join(regions)} with both CT and annotations; "
-            "fetch them: ctlymph collection download FOLDER --what ct,annotations,masks"
+            f"{collection.folder} holds no case of the {' or '.join(regions)} with both CT and annotations",
+            Remedy.DOWNLOAD,
+            kinds="ct,annotations,masks",
         )
     count = len(left_out)
     notes = (f"{count} cases are left out, without CT or annotations: {_first(left_out)}",) if count else ()

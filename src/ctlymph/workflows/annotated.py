@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.core.nodes import LymphNode
 from ctlymph.core.volume import Masks, Volume
 
@@ -54,7 +54,7 @@ def read_drawn(file: Path, volume: Volume, *, split: bool = False) -> Drawn:
             segmentation, scores = report.segmentation, report.scores
         layers, notes = _layers(segmentation, volume, split)
     except CtlymphError as error:
-        raise error if str(file) in str(error) else CtlymphError(f"{file}: {error}") from error
+        raise error if str(file) in error.message else error.at(file) from error
     measured = [placed(volume, measure_masks(volume, layer)) for layer in layers]
     judged = [
         replace(node, score=None if split else scores.get(node.node))
@@ -78,7 +78,7 @@ def _layers(file: Path, volume: Volume, split: bool) -> tuple[tuple[Masks, ...],
     else:
         layers = read_segments(file, volume.geometry, volume.attributes)
     if split and len(layers) > 1:
-        raise CtlymphError("its segments overlap, and a piece could be of several; leave --split out")
+        raise CtlymphError("its segments overlap, and a piece could be of several", Remedy.NO_SPLIT)
     if split:
         return (drawn.split(layers[0]),), []
     return layers, [note for layer in layers for note in _in_pieces(drawn.pieces(layer))]
@@ -89,8 +89,8 @@ def _in_pieces(counts: Sequence[int]) -> list[str]:
         return []
     labels = "1 label" if len(counts) == 1 else f"{len(counts)} labels"
     return [
-        f"the mask has {labels} but {sum(counts)} separate pieces; each label is measured as one node. "
-        "Add --split to measure each piece"
+        f"the mask has {labels} but {sum(counts)} separate pieces; each label is measured as one node, "
+        "unless its pieces are split"
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.core.nodes import LymphNode, Mark
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import REGIONS
@@ -106,9 +106,7 @@ def detector(model: str) -> Detector:
         raise CtlymphError(f"{model} holds no model; give a folder of ctlymph train")
     rule = method(model)
     if rule.is_trainable or rule.threshold is None:
-        raise CtlymphError(
-            f"{model} must be trained first: ctlymph train {model} COLLECTION -o MODEL, then --model MODEL"
-        )
+        raise CtlymphError(f"{model} is not trained yet", Remedy.TRAIN, method=model)
     trained_on = f"{model} is a rule, not trained on any data; its scores rank marks and are not probabilities."
     return Detector(model, trained_on, dict.fromkeys(rule.systems, rule.threshold), rule.systems, {})
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.errors import CtlymphError, Remedy, shown
 from ctlymph.core.nodes import LymphNode
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.volume import Masks, Volume
@@ -101,11 +101,9 @@ def _of_results(folder: Path, progress: Progress) -> Scan:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CtlymphError(f"cannot read {folder / NODES}: {shown(error)}; detect or measure again") from error
     if not Path(ct).exists():
-        raise CtlymphError(
-            f"the CT of {folder}, {ct}, is not there any more; give the CT, and --nodes {folder / MASKS}"
-        )
+        raise CtlymphError(f"the CT of {folder}, {ct}, is not there any more", Remedy.NODES, nodes=folder / MASKS)
     if not (folder / MASKS).is_file():
-        raise CtlymphError(f"{folder} has no {MASKS}; detect again with --formats csv,json,masks")
+        raise CtlymphError(f"{folder} has no {MASKS}", Remedy.MASKS)
     scan = _drawn(read(ct, series=series, progress=progress), folder / MASKS)
     nodes = tuple(replace(node, score=scores.get(node.node), model=model) for node in scan.nodes)
     return replace(scan, nodes=nodes, model=model, trained_on=trained_on)
@@ -129,7 +127,9 @@ def _segmented(path: Path, progress: Progress) -> Volume | None:
             return read(folder, series=series, progress=progress)
         except CtlymphError as error:
             why = error
-    raise CtlymphError(f"the CT of {path} is not found in its folder or the two above ({why}); give it, with --nodes")
+    raise CtlymphError(
+        f"the CT of {path} is not found in its folder or the two above ({why})", Remedy.NODES, nodes=path
+    )
 
 
 def follow(scans: Sequence[Scan], *, roles: Mapping[int, Role] | None = None, progress: Progress = SILENT) -> Followed:

@@ -121,7 +121,7 @@ def test_a_damaged_case_is_converted_again(cases: list[Case], tmp_path: Path) ->
 
 def test_a_case_of_other_files_is_replaced_only_when_told_to(cases: list[Case], tmp_path: Path) -> None:
     prepare(cases[0], tmp_path / "case")
-    with pytest.raises(CtlymphError, match=r"made from other files.*--overwrite"):
+    with pytest.raises(CtlymphError, match=r"made from other files.*overwrite=True"):
         prepare(cases[1], tmp_path / "case")
     prepare(cases[1], tmp_path / "case", overwrite=True)
     np.testing.assert_array_equal(read_image(tmp_path / "case" / "ct.nii.gz").hu, cases[1].ct().hu)
@@ -139,7 +139,7 @@ def test_cases_without_masks_are_named_or_left_out(tmp_path: Path, small_collect
     write_small_collection(tmp_path, ["MED_LYMPH_001"])
     write_small_collection(tmp_path, ["ABD_LYMPH_003"], parts=["ct", "annotations"])
     cases = Collection(tmp_path).cases()
-    with pytest.raises(CtlymphError, match=r"1 of 2 .* ABD_LYMPH_003 \(masks or seg\).*--skip-incomplete"):
+    with pytest.raises(CtlymphError, match=r"1 of 2 .* ABD_LYMPH_003 \(masks or seg\).*skip=True"):
         complete_cases(cases, nnunet.NEEDS, skip=False)
     whole, remarks = complete_cases(cases, nnunet.NEEDS, skip=True)
     assert [case.name for case in whole] == ["MED_LYMPH_001"]

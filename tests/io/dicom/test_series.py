@@ -188,7 +188,7 @@ def test_gantry_tilt_is_corrected_so_that_a_known_object_lies_where_it_is(tmp_pa
 
 def test_a_missing_slice_is_refused_with_its_place_and_the_remedy(tmp_path: Path) -> None:
     SeriesPlan().write(tmp_path)[3].unlink()
-    with pytest.raises(CtlymphError, match=r"between z = -306\.00 mm .* and z = -302\.00 mm .*--allow-gaps"):
+    with pytest.raises(CtlymphError, match=r"between z = -306\.00 mm .* and z = -302\.00 mm .*allow_gaps=True"):
         read_dicom(tmp_path)
 
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.errors import CtlymphError, Remedy, shown
 from ctlymph.datasets.case import Case
 from ctlymph.datasets.ct_lymph_nodes import cite
 from ctlymph.datasets.folds import Folds
@@ -84,8 +84,8 @@ def complete_cases(
     if lacking and not skip:
         listed = ", ".join(f"{name} ({what})" for name, what in lacking.items())
         raise CtlymphError(
-            f"{len(lacking)} of {len(lacking) + len(whole)} cases are incomplete, they lack: {listed};"
-            " download that, or go on without these cases: --skip-incomplete"
+            f"{len(lacking)} of {len(lacking) + len(whole)} cases are incomplete, they lack: {listed}",
+            Remedy.SKIP_INCOMPLETE,
         )
     cut = [case for case in whole if case.missing_slices and any("ct" in kinds for kinds in needed)]
     remarks = [
@@ -181,10 +181,7 @@ def place(folder: Path, files: Mapping[str, Path], *, overwrite: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         foreign = sorted(each for each in folder.iterdir() if each.name not in files and not each.name.startswith("."))
         if foreign and not overwrite:
-            raise CtlymphError(
-                f"{folder} holds {foreign[0].name}, which is not of this export;"
-                " choose another --task or --name, or add --overwrite to remove it"
-            )
+            raise CtlymphError(f"{folder} holds {foreign[0].name}, which is not of this export", Remedy.OVERWRITE)
         for each in foreign:
             each.unlink()
     for name, source in files.items():

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.errors import CtlymphError, Remedy, shown
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.datasets.archive_file import LARGEST_MASK
 from ctlymph.datasets.case import Case
@@ -124,7 +124,7 @@ def prepare(case: Case, folder: Path, overwrite: bool = False) -> Prepared:
     if record and record.sources == sources and record.is_whole(folder):
         return Prepared(case.name, folder, record.instances)
     if record and record.sources != sources and not overwrite:
-        raise CtlymphError(f"{folder} was made from other files; choose another folder, or add --overwrite")
+        raise CtlymphError(f"{folder} was made from other files", Remedy.OVERWRITE)
     ct = case.ct()
     masks = case.masks(ct)
     labels, instances = _consecutive(masks)

@@ -64,7 +64,7 @@ def read_truth(
             - a folder of the public collection: its annotations, or without these the masks (NIfTI or DICOM-SEG
               beside its CT) in it;
             - any folder of CTs and a DICOM-SEG for each: every segment is a node;
-            - a ``nodes.csv``, as ``ctlymph collection export --format csv`` writes it, or ``truth.csv`` of a
+            - a ``nodes.csv``, as an export of a collection as csv writes it, or ``truth.csv`` of a
               phantom: ``case``, ``x_mm``, ``y_mm``, ``z_mm`` (LPS mm), ``short_axis_mm`` (empty: not known); perhaps
               ``node``, ``long_axis_mm``, ``station``, the box ``x_min_mm`` … ``z_max_mm``, and of the case ``patient``
               and ``annotated_region`` (known for the public collection; the nodes' ``region`` does not tell where

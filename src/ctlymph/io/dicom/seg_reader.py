@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.errors import CtlymphError, Remedy, shown
 from ctlymph.core.volume import Geometry, Masks
 from ctlymph.io.dicom.header import faults
 
@@ -132,7 +132,7 @@ def referenced_series(path: Path) -> str:
     series = pydicom.dcmread(path, specific_tags=["ReferencedSeriesSequence"]).get("ReferencedSeriesSequence") or ()
     uids = {str(each.SeriesInstanceUID) for each in series}
     if len(uids) != 1:
-        raise CtlymphError(f"{path} refers to {len(uids)} series; give the CT it was drawn on, with --nodes {path}")
+        raise CtlymphError(f"{path} refers to {len(uids)} series", Remedy.NODES, nodes=path)
     return uids.pop()
 
 

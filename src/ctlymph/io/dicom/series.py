@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.errors import CtlymphError, Remedy, shown
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.volume import Volume
 from ctlymph.io.dicom.files import Source, is_named_as_dicom, open_files
@@ -176,9 +176,7 @@ def _chosen_series(path: Path, found: list[Header], wanted: str | None, notes: l
     if others:
         one_study = {other.study_uid for other in others} == {info.study_uid}
         if not one_study or any(info.slices < CLEARLY_LARGER * other.slices for other in others):
-            raise CtlymphError(
-                f"{path} holds {len(usable)} CT series; choose one with --series: {_listed(usable, 'or ')}"
-            )
+            raise CtlymphError(f"{path} holds {len(usable)} CT series: {_listed(usable, 'and ')}", Remedy.SERIES)
         notes.append(f"Of {len(usable)} CT series, the by far largest was read ({info.slices} slices).")
     return [header for header in members if header.is_ct]
 

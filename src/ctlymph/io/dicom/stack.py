@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.core.volume import AIR_HU, Geometry
 from ctlymph.io.dicom.pixels import Plane
 
@@ -156,9 +156,7 @@ def refuse_gaps(stack: Stack, allow_gaps: bool = False) -> None:
     if not len(usual):
         raise CtlymphError(f"{what}; fetch the whole series, or read one file")
     more = f" (and in {len(stack.gaps) - 1} more places)" if len(stack.gaps) > 1 else ""
-    raise CtlymphError(
-        f"{what} where {np.median(usual):.2f} mm is usual{more}; fetch them, or add --allow-gaps to interpolate"
-    )
+    raise CtlymphError(f"{what} where {np.median(usual):.2f} mm is usual{more}", Remedy.ALLOW_GAPS)
 
 
 @dataclass(frozen=True, eq=False)

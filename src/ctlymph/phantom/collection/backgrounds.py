@@ -24,7 +24,7 @@ from ctlymph.phantom.collection.simulated_candidates import candidates_in_ct
 from ctlymph.phantom.timepoints import Link
 
 _NOTICE = (
-    "SYNTHETIC LYMPH NODES\n\n`ctlymph phantom --background` put computed lymph nodes into CTs of patients.\n"
+    "SYNTHETIC LYMPH NODES\n\n`ctlymph phantom` put computed lymph nodes into CTs of patients.\n"
     "Only these are annotated. Nodes that the patients have themselves are not: a detector that marks one of them\n"
     "is counted as wrong. The CTs remain under the terms of those who gave them. Names of cases and files are those\n"
     "of the collection CT Lymph Nodes (TCIA); nothing in it comes from that collection.\n"

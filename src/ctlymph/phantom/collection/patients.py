@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import ABDOMEN, MEDIASTINUM
 from ctlymph.datasets.ct_lymph_nodes.catalogue import TITLE, catalogue
@@ -101,9 +101,9 @@ class Patient(ABC):
             try:
                 former = json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:
-                raise CtlymphError(f"{path} is not JSON ({error}); remove it, or add --overwrite") from error
+                raise CtlymphError(f"{path} is not JSON ({error})", Remedy.OVERWRITE) from error
             if former != self.recipe():
-                raise CtlymphError(f"{path} tells of other options; choose another folder, or add --overwrite")
+                raise CtlymphError(f"{path} was made with other options", Remedy.OVERWRITE)
         return all(path.is_file() for path in recipes)
 
     def write(self, progress: Progress = SILENT) -> list[CaseToWrite]:

@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.errors import CtlymphError, Remedy, shown
 from ctlymph.datasets.ct_lymph_nodes.catalogue import Series
 from ctlymph.datasets.ct_lymph_nodes.download.store import md5_of
 
@@ -114,7 +114,8 @@ class IdcSource:
             seen.append(f"{len(objects)} files, {total:,} bytes at {address}")
         raise CtlymphError(
             f"{series.case} {series.modality}: the {self.name} has {' and '.join(seen)}, not the series' "
-            f"{series.files} files, {series.bytes:,} bytes; try --source nbia"
+            f"{series.files} files, {series.bytes:,} bytes",
+            Remedy.OTHER_SOURCE,
         )
 
     def _list(self, address: str, into: Path, advance: Advance) -> dict[str, _Object]:
@@ -154,7 +155,8 @@ class IdcSource:
                     self._down = True
                     raise CtlymphError(
                         f"{series.case} {series.modality}: the {self.name} answered: {shown(answer, 200)}; "
-                        "try again later, or --source nbia"
+                        "try again later",
+                        Remedy.OTHER_SOURCE,
                     ) from answer
                 _sleep(wait_s, advance)
             else:
@@ -228,7 +230,7 @@ def _object(address: str, report: dict[str, Any]) -> tuple[str, _Object]:
     """Read one entry of a listing."""
     name = report["key"].removeprefix(f"{address}/")
     if report.get("type") != "file" or not _FILE_NAME.fullmatch(name):
-        raise CtlymphError(f"{shown(report['key'])} in the bucket is no plain file; try --source nbia")
+        raise CtlymphError(f"{shown(report['key'])} in the bucket is no plain file", Remedy.OTHER_SOURCE)
     md5 = report.get("etag", "")
     return name, _Object(report["key"], report.get("size", 0), md5 if _MD5.fullmatch(md5) else None)
 
@@ -277,7 +279,7 @@ def _package(name: str) -> Path:
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         raise CtlymphError(
-            "the Imaging Data Commons needs idc-index; run: pip install 'ctlymph[cloud]', or try --source nbia"
+            "the Imaging Data Commons needs idc-index; run: pip install 'ctlymph[cloud]'", Remedy.OTHER_SOURCE
         )
     return Path(spec.origin).parent
 
