@@ -12,6 +12,7 @@ from ctlymph.cli import collection
 from ctlymph.cli.benchmark import benchmark
 from ctlymph.cli.console import RESEARCH_USE, reason
 from ctlymph.cli.convert import convert
+from ctlymph.cli.demo import demo
 from ctlymph.cli.detect import detect
 from ctlymph.cli.evaluate import evaluate
 from ctlymph.cli.follow import follow
@@ -40,6 +41,7 @@ app.command()(train)
 app.command()(models)
 app.command()(convert)
 app.command()(phantom)
+app.command()(demo)
 app.command()(realism)
 app.add_typer(collection.app, name="collection")
 
