@@ -21,7 +21,7 @@ from ctlymph.cli.options import CasesOption, RegionOption, WhatOption, kinds_of,
 from ctlymph.core.errors import CtlymphError, shown
 
 if TYPE_CHECKING:
-    from ctlymph.datasets.ct_lymph_nodes.catalogue import Entry
+    from ctlymph.datasets.ct_lymph_nodes.catalogue import CatalogueEntry
     from ctlymph.datasets.ct_lymph_nodes.database import Range
     from ctlymph.datasets.ct_lymph_nodes.verify import Finding
 
@@ -214,7 +214,7 @@ def _range(option: str, text: str | None) -> Range:
     return low, high
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: CatalogueEntry) -> dict[str, Any]:
     known = [length for length in entry.short_axes_mm if length is not None]
     return {
         "case": entry.case,

@@ -14,7 +14,7 @@ from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
     from ctlymph.datasets.case import Case
-    from ctlymph.datasets.ct_lymph_nodes.catalogue import Entry
+    from ctlymph.datasets.ct_lymph_nodes.catalogue import CatalogueEntry
     from ctlymph.datasets.folds import Folds
 
 
@@ -48,7 +48,7 @@ def folds(
     from ctlymph.datasets.case import Collection
     from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
 
-    cases: list[Entry] | list[Case]
+    cases: list[CatalogueEntry] | list[Case]
     if folder:
         cases = Collection(folder).cases(region)
     elif region in (None, *{entry.region for entry in catalogue().entries}):
@@ -65,7 +65,7 @@ def folds(
         say(f"written to {output}")
 
 
-def chosen_folds(text: str, cases: Sequence[Entry] | Sequence[Case], seed: int) -> Folds:
+def chosen_folds(text: str, cases: Sequence[CatalogueEntry] | Sequence[Case], seed: int) -> Folds:
     """Read the value of ``--folds``: a number, the name of a setting, or a file.
 
     Raises:
@@ -84,18 +84,18 @@ def chosen_folds(text: str, cases: Sequence[Entry] | Sequence[Case], seed: int) 
     )
 
 
-def _show(made: Folds, cases: Sequence[Entry] | Sequence[Case]) -> None:
+def _show(made: Folds, cases: Sequence[CatalogueEntry] | Sequence[Case]) -> None:
     from ctlymph.core.regions import REGIONS
     from ctlymph.datasets.folds import counts
 
     counted = counts(cases)
-    regions = [region for region in (*REGIONS, "") if any(each.region == region for each in counted.values())]
+    regions = [region for region in (*REGIONS, "") if any(region in each.nodes for each in counted.values())]
     rows = []
     for fold, names in enumerate(made.folds):
         row = [str(fold), str(len(names))]
         for region in regions:
-            here = [counted[name] for name in names if name in counted and counted[name].region == region]
-            row += [str(len(here)), str(sum(each.nodes for each in here))]
+            here = [counted[name].nodes[region] for name in names if name in counted and region in counted[name].nodes]
+            row += [str(len(here)), str(sum(here))]
         rows.append(row)
     header = ("fold", "cases", *(f"{region or 'other'} {what}" for region in regions for what in ("cases", "nodes")))
     show_table(f"{made.k} folds", header, rows)

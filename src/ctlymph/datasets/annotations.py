@@ -23,6 +23,7 @@ class AnnotatedNode:
         index_ijk: The voxel of the centre, 0-based along x, y, z; None where its file is absent.
         short_axis_mm: Short axis, mm; None where not known.
         long_axis_mm: Long axis, mm; None where not known, as everywhere in the mediastinum.
+        region: Where it is, if it was annotated in one of several regions; empty where not said.
     """
 
     row: int
@@ -30,6 +31,7 @@ class AnnotatedNode:
     index_ijk: tuple[int, int, int] | None
     short_axis_mm: float | None
     long_axis_mm: float | None
+    region: str = ""
 
 
 def read_annotations(files: Mapping[str, StoredFile]) -> tuple[AnnotatedNode, ...]:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctlymph.core.errors import CtlymphError, Remedy, shown
 from ctlymph.core.progress import SILENT, Progress
-from ctlymph.core.regions import ABDOMEN, MEDIASTINUM, REGIONS
+from ctlymph.core.regions import REGIONS
 from ctlymph.datasets.annotations import AnnotatedNode, read_annotations
 from ctlymph.datasets.archive_file import LARGEST_MASK, StoredFile
 from ctlymph.datasets.candidates import Candidate, read_candidates
-from ctlymph.datasets.ct_lymph_nodes.catalogue import Entry, catalogue
+from ctlymph.datasets.cases_csv import CASES, EXAMPLE, HEADER, TEST, CaseRow, read_cases_csv
+from ctlymph.datasets.ct_lymph_nodes.catalogue import CatalogueEntry, catalogue
 from ctlymph.datasets.ct_lymph_nodes.cite import LICENSE_NAME
-from ctlymph.datasets.layout import PATIENTS, SYNTHETIC, CaseFiles, DicomSeries, find_cases
+from ctlymph.datasets.layout import PATIENTS, SYNTHETIC, CaseFiles, DicomSeries, FoundCases, find_cases
+from ctlymph.datasets.node_labels import measured_nodes, read_labels, read_points_table, with_sizes
+from ctlymph.io import read
+from ctlymph.io.dicom.series import ReadOptions, read_dicom
+from ctlymph.io.images import image_suffix
 
 if TYPE_CHECKING:
     from ctlymph.core.volume import Geometry, Masks, Volume
@@ -24,41 +29,60 @@ if TYPE_CHECKING:
 KINDS = ("ct", "seg", "annotations", "candidates", "masks")
 """The kinds of data that the collection has of a case."""
 
-_REGION_OF_PREFIX = {"MED": MEDIASTINUM, "ABD": ABDOMEN}
+HOW_TO = f"write {CASES} into it, with the columns {','.join(HEADER)} and a row for each case, such as {EXAMPLE}"
+"""How a folder of one's own becomes a dataset."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One case: what is known of it, and what of its data lies in the folder.
+    """One case: what is known of it, and which of its data lie in the folder.
 
-    Data are read when asked for; each method raises
-    :class:`~ctlymph.core.errors.CtlymphError` where its files are absent or damaged.
+    Data are read when asked for. Each method that reads raises :class:`~ctlymph.core.errors.CtlymphError` where files
+    are absent or damaged.
 
     Attributes:
-        name: PatientID, e.g. ``MED_LYMPH_001``.
-        region: Where its nodes are annotated: ``mediastinum`` or ``abdomen``; empty where the name does not tell.
-        patient: What all cases of one patient share: those that are one scan, or that the folder's ``patients.csv``
+        name: Its name: the PatientID in the public collection, e.g. ``MED_LYMPH_001``, or that in ``cases.csv``.
+        regions: Where its nodes are annotated, of :data:`ctlymph.core.regions.REGIONS`; empty where nobody says.
+        patient: Shared by all cases of one patient: those that are one scan, or that the folder's ``cases.csv``
             puts together.
-        entry: What the catalogue says of it; None for a case that is not, or not truly, of
-            the public collection: a CT with another SeriesInstanceUID is another case of the same name.
+        entry: Its entry in the catalogue; None for a case that is not of the public collection: a CT with another
+            SeriesInstanceUID is another case of the same name.
         files: Where its data lie.
+        split: ``train`` or ``test``, where ``cases.csv`` says so, else empty. Nothing is trained on a test case.
+        licence: The licence of its data; empty where not known.
     """
 
     name: str
-    region: str
+    regions: tuple[str, ...]
     patient: str
-    entry: Entry | None
+    entry: CatalogueEntry | None
     files: CaseFiles = field(repr=False)
+    split: str = ""
+    licence: str = ""
+
+    @property
+    def region(self) -> str:
+        """Where its nodes are annotated: the :attr:`regions`, separated by semicolons."""
+        return ";".join(self.regions)
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the case is for testing only."""
+        return self.split == TEST
 
     @property
     def has(self) -> frozenset[str]:
-        """Which of :data:`KINDS` lie in the folder."""
+        """Which of :data:`KINDS` lie in the folder.
+
+        A case of ``cases.csv`` has annotations if it has points or labels: its nodes can be measured.
+        """
+        files = self.files
         there = {
-            "ct": self._series("CT") is not None,
+            "ct": bool(files.ct or self._series("CT")),
             "seg": self._series("SEG") is not None,
-            "annotations": bool(self.files.annotations),
-            "candidates": bool(self.files.positives and self.files.negatives),
-            "masks": self.files.mask is not None,
+            "annotations": bool(files.annotations or files.points or files.labels),
+            "candidates": bool(files.positives and files.negatives),
+            "masks": bool(files.mask or files.labels),
         }
         return frozenset(kind for kind, is_there in there.items() if is_there)
 
@@ -74,30 +98,56 @@ class Case:
         found = self._series("CT")
         return max(0, wanted[0] - len(found.files)) if wanted and found else 0
 
-    @property
-    def licence(self) -> str:
-        """The licence of its data; empty where not known."""
-        return LICENSE_NAME if self.entry else ""
-
     def ct(self, progress: Progress = SILENT) -> Volume:
         """Read the CT.
 
         Args:
             progress: Shown while slices are read.
-        """
-        from ctlymph.io.dicom.series import ReadOptions, read_dicom
 
+        Returns:
+            The CT, in HU, named after the case.
+        """
+        if self.files.ct is not None:
+            return replace(read(self.files.ct, progress=progress), case=self.name)
         series = self._series("CT")
         if series is None:
             raise self._absent("CT", "ct")
         volume = read_dicom(series.path, ReadOptions(series=series.series_uid, progress=progress))
         return replace(volume, case=self.name)
 
-    def nodes(self) -> tuple[AnnotatedNode, ...]:
-        """Read the annotated nodes, in the order of the files."""
-        if not self.files.annotations:
-            raise self._absent("annotations", "annotations")
-        return read_annotations(self.files.annotations)
+    def nodes(self, region: str | None = None) -> tuple[AnnotatedNode, ...]:
+        """Read the annotated nodes, in the order of their file.
+
+        The nodes are those of the annotation files or the table of points; where there are neither, the labels are
+        measured. A table's nodes outside the case's :attr:`regions` are left out.
+
+        Args:
+            region: Only nodes of this region.
+        """
+        regions = self.regions if region is None else (region,)
+        nodes = self._all_nodes()
+        if len(self.regions) > 1 and (unclear := next((node for node in nodes if not node.region), None)):
+            raise CtlymphError(
+                f"{self.files.points}: node {unclear.row} of {self.name} names no region, but {self.region} are "
+                "annotated; fill in its region"
+            )
+        return tuple(node for node in nodes if not node.region or node.region in regions)
+
+    def _all_nodes(self) -> tuple[AnnotatedNode, ...]:
+        if self.files.points is not None:
+            nodes = read_points_table(self.files.points, self.name)
+            sized = all(node.short_axis_mm is not None for node in nodes)
+            return nodes if sized or self.files.labels is None else with_sizes(nodes, self._labels(self.files.labels))
+        if self.files.annotations:
+            return read_annotations(self.files.annotations)
+        if self.files.labels is not None:
+            return measured_nodes(self._labels(self.files.labels))
+        raise self._absent("annotations", "annotations")
+
+    def _labels(self, path: Path) -> Masks:
+        """Read labels on a grid of their own where they have one: to measure them needs no CT."""
+        grid = None if image_suffix(path) or "ct" not in self.has else self.ct().geometry
+        return read_labels(path, grid)
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Read the published candidates: those on nodes first."""
@@ -106,9 +156,9 @@ class Case:
         return read_candidates(self.name, self.files.positives, self.files.negatives)
 
     def masks(self, ct: Volume | None = None) -> Masks:
-        """Read the instance masks; their labels are not the rows of the annotations.
+        """Read the instance masks. In the public collection, their labels are not the rows of the annotations.
 
-        The NIfTI mask is taken where it is there, else the DICOM-SEG.
+        The labels of ``cases.csv`` are taken where there are any, then the NIfTI mask, then the DICOM-SEG.
 
         Args:
             ct: The case's CT, if it has been read already. A NIfTI mask without a CT keeps its own grid.
@@ -116,11 +166,13 @@ class Case:
         Returns:
             The masks, on the grid of the CT.
         """
-        if self.files.mask is None and self._series("SEG") is None:
+        if not {"masks", "seg"} & self.has:
             raise self._absent("masks", "masks")
-        if ct is None and self._series("CT") is not None:
+        if ct is None and "ct" in self.has:
             ct = self.ct()
         grid = ct.geometry if ct is not None else None
+        if self.files.labels is not None:
+            return read_labels(self.files.labels, grid)
         return self._seg_masks(grid) if self.files.mask is None else self._nifti_masks(self.files.mask, grid)
 
     def _nifti_masks(self, file: StoredFile, grid: Geometry | None) -> Masks:
@@ -153,11 +205,13 @@ class Case:
         return max(alike, key=lambda series: (series.series_uid in known, len(series.files)), default=None)
 
     def _absent(self, what: str, kind: str) -> CtlymphError:
-        return CtlymphError(f"{self.name} has no {what} here", Remedy.DOWNLOAD_CASE, case=self.name, kinds=kind)
+        if self.entry:
+            return CtlymphError(f"{self.name} has no {what} here", Remedy.DOWNLOAD_CASE, case=self.name, kinds=kind)
+        return CtlymphError(f"{self.name} has no {what} here; name it in {CASES}")
 
 
 class Collection:
-    """The collection, or part of it, in a folder.
+    """Cases in a folder: the public collection or part of it, or any dataset with a ``cases.csv``.
 
     Attributes:
         folder: Where it lies.
@@ -165,44 +219,57 @@ class Collection:
         synthetic: Whether ``ctlymph phantom`` made it; then the catalogue says nothing of its cases.
 
     Raises:
-        CtlymphError: If the folder cannot be read or holds nothing of the kind.
+        CtlymphError: If the folder cannot be read or holds no case, or its ``cases.csv`` is wrong.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).resolve()
-        found = find_cases(self.folder)
-        if not found.cases:
-            left_out = f" ({found.notes[0]})" if found.notes else ""
-            raise CtlymphError(
-                f"{self.folder} holds no case{left_out}; give the folder that the collection was downloaded to"
-            )
-        self.notes = found.notes
         self.synthetic = (self.folder / SYNTHETIC).is_file()
-        patients = _patients(self.folder / PATIENTS)
-        cases = (_case(name, files, self.synthetic, patients.get(name)) for name, files in found.cases.items())
+        table = self.folder / CASES
+        rows = {row.case: row for row in read_cases_csv(table)} if table.is_file() else {}
+        named = bool(rows) and all(row.names_files for row in rows.values())
+        found = FoundCases({}, ()) if named else find_cases(self.folder)
+        if not found.cases and not rows:
+            left_out = f" ({found.notes[0]})" if found.notes else ""
+            raise CtlymphError(f"{self.folder} holds no case{left_out}; give the folder of a collection, or {HOW_TO}")
+        cases = [_listed(row, found.cases.get(row.case), self.synthetic) for row in rows.values()]
+        if not rows:
+            patients = _patients(self.folder / PATIENTS)
+            cases = [_found(*each, self.synthetic, patients.get(each[0])) for each in found.cases.items()]
         self._cases = tuple(sorted(cases, key=_place))
+        self.notes = (*found.notes, *_left_out(self._cases, found.cases if rows else ()))
+
+    def __repr__(self) -> str:
+        """Return the folder and the number of cases."""
+        return f"Collection({str(self.folder)!r}: {len(self._cases)} cases)"
 
     def cases(self, region: str | None = None, names: Sequence[str] = ()) -> list[Case]:
-        """Give the cases, those of the mediastinum first, in the order of their names.
+        """Return the cases, those of the mediastinum first, in the order of their names.
 
         Args:
             region: Only those whose nodes are annotated there.
             names: Only these.
 
         Raises:
-            CtlymphError: If a name is not here, or there is no such region.
+            CtlymphError: If a name is not here, there is no such region, or no case has any region.
         """
         if region is not None and region not in REGIONS:
             raise CtlymphError(f"there is no region {shown(region)}; choose {' or '.join(REGIONS)}")
+        if region is not None and not any(case.regions for case in self._cases):
+            first = self._cases[0].name
+            raise CtlymphError(
+                f"{self.folder}: nobody says in which region the nodes of {first} and the other cases are; {HOW_TO}"
+            )
         here = {case.name for case in self._cases}
         for name in names:
             if name not in here:
                 raise CtlymphError(f"{self.folder} holds no case {shown(name)}; it holds {len(here)} others")
-        return [case for case in self._cases if region in (None, case.region) and (not names or case.name in names)]
+        chosen = (case for case in self._cases if region is None or region in case.regions)
+        return [case for case in chosen if not names or case.name in names]
 
 
 def _patients(path: Path) -> dict[str, str]:
-    """Read which cases are of one patient."""
+    """Read which cases are of one patient, as collections before ``cases.csv`` say it."""
     if not path.is_file():
         return {}
     try:
@@ -212,15 +279,45 @@ def _patients(path: Path) -> dict[str, str]:
         raise CtlymphError(f"cannot read {path}: {shown(error)}; its columns are case and patient") from error
 
 
-def _case(name: str, files: CaseFiles, synthetic: bool, patient: str | None) -> Case:
-    entry = None if synthetic else catalogue().entry(name)
-    ct_uids = {series.series_uid for series in files.series if series.modality == "CT"}
-    if entry and ct_uids and ct_uids.isdisjoint(series.series_uid for series in entry.series):
-        entry = None
+def _listed(row: CaseRow, found: CaseFiles | None, synthetic: bool) -> Case:
+    """Make a case of its row in ``cases.csv``, and of the files found by its name."""
+    if found is None and not row.names_files:
+        raise CtlymphError(
+            f"{CASES}: {row.case} names no file, and no file was found by that name; fill in ct and labels"
+        )
+    files = replace(found or CaseFiles(), ct=row.ct, labels=row.labels, points=row.points)
+    entry = None if synthetic or row.ct else _entry(row.case, files)
+    patient = row.patient or (catalogue().patient_of(row.case) if entry or synthetic else row.case)
+    licence = row.licence or (LICENSE_NAME if entry else "")
+    return Case(row.case, row.regions, patient, entry, files, row.split, licence)
+
+
+def _found(name: str, files: CaseFiles, synthetic: bool, patient: str | None) -> Case:
+    """Make a case of its files alone; only names of the public collection say anything."""
+    named = catalogue().entry(name)
+    entry = None if synthetic else _entry(name, files)
     if patient is None:
         patient = catalogue().patient_of(name) if entry or synthetic else name
-    return Case(name, _REGION_OF_PREFIX.get(name[:3], ""), patient, entry, files)
+    regions = (named.region,) if named else ()
+    return Case(name, regions, patient, entry, files, licence=LICENSE_NAME if entry else "")
+
+
+def _entry(name: str, files: CaseFiles) -> CatalogueEntry | None:
+    """Return the catalogue's entry of a case, unless its CT is another one."""
+    entry = catalogue().entry(name)
+    ct_uids = {series.series_uid for series in files.series if series.modality == "CT"}
+    if entry and ct_uids and ct_uids.isdisjoint(series.series_uid for series in entry.series):
+        return None
+    return entry
+
+
+def _left_out(cases: Sequence[Case], found: Iterable[str]) -> Iterator[str]:
+    """Say which cases belong to no region, and which the folder holds beyond its table."""
+    if without := [case.name for case in cases if not case.regions]:
+        yield f"{len(without)} cases belong to no region ({', '.join(without[:3])}, …); {HOW_TO}"
+    if unlisted := sorted(set(found) - {case.name for case in cases}):
+        yield f"{len(unlisted)} cases are left out, since {CASES} does not list them: {', '.join(unlisted[:3])}, …"
 
 
 def _place(case: Case) -> tuple[int, str]:
-    return (REGIONS.index(case.region) if case.region else len(REGIONS), case.name)
+    return (REGIONS.index(case.regions[0]) if case.regions else len(REGIONS), case.name)

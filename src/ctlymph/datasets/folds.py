@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.datasets.case import Case
-from ctlymph.datasets.ct_lymph_nodes.catalogue import TITLE, Entry, catalogue
+from ctlymph.datasets.ct_lymph_nodes.catalogue import TITLE, CatalogueEntry, catalogue
 from ctlymph.io.atomic import explained, new_file
 
 SCHEME = "ctlymph-folds-1"
@@ -165,7 +165,7 @@ def _are_names(folds: Any) -> bool:
     )
 
 
-def make_folds(cases: Iterable[Entry | Case], k: int, seed: int = 0, setting: str = "") -> Folds:
+def make_folds(cases: Iterable[CatalogueEntry | Case], k: int, seed: int = 0, setting: str = "") -> Folds:
     """Deal cases out to folds that are nearly equal in cases and annotated nodes, for each region.
 
     All names of one scan come into the same fold. Scans are dealt out in an
@@ -194,29 +194,31 @@ def make_folds(cases: Iterable[Entry | Case], k: int, seed: int = 0, setting: st
     return Folds(tuple(tuple(sorted(names)) for names in folds), seed, setting)
 
 
-def counts(cases: Iterable[Entry | Case]) -> dict[str, Countable]:
+def counts(cases: Iterable[CatalogueEntry | Case]) -> dict[str, Countable]:
     """Give what :func:`make_folds` counts of each case, by its name."""
     return {case.name: case for case in map(Countable.of, cases)}
 
 
 @dataclass(frozen=True)
 class Countable:
-    """What the balance of folds is made of: one case, its annotated nodes, and its patient."""
+    """What the balance of folds is made of: one case, its annotated nodes by region, and its patient."""
 
     name: str
-    region: str
-    nodes: int
+    nodes: dict[str, int]
     patient: str
 
     @classmethod
-    def of(cls, case: Entry | Case) -> Countable:
+    def of(cls, case: CatalogueEntry | Case) -> Countable:
         """Count a case."""
-        entry = case if isinstance(case, Entry) else case.entry
+        entry = case if isinstance(case, CatalogueEntry) else case.entry
         if entry is not None:
-            return cls(entry.case, entry.region, len(entry.short_axes_mm), case.patient)
+            return cls(entry.case, {entry.region: len(entry.short_axes_mm)}, case.patient)
         assert isinstance(case, Case)
-        nodes = len(case.nodes()) if "annotations" in case.has else 0
-        return cls(case.name, case.region, nodes, case.patient)
+        nodes = case.nodes() if "annotations" in case.has else ()
+        if len(case.regions) < 2:
+            return cls(case.name, {case.region: len(nodes)}, case.patient)
+        of_region = Counter(node.region for node in nodes)
+        return cls(case.name, {region: of_region[region] for region in case.regions}, case.patient)
 
 
 def _scans(cases: Sequence[Countable]) -> list[list[Countable]]:
@@ -237,11 +239,12 @@ def _shuffled(name: str, seed: int) -> bytes:
 
 def _counts(groups: Sequence[Sequence[Countable]]) -> NDArray[np.int64]:
     """Count cases and nodes of each region, ``(groups, 2 · regions)``."""
-    regions = sorted({case.region for group in groups for case in group})
+    regions = sorted({region for group in groups for case in group for region in case.nodes})
     counts = np.zeros((len(groups), len(regions), 2), dtype=np.int64)
     for number, group in enumerate(groups):
         for case in group:
-            counts[number, regions.index(case.region)] += (1, case.nodes)
+            for region, nodes in case.nodes.items():
+                counts[number, regions.index(region)] += (1, nodes)
     return counts.reshape(len(groups), -1)
 
 

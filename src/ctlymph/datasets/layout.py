@@ -24,12 +24,14 @@ SYNTHETIC = "SYNTHETIC.txt"
 PATIENTS = "patients.csv"
 """File at the top of a collection that says, where it is there, which cases are of one patient: case, patient."""
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+"""What a case may be called: it names files and folders."""
+
 _SIDE_FILE = re.compile(
-    rf"(?P<case>{_NAME}?)_(?P<kind>lymphnodes|posCADe|negCADe)_"
+    rf"(?P<case>{CASE_NAME}?)_(?P<kind>lymphnodes|posCADe|negCADe)_"
     r"(?P<what>indices\.txt|sizes\.txt|grtIDs\.txt|physicalPoints\.(?:txt|mps))"
 )
-_MASK = re.compile(rf"(?P<case>{_NAME}?)_mask\.nii(?:\.gz)?")
+_MASK = re.compile(rf"(?P<case>{CASE_NAME}?)_mask\.nii(?:\.gz)?")
 _SERIES_LOOKED_AT = 5  # files of a folder that are tried until one is DICOM: a licence may lie beside
 
 
@@ -62,6 +64,9 @@ class CaseFiles:
         positives: Files by what follows ``CASE_posCADe_``.
         negatives: Files by what follows ``CASE_negCADe_``.
         mask: The instance mask.
+        ct: The CT that ``cases.csv`` names: anything that :func:`ctlymph.read` reads.
+        labels: The labels that ``cases.csv`` names; see :func:`ctlymph.datasets.node_labels.read_labels`.
+        points: The table of nodes that ``cases.csv`` names.
     """
 
     series: tuple[DicomSeries, ...] = ()
@@ -69,10 +74,27 @@ class CaseFiles:
     positives: Mapping[str, StoredFile] = field(default_factory=dict)
     negatives: Mapping[str, StoredFile] = field(default_factory=dict)
     mask: StoredFile | None = None
+    ct: Path | None = None
+    labels: Path | None = None
+    points: Path | None = None
+
+    def state(self) -> list[tuple[str, int, int]]:
+        """Return path, size and time of writing (ns) of all that belongs to the case, sorted.
+
+        The size is in bytes, of a DICOM series the number of its files: another state means other content.
+        """
+        tables = (*self.annotations.values(), *self.positives.values(), *self.negatives.values())
+        paths = {file.path for file in (self.mask, *tables) if file is not None}
+        for own in (self.ct, self.labels, self.points):
+            if own is not None:
+                paths |= set(files_below(own)) if own.is_dir() else {own}
+        files = [(path, path.stat().st_size) for path in paths]
+        files += [(series.path, len(series.files)) for series in self.series]
+        return sorted((str(path), size, path.stat().st_mtime_ns) for path, size in files)
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCases:
     """What :func:`find_cases` found.
 
     Attributes:
@@ -84,7 +106,7 @@ class Found:
     notes: tuple[str, ...]
 
 
-def find_cases(folder: Path) -> Found:
+def find_cases(folder: Path) -> FoundCases:
     """Find the cases in a folder and all folders and zip archives below it.
 
     Of a kind of file that is there several times for a case, the fullest set is
@@ -118,7 +140,7 @@ def find_cases(folder: Path) -> Found:
             notes.append(f"{case} has {len(copies)} masks; {copies[0]} is taken")
     for case, found in series.items():
         cases[case] = replace(cases[case], series=tuple(found))
-    return Found(cases, tuple(dict.fromkeys([*gathered.notes, *notes])))
+    return FoundCases(cases, tuple(dict.fromkeys([*gathered.notes, *notes])))
 
 
 @dataclass(frozen=True)
@@ -163,7 +185,7 @@ def _all_series(folders: Mapping[Path, Sequence[Source]]) -> tuple[dict[str, lis
     notes: list[str] = []
     for folder, sources in folders.items():
         for header, members in _series_in(sources, notes):
-            if not re.fullmatch(_NAME, header.patient_id):
+            if not re.fullmatch(CASE_NAME, header.patient_id):
                 patient = shown(header.patient_id) or "(none)"
                 notes.append(f"{folder}: the PatientID {patient} is no name for a case; the series was left out.")
             elif header.modality in ("CT", "SEG"):

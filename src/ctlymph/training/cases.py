@@ -46,21 +46,7 @@ class AnnotatedCase:
 
     def digest(self) -> str:
         """Tell this case, as its files are now, from every other."""
-        files = [
-            (str(file.path), file.path.stat().st_size, file.path.stat().st_mtime_ns)
-            for file in (
-                self.case.files.mask,
-                *self.case.files.annotations.values(),
-                *self.case.files.positives.values(),
-                *self.case.files.negatives.values(),
-            )
-            if file is not None
-        ]
-        series = [
-            (each.modality, each.series_uid, len(each.files), each.path.stat().st_mtime_ns)
-            for each in self.case.files.series
-        ]
-        return digest_of(self.case.name, self.region, sorted(files), sorted(series))
+        return digest_of(self.case.name, self.region, self.case.files.state())
 
     def load(self) -> tuple[DetectionContext, TrueNodes]:
         """Read the CT, find landmarks and region, and read the nodes.
@@ -72,7 +58,7 @@ class AnnotatedCase:
         landmarks = find_landmarks(ct)
         (region,) = find_regions(landmarks, self.region)
         masks = self.case.masks(ct) if {"masks", "seg"} & self.case.has else None
-        nodes = self.case.nodes()
+        nodes = self.case.nodes(self.region)
         truth = TrueNodes(
             np.array([node.point_mm for node in nodes]).reshape(-1, 3),
             np.array([np.nan if node.short_axis_mm is None else node.short_axis_mm for node in nodes], float),

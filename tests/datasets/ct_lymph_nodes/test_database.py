@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctlymph.core.errors import CtlymphError
-from ctlymph.datasets.ct_lymph_nodes.catalogue import FLAGS, Entry, catalogue
+from ctlymph.datasets.ct_lymph_nodes.catalogue import FLAGS, CatalogueEntry, catalogue
 from ctlymph.datasets.ct_lymph_nodes.database import TABLES, Range, Selection, figures, select, sql
 
 ends = st.none() | st.integers(0, 90)
@@ -21,7 +21,7 @@ def within(value: float | None, limits: Range) -> bool:
     return value is not None and (least is None or value >= least) and (greatest is None or value <= greatest)
 
 
-def meets(entry: Entry, wanted: Selection) -> bool:
+def meets(entry: CatalogueEntry, wanted: Selection) -> bool:
     return (
         wanted.region in (None, entry.region)
         and wanted.sex in (None, entry.sex)

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from ctlymph.datasets.case import Collection
-from ctlymph.datasets.ct_lymph_nodes.catalogue import Entry, catalogue
+from ctlymph.datasets.ct_lymph_nodes.catalogue import CatalogueEntry, catalogue
 from ctlymph.datasets.ct_lymph_nodes.verify import Finding, numbers_digest, verify
 from ctlymph.datasets.layout import find_cases
 from small_collection import ct_folder, write_small_collection
@@ -20,7 +20,7 @@ KINDS = ("ct", "annotations", "candidates", "masks")
 
 
 @pytest.fixture
-def entry(tmp_path: Path) -> Entry:
+def entry(tmp_path: Path) -> CatalogueEntry:
     """A case on disk in ``tmp_path``, and what a catalogue would say of it."""
     write_small_collection(tmp_path, [NAME])
     real = catalogue().entry(NAME)
@@ -51,7 +51,7 @@ def write_checksums(folder: Path) -> None:
     (folder / "checksums" / "all.md5").write_text("".join(lines))
 
 
-def found(folder: Path, entry: Entry, quick: bool = False) -> dict[str, Finding]:
+def found(folder: Path, entry: CatalogueEntry, quick: bool = False) -> dict[str, Finding]:
     return {finding.kind: finding for finding in verify(Collection(folder), [entry], KINDS, quick=quick)}
 
 
@@ -59,7 +59,7 @@ def slices(folder: Path) -> list[Path]:
     return sorted(ct_folder(folder, NAME, "idc").iterdir())
 
 
-def test_a_whole_case_is_whole_and_it_is_said_what_nothing_vouches_for(tmp_path: Path, entry: Entry) -> None:
+def test_a_whole_case_is_whole_and_it_is_said_what_nothing_vouches_for(tmp_path: Path, entry: CatalogueEntry) -> None:
     findings = found(tmp_path, entry)
     assert {finding.state for finding in findings.values()} == {"whole"}
     assert "no checksums here" in findings["ct"].about
@@ -67,7 +67,7 @@ def test_a_whole_case_is_whole_and_it_is_said_what_nothing_vouches_for(tmp_path:
     assert {finding.about for finding in found(tmp_path, entry).values()} == {""}
 
 
-def test_what_is_not_there_is_missing(tmp_path: Path, entry: Entry) -> None:
+def test_what_is_not_there_is_missing(tmp_path: Path, entry: CatalogueEntry) -> None:
     for name in ("ct_lymph_nodes", "MED_ABD_LYMPH_MASKS", "MED_ABD_LYMPH_CANDIDATES"):
         shutil.rmtree(tmp_path / name)
     states = {kind: finding.state for kind, finding in found(tmp_path, entry).items()}
@@ -76,7 +76,7 @@ def test_what_is_not_there_is_missing(tmp_path: Path, entry: Entry) -> None:
     assert {finding.state for finding in found(tmp_path, other).values()} == {"missing"}
 
 
-def test_a_slice_too_few_is_short(tmp_path: Path, entry: Entry) -> None:
+def test_a_slice_too_few_is_short(tmp_path: Path, entry: CatalogueEntry) -> None:
     slices(tmp_path)[3].unlink()
     finding = found(tmp_path, entry)["ct"]
     assert (finding.state, finding.about) == ("short", "29 of 30 files")
@@ -107,14 +107,16 @@ def spoil_a_slice(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [cut_a_slice, swap_a_slice, spoil_a_slice])
-def test_a_spoilt_slice_is_found_without_checksums(tmp_path: Path, entry: Entry, spoil: Callable[[Path], None]) -> None:
+def test_a_spoilt_slice_is_found_without_checksums(
+    tmp_path: Path, entry: CatalogueEntry, spoil: Callable[[Path], None]
+) -> None:
     spoil(tmp_path)
     assert found(tmp_path, entry)["ct"].state == "altered"
 
 
 @pytest.mark.parametrize("spoil", [cut_a_slice, swap_a_slice, spoil_a_slice, flip_a_pixel])
 def test_any_change_of_a_slice_is_found_with_checksums(
-    tmp_path: Path, entry: Entry, spoil: Callable[[Path], None]
+    tmp_path: Path, entry: CatalogueEntry, spoil: Callable[[Path], None]
 ) -> None:
     write_checksums(tmp_path)
     spoil(tmp_path)
@@ -122,7 +124,7 @@ def test_any_change_of_a_slice_is_found_with_checksums(
     assert (finding.state, finding.about) == ("altered", f"{slices(tmp_path)[5].name} is not as it was downloaded")
 
 
-def test_the_quick_check_sees_numbers_and_sizes_alone(tmp_path: Path, entry: Entry) -> None:
+def test_the_quick_check_sees_numbers_and_sizes_alone(tmp_path: Path, entry: CatalogueEntry) -> None:
     write_checksums(tmp_path)
     flip_a_pixel(tmp_path)
     assert found(tmp_path, entry, quick=True)["ct"].state == "whole"
@@ -130,13 +132,13 @@ def test_the_quick_check_sees_numbers_and_sizes_alone(tmp_path: Path, entry: Ent
     assert found(tmp_path, entry, quick=True)["ct"].state == "short"
 
 
-def test_a_slice_too_many_is_altered(tmp_path: Path, entry: Entry) -> None:
+def test_a_slice_too_many_is_altered(tmp_path: Path, entry: CatalogueEntry) -> None:
     shutil.copy(slices(tmp_path)[0], slices(tmp_path)[0].with_name("z.dcm"))
     finding = found(tmp_path, entry)["ct"]
     assert (finding.state, finding.about) == ("altered", "31 files, not 30")
 
 
-def test_a_ct_of_the_same_name_that_is_another_counts_as_missing(tmp_path: Path, entry: Entry) -> None:
+def test_a_ct_of_the_same_name_that_is_another_counts_as_missing(tmp_path: Path, entry: CatalogueEntry) -> None:
     for path in slices(tmp_path):
         dataset = pydicom.dcmread(path)
         dataset.SeriesInstanceUID = "1.2.3"
@@ -146,7 +148,7 @@ def test_a_ct_of_the_same_name_that_is_another_counts_as_missing(tmp_path: Path,
     assert "another" in finding.about
 
 
-def test_an_altered_mask_is_found(tmp_path: Path, entry: Entry) -> None:
+def test_an_altered_mask_is_found(tmp_path: Path, entry: CatalogueEntry) -> None:
     write_checksums(tmp_path)
     path = next(tmp_path.rglob("*_mask.nii.gz"))
     path.write_bytes(path.read_bytes() + b"\0")
@@ -154,7 +156,7 @@ def test_an_altered_mask_is_found(tmp_path: Path, entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("ending", ["\r\n", "\n\n", "  \n"])
-def test_line_endings_and_spaces_are_no_alteration(tmp_path: Path, entry: Entry, ending: str) -> None:
+def test_line_endings_and_spaces_are_no_alteration(tmp_path: Path, entry: CatalogueEntry, ending: str) -> None:
     for path in tmp_path.rglob("*.txt"):
         path.write_bytes(path.read_text().replace("\n", ending).encode())
     states = {kind: finding.state for kind, finding in found(tmp_path, entry).items()}
@@ -173,7 +175,7 @@ def test_line_endings_and_spaces_are_no_alteration(tmp_path: Path, entry: Entry,
         ("posCADe_grtIDs.txt", "candidates"),
     ],
 )
-def test_an_altered_number_is_found(tmp_path: Path, entry: Entry, name: str, kind: str) -> None:
+def test_an_altered_number_is_found(tmp_path: Path, entry: CatalogueEntry, name: str, kind: str) -> None:
     path = next(tmp_path.rglob(f"{NAME}_{name}"))
     text = path.read_text()
     end = text.index("</x>") if path.suffix == ".mps" else len(text.rstrip())
@@ -182,7 +184,7 @@ def test_an_altered_number_is_found(tmp_path: Path, entry: Entry, name: str, kin
     assert finding.state == "altered"
 
 
-def test_points_too_few_are_short(tmp_path: Path, entry: Entry) -> None:
+def test_points_too_few_are_short(tmp_path: Path, entry: CatalogueEntry) -> None:
     for path in tmp_path.rglob(f"{NAME}_negCADe_*.txt"):
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     assert found(tmp_path, entry)["candidates"].state == "short"

@@ -59,7 +59,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """What the catalogue says of one case.
 
     Attributes:
@@ -108,15 +108,15 @@ class Entry:
 class Catalogue:
     """All cases, in order of region and number; :func:`catalogue` gives the one of the package."""
 
-    entries: tuple[Entry, ...]
-    _by_case: dict[str, Entry] = field(init=False, repr=False, compare=False)
+    entries: tuple[CatalogueEntry, ...]
+    _by_case: dict[str, CatalogueEntry] = field(init=False, repr=False, compare=False)
     _by_uid: dict[str, Series] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_case", {entry.case: entry for entry in self.entries})
         object.__setattr__(self, "_by_uid", {series.series_uid: series for series in self.series()})
 
-    def entry(self, case: str) -> Entry | None:
+    def entry(self, case: str) -> CatalogueEntry | None:
         """Give what is known of a case, or None if the collection has none of that name."""
         return self._by_case.get(case)
 
@@ -145,7 +145,7 @@ def catalogue() -> Catalogue:
     for row in _rows("cases"):
         case = row["case"]
         entries.append(
-            Entry(
+            CatalogueEntry(
                 case=case,
                 region=row["region"],
                 sex=row["sex"],

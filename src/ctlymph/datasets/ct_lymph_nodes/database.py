@@ -9,7 +9,7 @@ from typing import Any
 
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.core.regions import REGIONS
-from ctlymph.datasets.ct_lymph_nodes.catalogue import FLAGS, VERSIONS, Catalogue, Entry, catalogue
+from ctlymph.datasets.ct_lymph_nodes.catalogue import FLAGS, VERSIONS, Catalogue, CatalogueEntry, catalogue
 
 _SCHEMA = """
 CREATE TABLE cases (
@@ -89,7 +89,7 @@ class Figures:
     flags: dict[str, int]
 
 
-def select(wanted: Selection, of: Catalogue | None = None) -> list[Entry]:
+def select(wanted: Selection, of: Catalogue | None = None) -> list[CatalogueEntry]:
     """Give the cases that meet a selection, in the order of the catalogue.
 
     Raises:

@@ -12,7 +12,7 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.datasets.annotations import POINT_SET, POINTS, read_points
 from ctlymph.datasets.archive_file import LARGEST_MASK, StoredFile, numbers
 from ctlymph.datasets.case import KINDS, Case, Collection
-from ctlymph.datasets.ct_lymph_nodes.catalogue import Entry, Series
+from ctlymph.datasets.ct_lymph_nodes.catalogue import CatalogueEntry, Series
 from ctlymph.datasets.ct_lymph_nodes.download.store import CHECKSUM_FOLDER, md5_of, read_checksums
 from ctlymph.datasets.layout import DicomSeries
 from ctlymph.io.images import read_masks
@@ -41,7 +41,7 @@ class Finding:
 
 def verify(
     collection: Collection,
-    expected: Sequence[Entry],
+    expected: Sequence[CatalogueEntry],
     kinds: Sequence[str] = KINDS,
     *,
     quick: bool = False,
@@ -99,7 +99,7 @@ class _Check:
     md5s: Mapping[Path, str]
     quick: bool
 
-    def finding(self, entry: Entry, kind: str, case: Case | None) -> Finding:
+    def finding(self, entry: CatalogueEntry, kind: str, case: Case | None) -> Finding:
         if case is None or kind not in case.has:
             return Finding(entry.case, kind, MISSING)
         try:
@@ -113,7 +113,7 @@ class _Check:
             state, about = ALTERED, str(error)
         return Finding(entry.case, kind, state, about)
 
-    def _series(self, entry: Entry, modality: str, case: Case) -> tuple[str, str]:
+    def _series(self, entry: CatalogueEntry, modality: str, case: Case) -> tuple[str, str]:
         wanted = next(series for series in entry.series if series.modality == modality)
         copies = [found for found in case.files.series if found.series_uid == wanted.series_uid]
         if not copies:
@@ -156,7 +156,7 @@ class _Check:
             return MISSING, ""
         return (WHOLE, "") if md5_of(path) == self.md5s[path] else (ALTERED, f"{path.name} is not as it was downloaded")
 
-    def _texts(self, entry: Entry, kind: str, case: Case) -> tuple[str, str]:
+    def _texts(self, entry: CatalogueEntry, kind: str, case: Case) -> tuple[str, str]:
         files = case.files
         if kind == "annotations":
             sets, wanted = [files.annotations], entry.annotations_sha256
@@ -172,7 +172,7 @@ class _Check:
         return (ALTERED, f"{disagreeing[0]} and the text beside it differ") if disagreeing else (WHOLE, "")
 
 
-def _entry_of(case: Case, named: Entry) -> Entry:
+def _entry_of(case: Case, named: CatalogueEntry) -> CatalogueEntry:
     """Describe a synthetic case by what lies there, where that can be read."""
     series = tuple(
         Series(case.name, each.modality, each.series_uid, "", len(each.files), _size(each), "", 0)
@@ -201,7 +201,7 @@ def _size(series: DicomSeries) -> int:
     return sum(path.stat().st_size for path in series.files) if series.path.is_dir() else 0
 
 
-def _bytes(entry: Entry, kind: str, case: Case | None) -> int:
+def _bytes(entry: CatalogueEntry, kind: str, case: Case | None) -> int:
     """Give the size of the DICOM files that are to be checked."""
     mine = {series.series_uid for series in entry.series if series.modality.lower() == kind}
     series = [each for each in case.files.series if each.series_uid in mine and each.path.is_dir()] if case else []
