@@ -74,7 +74,7 @@ def scan_grid(spec: PhantomSpec, anatomy: Anatomy) -> Geometry:
     low, high = anatomy.bounds
     z = np.array(spec.z_range_mm) * anatomy.scale[2]
     side = spec.fov_mm or float(max(high[0] - low[0] + 16, high[1] - low[1] + 60))
-    spacing = np.array(spec.spacing_mm)
+    spacing = np.array(spec.spacing_mm, dtype=np.float64)
     if spec.matrix:
         spacing[:2] = round(side / spec.matrix, 6)
     columns, rows = (spec.matrix or int(np.ceil(side / s)) for s in spacing[:2])

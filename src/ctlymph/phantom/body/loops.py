@@ -95,7 +95,7 @@ def winding(room: Room, rng: np.random.Generator, ends: tuple[Points, Points], c
     while left:
         steps = anchors[left] - path[-1]
         # What is passed by would have to be fetched later.
-        cost = np.linalg.norm(steps, axis=1) + 0.6 * (steps @ heading)
+        cost = np.linalg.norm(steps, axis=1) + 0.6 * (steps * heading).sum(axis=1)
         path.append(anchors[left.pop(int(cost.argmin()))])
     rows = np.array([*path, end])
     along = np.r_[0, np.cumsum(np.linalg.norm(np.diff(rows, axis=0), axis=1))]

@@ -146,7 +146,7 @@ class Tubes(Solid):
         from_start = [
             axis * np.float32(s) - np.float32(a) for axis, s, a in zip((x, y, z), squeeze, start, strict=True)
         ]
-        share = along / max(float(along @ along), 1e-9)
+        share = along / max(float(np.square(along).sum()), 1e-9)
         t = np.clip(sum((f * np.float32(s) for f, s in zip(from_start, share, strict=True)), np.float32(0)), 0, 1)
         squares = [np.square(f - t * np.float32(a)) for f, a in zip(from_start, along, strict=True)]
         first, last = self.radii_mm[n]

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ctlymph.phantom.body.shapes import Array
+from ctlymph.phantom.body.weighted_sums import Weights
 
 _HALF_WIDTH_MM = 330.0
 """How far from the middle of the body a field reaches along x and y; beyond it fades to 0."""
@@ -40,13 +41,13 @@ class Field:
     def on_slices(self, x: Array, y: Array, z: Array) -> Array:
         """Give its values on a grid, (z, y, x), float32; what it is at a place does not depend on the grid."""
         wide = int(2 * _HALF_WIDTH_MM / self.length_mm) + 1
-        across, along = (spline_weights(each, -_HALF_WIDTH_MM, self.length_mm, wide) for each in (x, y))
+        across, along = (Weights(spline_weights(each, -_HALF_WIDTH_MM, self.length_mm, wide)) for each in (x, y))
         lowest = int(np.floor(z.min() / self.length_mm)) - 2
         layers = np.arange(lowest, int(np.ceil(z.max() / self.length_mm)) + 3)
         knots = np.stack([self._layer(int(n), wide) for n in layers])
-        upwards = spline_weights(z, lowest * self.length_mm, self.length_mm, len(layers))
-        coarse = (upwards @ knots.reshape(len(layers), -1)).reshape(len(z), wide, wide)
-        return np.asarray(along @ coarse @ across.T * np.float32(self._gain))
+        upwards = Weights(spline_weights(z, lowest * self.length_mm, self.length_mm, len(layers)))
+        coarse = across.columns(upwards.rows(knots) * np.float32(self._gain))
+        return np.stack([along.rows(layer) for layer in coarse])
 
     def _layer(self, number: int, wide: int) -> Array:
         rng = np.random.default_rng([*self.seed, number + 10_000])

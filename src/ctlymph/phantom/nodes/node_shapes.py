@@ -48,7 +48,7 @@ class Lobulated(Solid):
         """Give the surface points (n, 3), LPS mm, for unit ``directions`` (n, 3) in the ellipsoid's unit frame."""
         reach = self._reach(list(directions.T))
         local = directions * np.asarray(reach)[:, None] * np.array(self.base.radii_mm)
-        return np.asarray(local @ self.base.axes.T + np.array(self.base.centre_mm))
+        return np.asarray(np.einsum("nd,ed->ne", local, self.base.axes) + np.array(self.base.centre_mm))
 
     def at_place(self, centre_mm: ArrayLike, size: float = 1.0) -> Lobulated:
         """Give the same shape about another centre, LPS mm, ``size`` times as large."""
@@ -184,7 +184,8 @@ def _diameter(points: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
 
 def _longest_chord(outline: NDArray[np.float64], heading: NDArray[np.float64]) -> float:
     """Give the longest extent of a closed outline (n, 2) along lines of one direction."""
-    along, across = outline @ heading, outline @ np.array([-heading[1], heading[0]])
+    (x, y), (dx, dy) = outline.T, heading
+    along, across = x * dx + y * dy, y * dx - x * dy
     start, end = across[:-1, None], across[1:, None]
     lines = np.linspace(across.min(), across.max(), 202)[None, 1:-1]
     crossed = (start <= lines) != (end <= lines)

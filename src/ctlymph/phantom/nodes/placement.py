@@ -484,7 +484,7 @@ def _lobes(rng: np.random.Generator, region: str, short_mm: float, *, marked: bo
     second = drawn_shape(rng, figures, short_mm * rng.uniform(0.6, 0.95))
     heading = rng.normal(size=3)
     heading /= np.linalg.norm(heading)
-    reach = sum(float(np.abs(lobe.surface(directions(200)) @ heading).max()) for lobe in (first, second))
+    reach = sum(float(np.abs((lobe.surface(directions(200)) * heading).sum(axis=1)).max()) for lobe in (first, second))
     second = second.at_place(heading * reach)
     # Drawn together until they overlap, yet keep a waist.
     for _ in range(8):

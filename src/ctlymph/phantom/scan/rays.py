@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ctlymph.core.volume import Geometry
 from ctlymph.phantom.body.shapes import Array
 from ctlymph.phantom.body.splines import spline_weights
+from ctlymph.phantom.body.weighted_sums import Weights
 
 _CELL_MM = 6.0
 _VIEWS = 24
@@ -64,13 +65,12 @@ class Rays:
         """Follow the rays through one slice (y, x), HU."""
         from scipy.ndimage import uniform_filter1d
 
-        rows, columns = self._down
-        water = np.asarray(np.clip(1 + rows @ slice_hu @ columns.T / 1000, 0, 2.5), dtype=np.float32)
-        bone = rows @ np.clip((slice_hu - 150) / 1000, 0, 2) @ columns.T
+        water = np.clip(1 + self._coarse(slice_hu) / 1000, 0, 2.5)
+        bone = self._coarse(np.clip((slice_hu - 150) / 1000, 0, 2))
         met = uniform_filter1d(self._sums(water), round(_SPREAD_MM / _CELL_MM), axis=1)
         spread = np.exp(np.float32(_NOISE_PER_MM) * (met - np.float32(_USUAL_MM)))
         seen = self._at_cells(spread)
-        across, along = (2 * np.tensordot(share, seen, axes=1) / _VIEWS for share in self._shares)
+        across, along = (2 * np.einsum("v,vyx->yx", share, seen) / _VIEWS for share in self._shares)
         body = water > 0.5
         mean = float((across + along)[body].mean()) / 2 if body.any() else 1.0
         level = mean ** ((_MODULATION - 1) / 2)
@@ -102,19 +102,23 @@ class Rays:
         filtered = np.fft.irfft(np.fft.rfft(lacking, 2 * self._width, axis=1) * ramp, axis=1)[:, : self._width]
         return np.asarray(self._at_cells(filtered.astype(np.float32)).mean(axis=0))
 
+    def _coarse(self, pixels: Array) -> Array:
+        rows, columns = self._down
+        return columns.columns(rows.rows(pixels))
+
     def _fine(self, cells: Array) -> Array:
         rows, columns = self._up
-        return np.asarray(rows @ cells.astype(np.float32) @ columns.T)
+        return rows.rows(columns.columns(cells))
 
 
-def _means(many: int, few: int) -> Array:
+def _means(many: int, few: int) -> Weights:
     """Weights that take the mean of each of ``few`` cells."""
     cell = np.arange(many) * few // many
     chosen = (cell == np.arange(few)[:, None]).astype(np.float32)
-    return np.asarray(chosen / chosen.sum(axis=1, keepdims=True))
+    return Weights(chosen / chosen.sum(axis=1, keepdims=True))
 
 
-def _splines(many: int, few: int) -> Array:
+def _splines(many: int, few: int) -> Weights:
     """Weights that bring cells back to pixels, smoothly; those at the border go on beyond it."""
     weights = spline_weights(((np.arange(many) + 0.5) * few / many).astype(np.float32), 0.5, 1.0, few)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+    return Weights(weights / weights.sum(axis=1, keepdims=True))

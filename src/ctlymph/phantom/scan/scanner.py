@@ -13,6 +13,7 @@ from ctlymph.core.volume import Geometry
 from ctlymph.phantom.body.fat import FatStructure
 from ctlymph.phantom.body.parts import Part
 from ctlymph.phantom.body.shapes import Array, Solid, near
+from ctlymph.phantom.body.weighted_sums import Weights
 from ctlymph.phantom.scan.rays import Haze, Rays
 
 _SLAB = 16
@@ -20,6 +21,7 @@ _COARSEST_RENDERED_MM = 1.6
 _BACKGROUND_HU, _LOWEST_HU = -1000.0, -1024.0
 _NOISE_FLOOR_PER_MM = 0.03
 _SHARED_NOISE = 0.3
+_LEAST_WEIGHT = 1e-7
 
 
 @dataclass(frozen=True)
@@ -169,8 +171,8 @@ def _sliced(canvas: Array, heights: Array, z: Array, thickness_mm: float | None)
     thickness = thickness_mm or (float(z[1] - z[0]) if len(z) > 1 else float(np.ptp(heights)))
     profile = np.exp(-4 * np.log(2) * ((heights - z[:, None]) / thickness) ** 2)
     profile /= profile.sum(axis=1, keepdims=True)
-    slices = profile.astype(np.float32) @ canvas.reshape(len(heights), -1)
-    return np.asarray(slices.reshape(len(z), *canvas.shape[1:]))
+    profile[profile < _LEAST_WEIGHT] = 0  # together less than a hundredth of 1 HU
+    return Weights(profile).rows(canvas)
 
 
 def _paint(canvas: Array, axes: tuple[Array, Array, Array], part: Part, blur_mm: float) -> None:
