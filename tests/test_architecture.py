@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "io": {"core"},
     "anatomy": {"core"},
     "measurement": {"core"},
-    "followup": {"core"},
+    "followup": {"core", "io"},
     "nn": {"core", "io"},
     "detectors": {"core", "io", "anatomy", "nn"},
     "datasets": {"core", "io", "measurement"},

@@ -266,7 +266,7 @@ def test_roles_come_back_as_they_were_written(made: Followed, tmp_path: Path) ->
         ("node,role\n1,target\n2,target\n3,non-target\n4,target\n", "line 5: node 4 has a short axis of 8.06 mm"),
         ("node,role\n1,target\n1,normal\n2,target\n3,normal\n4,normal\n", "line 3: node 1 has a role already"),
         ("node,role\n1,target\n4,normal\n", "no role for node 2, 3"),
-        ("node;role\n1;target\n", "no column node and no column role"),
+        ("node;role\n1;target\n", "has no column node, role"),
         ("node\n1\n", "no column role"),
     ],
 )

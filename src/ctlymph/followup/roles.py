@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.core.nodes import LymphNode
 from ctlymph.followup.course import Role
+from ctlymph.io.csv_table import CsvRow, read_rows, write_csv
 
 COLUMNS = ("node", "role", "short_axis_mm", "x_mm", "y_mm", "z_mm", "station")
 """The first two are read back; the others tell a person which node it is."""
@@ -29,13 +29,12 @@ def write_roles(path: Path, nodes: Iterable[LymphNode], roles: Mapping[int, Role
     Raises:
         KeyError: If a node has no role.
     """
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for node in nodes:
-            place = (f"{each:.1f}" for each in node.point_mm)
-            short = f"{node.sizes.short_axis.length_mm:.2f}"
-            writer.writerow([node.node, roles[node.node].value, short, *place, node.station])
+    write_csv(path, COLUMNS, (_values(node, roles[node.node]) for node in nodes))
+
+
+def _values(node: LymphNode, role: Role) -> list[str | int]:
+    place = (f"{each:.1f}" for each in node.point_mm)
+    return [node.node, role.value, f"{node.sizes.short_axis.length_mm:.2f}", *place, node.station]
 
 
 def read_roles(path: Path, nodes: Sequence[LymphNode]) -> dict[int, Role]:
@@ -50,39 +49,27 @@ def read_roles(path: Path, nodes: Sequence[LymphNode]) -> dict[int, Role]:
     """
     roles: dict[int, Role] = {}
     known = {str(node.node): node for node in nodes}
-    for line, number, word in _lines(path):
+    for row in read_rows(path, COLUMNS[:2], _REMEDY):
+        number, word = row["node"].strip(), row["role"].strip()
         if number not in known:
-            raise CtlymphError(f"{path}, line {line}: the baseline has no node {shown(number)!r}; remove the line")
+            raise row.error(f"the baseline has no node {shown(number)!r}; remove the line")
         if word not in set(Role):
-            raise CtlymphError(f"{path}, line {line}: {shown(word)!r} is no role; write one of {_WORDS}")
+            raise row.error(f"{shown(word)!r} is no role; write one of {_WORDS}")
         node = known[number]
         if node.node in roles:
-            raise CtlymphError(f"{path}, line {line}: node {number} has a role already; remove one of the lines")
+            raise row.error(f"node {number} has a role already; remove one of the lines")
         if word == Role.TARGET:
-            _check_size(f"{path}, line {line}", node)
+            _check_size(row, node)
         roles[node.node] = Role(word)
     _check_all(path, roles, nodes)
     return roles
 
 
-def _lines(path: Path) -> list[tuple[int, str, str]]:
-    """Give the line, the node's number and the role of each row, as texts."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS[:2] if name not in (reader.fieldnames or ())]
-            if missing:
-                raise CtlymphError(f"{path} has no column {' and no column '.join(missing)}; {_REMEDY}")
-            return [(reader.line_num, (row["node"] or "").strip(), (row["role"] or "").strip()) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CtlymphError(f"cannot read {path}: {shown(error)}; {_REMEDY}") from error
-
-
-def _check_size(place: str, node: LymphNode) -> None:
+def _check_size(row: CsvRow, node: LymphNode) -> None:
     short_mm = node.sizes.short_axis.length_mm
     if short_mm < SMALLEST_TARGET_MM - 1e-6:
-        raise CtlymphError(
-            f"{place}: node {node.node} has a short axis of {short_mm:.2f} mm, and targets need 10 mm at the least "
+        raise row.error(
+            f"node {node.node} has a short axis of {short_mm:.2f} mm, and targets need 10 mm at the least "
             "(RECIST 15 mm); give it another role"
         )
 

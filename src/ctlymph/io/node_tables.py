@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -10,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctlymph.core.errors import CtlymphError
 from ctlymph.core.nodes import LymphNode, Point
+from ctlymph.io.csv_table import CsvRow, cells, read_rows, write_csv
 
 if TYPE_CHECKING:
     from ctlymph.core.result import Result
@@ -53,8 +52,8 @@ class NodeRow:
 COLUMNS = tuple(field.name for field in fields(NodeRow))
 _DECIMALS = {"x_mm": 3, "y_mm": 3, "z_mm": 3, "score": 4}
 _DECIMALS |= {"short_axis_mm": 2, "long_axis_mm": 2, "volume_mm3": 1, "mean_hu": 1}
-_WHOLE = ("node", "i", "j", "k")
-_PERHAPS_EMPTY = ("score", "short_axis_mm", "long_axis_mm", "volume_mm3", "mean_hu")
+_INTEGERS = ("node", "i", "j", "k")
+_OPTIONAL = ("score", "short_axis_mm", "long_axis_mm", "volume_mm3", "mean_hu")
 
 
 def row_of(case: str, node: LymphNode) -> NodeRow:
@@ -74,27 +73,22 @@ def write_nodes_csv(path: Path, case: str, nodes: Iterable[LymphNode]) -> None:
 
 def write_rows(path: Path, rows: Iterable[NodeRow]) -> None:
     """Write rows, of any number of cases, as :func:`write_nodes_csv` does."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([_text(name, getattr(row, name)) for name in COLUMNS] for row in rows)
+    write_csv(path, COLUMNS, map(texts_of, rows))
+
+
+def texts_of(row: NodeRow) -> list[str]:
+    """Return the values of a row as they are written to ``nodes.csv``, in the order of :data:`COLUMNS`."""
+    return cells(row, COLUMNS, _DECIMALS)
 
 
 def read_nodes_csv(path: Path) -> list[NodeRow]:
-    """Read rows back, in the order of the file; columns may stand in any order, and others are left out.
+    """Read rows back, in the order of the file; columns may stand in any order, and others are ignored.
 
     Raises:
-        CtlymphError: If the file cannot be read as text, a column is missing, or a value is not a number.
+        CtlymphError: If the file cannot be read as text, a column is missing, or a value is not a number; the line is
+            named.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise CtlymphError(f"{path} has no column {', '.join(missing)}; give a nodes.csv as ctlymph writes it")
-            return [_row(path, reader.line_num, texts) for texts in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CtlymphError(f"cannot read {path}: {error}; give a nodes.csv as ctlymph writes it") from error
+    return [_node_row(row) for row in read_rows(path, COLUMNS, "give a nodes.csv as ctlymph writes it")]
 
 
 def write_nodes_json(path: Path, result: Result) -> None:
@@ -125,22 +119,8 @@ def write_nodes_json(path: Path, result: Result) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _text(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.{_DECIMALS[name]}f}" if name in _DECIMALS else str(value)
-
-
-def _row(path: Path, line: int, texts: dict[str, str | None]) -> NodeRow:
-    values: dict[str, Any] = {}
-    for name in COLUMNS:
-        text = texts[name] or ""
-        try:
-            values[name] = int(text) if name in _WHOLE else float(text) if name in _DECIMALS else text
-        except ValueError:
-            if name not in _PERHAPS_EMPTY or text:
-                raise CtlymphError(
-                    f"{path}, line {line}: {name} is {text!r}, which is not a number; correct the line"
-                ) from None
-            values[name] = None
+def _node_row(row: CsvRow) -> NodeRow:
+    values: dict[str, Any] = {name: row[name] for name in COLUMNS}
+    values |= {name: row.integer(name) for name in _INTEGERS}
+    values |= {name: row.optional_number(name) if name in _OPTIONAL else row.number(name) for name in _DECIMALS}
     return NodeRow(**values)

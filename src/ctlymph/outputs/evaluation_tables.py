@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ctlymph.evaluation.froc import Curve
 from ctlymph.evaluation.matching import Fate, Matches
+from ctlymph.io.csv_table import write_csv
 
 CURVE_COLUMNS = ("detector", "mode", "threshold", "false_per_volume", "sensitivity", "hits", "false_positives")
 MATCH_COLUMNS = (
@@ -23,7 +23,7 @@ Row = tuple[str | int | float, ...]
 
 def write_curves(path: Path, curves: Iterable[tuple[str, str, Curve]]) -> None:
     """Write every operating point of curves, each with the detector and the mode that it is of."""
-    _write(path, CURVE_COLUMNS, (row for detector, mode, curve in curves for row in _points(detector, mode, curve)))
+    write_csv(path, CURVE_COLUMNS, (row for detector, mode, curve in curves for row in _points(detector, mode, curve)))
 
 
 def write_matches(path: Path, matched: Iterable[tuple[str, str, Matches]]) -> None:
@@ -32,14 +32,7 @@ def write_matches(path: Path, matched: Iterable[tuple[str, str, Matches]]) -> No
     A mark's ``node`` is the node that made it what it is. A node's ``score`` is that from which on it is hit.
     """
     rows = (row for detector, mode, matches in matched for row in _fates(detector, mode, matches))
-    _write(path, MATCH_COLUMNS, rows)
-
-
-def _write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+    write_csv(path, MATCH_COLUMNS, rows)
 
 
 def _points(detector: str, mode: str, curve: Curve) -> Iterator[Row]:

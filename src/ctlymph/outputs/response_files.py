@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from ctlymph.followup.course import NodeRef
 from ctlymph.followup.followed import Followed
 from ctlymph.followup.lineages import families, kind_of
 from ctlymph.followup.roles import write_roles
+from ctlymph.io.csv_table import cells, write_csv
 from ctlymph.io.node_tables import NOTICE
 
 
@@ -97,10 +96,7 @@ def rows(followed: Followed) -> list[Row]:
 
 def write_table(path: Path, followed: Followed) -> None:
     """Write ``response.csv``: UTF-8, commas, a header of :data:`COLUMNS`, fixed decimals."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([_text(name, getattr(row, name)) for name in COLUMNS] for row in rows(followed))
+    write_csv(path, COLUMNS, (cells(row, COLUMNS, _DECIMALS) for row in rows(followed)))
 
 
 def write_document(path: Path, followed: Followed) -> None:
@@ -147,9 +143,3 @@ def _adds_mm(followed: Followed, visit: int) -> dict[NodeRef, float]:
         for number, length_mm in short_mm.items():
             shares[visit, number] = assessment.adds_mm[target] * length_mm / sum(short_mm.values())
     return shares
-
-
-def _text(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.{_DECIMALS[name]}f}" if name in _DECIMALS else str(value)

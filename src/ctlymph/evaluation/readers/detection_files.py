@@ -17,12 +17,12 @@ from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.evaluation.detections import Marks, Truth
 from ctlymph.evaluation.readers.case_names import case_of_file, indices
 from ctlymph.evaluation.readers.dicom_results import Objects, read_objects
-from ctlymph.io.csv_table import BOX, Columns, Table, header, read_table
+from ctlymph.io.csv_table import BOX, CsvColumns, CsvTable, column_names, read_table
 
 POINT = ("x_mm", "y_mm", "z_mm")
-_NODES = Columns(("case", "region"), (*POINT, "score", "injected", *BOX), ("region", "injected", *BOX))
+_NODES = CsvColumns(("case", "region"), (*POINT, "score", "injected", *BOX), ("region", "injected", *BOX))
 _LUNA_POINT = ("coordX", "coordY", "coordZ")
-_LUNA = Columns(("seriesuid",), (*_LUNA_POINT, "probability"))
+_LUNA = CsvColumns(("seriesuid",), (*_LUNA_POINT, "probability"))
 _FORMATS = (
     "a nodes.csv, results as in LUNA16 (.csv), markups of 3D Slicer (.mrk.json), a MITK point set (.mps), "
     "boxes of MONAI (.json), a DICOM-SEG or its report, or a folder of these or of the collection's candidates"
@@ -175,8 +175,8 @@ def _from_tables(name: str, paths: Sequence[Path]) -> Marks:
     )
 
 
-def _table(path: Path) -> Table:
-    names = header(path)
+def _table(path: Path) -> CsvTable:
+    names = column_names(path)
     ours, theirs = "x_mm" in names, "coordX" in names
     if ours and theirs:
         raise CtlymphError(f"{path} has places twice, as x_mm and as coordX; remove one of them")
@@ -188,19 +188,19 @@ def _table(path: Path) -> Table:
     return read_table(path, _NODES if ours else _LUNA)
 
 
-def _words(table: Table) -> list[str]:
+def _words(table: CsvTable) -> list[str]:
     return table.texts["case" if "case" in table.texts else "seriesuid"]
 
 
-def _point_names(table: Table) -> Sequence[str]:
+def _point_names(table: CsvTable) -> Sequence[str]:
     return POINT if "x_mm" in table.numbers else _LUNA_POINT
 
 
-def _score_name(table: Table) -> str:
+def _score_name(table: CsvTable) -> str:
     return "score" if "score" in table.numbers else "probability"
 
 
-def _injected(table: Table) -> NDArray[np.bool_]:
+def _injected(table: CsvTable) -> NDArray[np.bool_]:
     values = np.nan_to_num(table.numbers.get("injected", np.zeros(len(table))))
     table.refuse(~np.isin(values, (0, 1)), "injected is neither 0 nor 1; correct the line")
     return np.asarray(values == 1)

@@ -16,7 +16,7 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.evaluation.detections import Truth
 from ctlymph.evaluation.readers.case_names import case_of, case_of_file, indices, patient_of, region_of
 from ctlymph.evaluation.readers.dicom_results import read_objects
-from ctlymph.io.csv_table import BOX, Columns, Table, read_table
+from ctlymph.io.csv_table import BOX, CsvColumns, CsvTable, read_table
 
 if TYPE_CHECKING:
     from ctlymph.core.volume import Masks
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _POINT, _AXES = ("x_mm", "y_mm", "z_mm"), ("short_axis_mm", "long_axis_mm")
 _LABELS = ("node", "station", "patient", "annotated_region")
-_COLUMNS = Columns(("case", *_LABELS), (*_POINT, *_AXES, *BOX), (*_LABELS, *_AXES, *BOX))
+_COLUMNS = CsvColumns(("case", *_LABELS), (*_POINT, *_AXES, *BOX), (*_LABELS, *_AXES, *BOX))
 _FORMATS = (
     "the folder of the collection, a nodes.csv or truth.csv, an instance mask (NIfTI, NRRD, MetaImage) or a folder of "
     "masks, a DICOM-SEG or its report, or a folder of CTs and their DICOM-SEG"
@@ -214,7 +214,7 @@ def _of_table(path: Path) -> Iterator[_CaseTruth]:
         yield _CaseTruth(name, patient or patient_of(name), region or region_of(name), nodes)
 
 
-def _node(table: Table, boxes: NDArray[np.float64] | None, row: int, place: str) -> _Node:
+def _node(table: CsvTable, boxes: NDArray[np.float64] | None, row: int, place: str) -> _Node:
     """Give one row; a node without a name is called by its place among those of its case."""
     texts = {name: words[row] for name, words in table.texts.items()}
     x, y, z = (float(table.numbers[name][row]) for name in _POINT)
@@ -223,7 +223,7 @@ def _node(table: Table, boxes: NDArray[np.float64] | None, row: int, place: str)
     return _Node(texts.get("node") or place, (x, y, z), short, long, texts.get("station", ""), box)
 
 
-def _of_case(table: Table, column: str, rows: Sequence[int]) -> str:
+def _of_case(table: CsvTable, column: str, rows: Sequence[int]) -> str:
     """Give what a column says of the case that these rows are of; empty if it says nothing."""
     words = {table.texts[column][row] for row in rows} - {""} if column in table.texts else set()
     if len(words) > 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +16,14 @@ from ctlymph.core.regions import MEDIASTINUM
 from ctlymph.core.volume import Masks
 from ctlymph.datasets.ct_lymph_nodes.catalogue import TITLE, catalogue
 from ctlymph.io.atomic import new_file
+from ctlymph.io.csv_table import write_csv
 from ctlymph.io.dicom.ct_writer import CTHeader, image_uid, write_ct_series
 from ctlymph.io.dicom.references import ObjectHeader, Source, SourceImage
 from ctlymph.io.dicom.seg_writer import Segment, write_segmentation
 from ctlymph.io.dicom.uids import new_uid
 from ctlymph.io.images import write_masks
 from ctlymph.io.mitk import write_point_set
-from ctlymph.io.node_tables import NodeRow, write_rows
+from ctlymph.io.node_tables import COLUMNS, NodeRow, texts_of
 from ctlymph.phantom.collection.simulated_candidates import Found
 from ctlymph.phantom.nodes.placement import TrueNode
 from ctlymph.phantom.patient import Phantom
@@ -269,14 +269,10 @@ def _write_truth(case: CaseToWrite, labels: Sequence[int], path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = truth_rows(case.phantom, case.name)
-    write_rows(path, rows)
     places = {node.node: (row, labels[row - 1]) for row, node in enumerate(case.annotated, start=1)}
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file))
-    extra: list[tuple[str, ...]] = [("marked", "row", "mask")]
-    extra += [("1", *map(str, places[row.node])) if row.node in places else ("0", "", "") for row in rows]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([*line, *more] for line, more in zip(lines, extra, strict=True))
+    extra = [("1", *map(str, places[row.node])) if row.node in places else ("0", "", "") for row in rows]
+    values = ([*texts_of(row), *more] for row, more in zip(rows, extra, strict=True))
+    write_csv(path, (*COLUMNS, "marked", "row", "mask"), values)
 
 
 def truth_rows(phantom: Phantom, case: str) -> list[NodeRow]:
@@ -303,9 +299,7 @@ def truth_rows(phantom: Phantom, case: str) -> list[NodeRow]:
     return rows
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def replace_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table, whole or not at all; one that exists is replaced."""
-    with new_file(path, overwrite=True) as staging, staging.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+    with new_file(path, overwrite=True) as staging:
+        write_csv(staging, columns, rows)

@@ -13,7 +13,7 @@ from ctlymph.core.regions import ABDOMEN
 from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
 from ctlymph.datasets.layout import PATIENTS, SYNTHETIC, DicomSeries, find_cases
 from ctlymph.io.atomic import new_file
-from ctlymph.phantom.collection.case_files import DICOM, SIDES, TRUTH, write_csv
+from ctlymph.phantom.collection.case_files import DICOM, SIDES, TRUTH, replace_csv
 from ctlymph.phantom.collection.patients import Wishes, roots
 
 SETS = {"small": (6, 6), "full": (90, 86)}
@@ -59,13 +59,13 @@ def finish(folder: Path, wishes: Wishes, *, zipped: bool = False) -> None:
     """
     for root in roots(folder, wishes.timepoints):
         series = {name: files.series for name, files in find_cases(root).cases.items()}
-        write_csv(root / "shared_scans.csv", _SHARED, _shared_rows(series))
+        replace_csv(root / "shared_scans.csv", _SHARED, _shared_rows(series))
         if patients := _patients(folder / TRUTH, series):
-            write_csv(root / PATIENTS, ("case", "patient"), patients)
+            replace_csv(root / PATIENTS, ("case", "patient"), patients)
         if wishes.layout == "nbia":
             table = root / DICOM["nbia"] / "metadata.csv"
             rows = [_metadata(table.parent, each) for found in series.values() for each in found]
-            write_csv(table, _METADATA, rows)
+            replace_csv(table, _METADATA, rows)
         if zipped:
             for side in SIDES:
                 _pack(root / side)

@@ -25,8 +25,8 @@ from ctlymph.phantom.collection.case_files import (
     CaseToWrite,
     Layout,
     annotated,
+    replace_csv,
     write_case,
-    write_csv,
 )
 from ctlymph.phantom.collection.simulated_candidates import draw_candidates
 from ctlymph.phantom.patient import PhantomSpec, scan_patient
@@ -245,4 +245,4 @@ def _write_lineage(path: Path, links: Sequence[Link]) -> None:
         (link.timepoint, link.node, " ".join(map(str, link.parents)), link.fate, f"{link.short_axis_mm:.2f}")
         for link in links
     ]
-    write_csv(path, columns, rows)
+    replace_csv(path, columns, rows)
