@@ -35,8 +35,20 @@ class Diameter:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """Diameters, volume and centroid of one node, from its mask; what they mean is said at :class:`Sizes`."""
+
+    long_axis: Diameter
+    short_axis: Diameter
+    any_plane_long_axis: Diameter
+    any_plane_short_axis: Diameter
+    volume_mm3: float
+    centroid_mm: Point
+
+
+@dataclass(frozen=True)
 class Sizes:
-    """Sizes of one node, from its mask.
+    """Sizes of one node, from its mask and the CT.
 
     ``long_axis`` and ``short_axis`` are RECIST's: on the axial slice where the
     longest diameter is greatest, that diameter, and the longest one

@@ -23,7 +23,7 @@ from pathlib import Path
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.core.regions import REGIONS
 from ctlymph.datasets.layout import CASE_NAME
-from ctlymph.io.csv_table import Columns, Table, header, read_table
+from ctlymph.io.csv_table import CsvColumns, CsvTable, column_names, read_table
 
 CASES = "cases.csv"
 """The table's name, at the top of the folder."""
@@ -81,7 +81,7 @@ def read_cases_csv(path: Path) -> list[CaseRow]:
         CtlymphError: If the table cannot be read, a required column or value is missing, a region or split is unknown,
             a case stands twice, a file does not exist, or the cases of a patient are in both splits. The line is named.
     """
-    table = read_table(path, Columns(("case", "region", *_OPTIONAL), (), _OPTIONAL))
+    table = read_table(path, CsvColumns(("case", "region", *_OPTIONAL), (), _OPTIONAL))
     if not len(table):
         raise CtlymphError(f"{path} holds no case; add a row for each, such as {EXAMPLE}")
     rows = [_row(table, number) for number in range(len(table))]
@@ -105,7 +105,7 @@ def parse_regions(text: str) -> tuple[str, ...]:
     return tuple(region for region in REGIONS if region in names)
 
 
-def _row(table: Table, number: int) -> CaseRow:
+def _row(table: CsvTable, number: int) -> CaseRow:
     cells = {name: words[number] for name, words in table.texts.items()}
     where = f"{table.path}, line {table.lines[number]}"
     if not re.fullmatch(CASE_NAME, cells["case"]):
@@ -123,7 +123,7 @@ def _row(table: Table, number: int) -> CaseRow:
     if split not in ("", TRAIN, TEST):
         raise CtlymphError(f"{where}: split is {shown(split)!r}; write {TRAIN} or {TEST}, or leave it empty")
     files = {name: _file(table.path.parent, where, name, cells.get(name, "")) for name in _FILES}
-    if len(regions) > 1 and (files["points"] is None or "region" not in header(files["points"])):
+    if len(regions) > 1 and (files["points"] is None or "region" not in column_names(files["points"])):
         raise CtlymphError(
             f"{where}: two regions are labelled, so each node must say which it is in; give a points table with a "
             "column region, or split the case into two rows, one a region, with the same patient"
@@ -140,7 +140,7 @@ def _file(folder: Path, where: str, name: str, cell: str) -> Path | None:
     return path
 
 
-def _check_once(table: Table, names: Sequence[str]) -> None:
+def _check_once(table: CsvTable, names: Sequence[str]) -> None:
     first: dict[str, int] = {}
     for name, line in zip(names, table.lines.tolist(), strict=True):
         if name.lower() in first:  # on many disks, names that differ only in case are one
@@ -151,7 +151,7 @@ def _check_once(table: Table, names: Sequence[str]) -> None:
         first[name.lower()] = line
 
 
-def _check_splits(table: Table, rows: Iterable[CaseRow]) -> None:
+def _check_splits(table: CsvTable, rows: Iterable[CaseRow]) -> None:
     """Refuse a patient who is both trained on and tested."""
     first: dict[str, tuple[bool, int]] = {}
     for row, line in zip(rows, table.lines.tolist(), strict=True):

@@ -16,10 +16,10 @@ import numpy as np
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.datasets.annotations import AnnotatedNode
-from ctlymph.io.csv_table import Columns, read_table
+from ctlymph.io.csv_table import CsvColumns, read_table
 
 _POINT, _AXES = ("x_mm", "y_mm", "z_mm"), ("short_axis_mm", "long_axis_mm")
-_COLUMNS = Columns(("case", "region"), (*_POINT, *_AXES), ("case", "region", *_AXES))
+_COLUMNS = CsvColumns(("case", "region"), (*_POINT, *_AXES), ("case", "region", *_AXES))
 _BINARY = ([1], [255])
 """Labels in use of a mask that tells nodes from background, but not one node from another."""
 

@@ -15,6 +15,7 @@ node. Holes count as node.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,64 +23,115 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.contours import outlines
-from ctlymph.core.nodes import Diameter, LymphNode, Point, Sizes
+from ctlymph.core.nodes import Diameter, LymphNode, Point, Shape, Sizes
 from ctlymph.core.volume import Geometry, Masks, Volume, reorient_array
 
 
-def measure_mask(mask: NDArray[np.bool_], geometry: Geometry, hu: NDArray[np.int16]) -> Sizes:
-    """Measure one node.
+def measure_shape(mask: NDArray[np.bool_], geometry: Geometry) -> Shape:
+    """Measure the diameters, volume and centroid of one node, for which no CT is needed.
+
+    >>> ball = np.linalg.norm(np.indices((21, 21, 21)) - 10.0, axis=0) <= 8  # voxels of 0.5 mm
+    >>> shape = measure_shape(ball, Geometry(ball.shape, np.zeros(3), np.full(3, 0.5), np.eye(3)))
+    >>> round(shape.long_axis.length_mm), round(shape.short_axis.length_mm), shape.centroid_mm
+    (8, 8, (5.0, 5.0, 5.0))
 
     Args:
         mask: bool, z, y, x; may be cropped to the node's bounding box.
         geometry: Where ``mask`` lies. Axial, coronal and sagittal slices are
-            the array's own, each named by the patient axis nearest to its
+            the array's own, each named after the patient axis nearest to its
             normal; an oblique array is not resampled.
-        hu: HU of the same voxels as ``mask``.
+
+    Returns:
+        Lengths in mm, the volume in mm³, points in LPS mm.
 
     Raises:
         ValueError: If no voxel is set, or the shapes differ.
     """
-    if mask.shape != geometry.shape_zyx or hu.shape != mask.shape:
-        raise ValueError(f"shapes differ: mask {mask.shape}, geometry {geometry.shape_zyx}, HU {hu.shape}")
+    if mask.shape != geometry.shape_zyx:
+        raise ValueError(f"shapes differ: mask {mask.shape}, geometry {geometry.shape_zyx}")
     if not mask.any():
         raise ValueError("the mask holds no voxel")
     upright, grid = reorient_array(mask, geometry, "LPS")
     axial = _longest_line(upright, grid, axes=(0,))
     any_plane = _longest_line(upright, grid, axes=(1, 2), best=axial)
     centre_zyx = np.argwhere(mask).mean(axis=0)
-    return Sizes(
+    return Shape(
         long_axis=axial.diameter(axial.ends),
         short_axis=axial.diameter(_longest_chord_across(axial.outline, axial.direction)),
         any_plane_long_axis=any_plane.diameter(any_plane.ends),
         any_plane_short_axis=any_plane.diameter(_longest_chord_across(any_plane.outline, any_plane.direction)),
         volume_mm3=float(np.count_nonzero(mask) * geometry.voxel_mm3),
-        mean_hu=float(hu[mask].mean()),
         centroid_mm=_point(geometry.index_to_mm(centre_zyx[::-1])),
     )
 
 
-def measure_masks(volume: Volume, masks: Masks) -> list[LymphNode]:
-    """Measure every node of an instance mask, in the order of the labels; gaps between labels are allowed.
+def measure_mask(mask: NDArray[np.bool_], geometry: Geometry, hu: NDArray[np.int16]) -> Sizes:
+    """Measure one node: its shape, as :func:`measure_shape` does, and its mean HU.
 
-    The result's ``point_mm`` is the mask's centroid, and ``index_ijk`` the
-    voxel there, in the array as the volume holds it.
+    Args:
+        mask: bool, z, y, x; may be cropped to the node's bounding box.
+        geometry: Where ``mask`` lies.
+        hu: HU of the same voxels as ``mask``.
+
+    Raises:
+        ValueError: If no voxel is set, or the shapes differ.
+    """
+    if hu.shape != mask.shape:
+        raise ValueError(f"shapes differ: mask {mask.shape}, HU {hu.shape}")
+    return Sizes(**vars(measure_shape(mask, geometry)), mean_hu=float(hu[mask].mean()))
+
+
+def measure_shapes(masks: Masks) -> dict[int, Shape]:
+    """Measure the shape of every node of an instance mask, by label, in ascending order; labels may have gaps.
+
+    >>> labels = np.zeros((4, 8, 8), dtype=np.uint16)
+    >>> labels[1:3, 2:6, 2:6] = 7
+    >>> shapes = measure_shapes(Masks(labels, Geometry(labels.shape, np.zeros(3), np.ones(3), np.eye(3))))
+    >>> {label: shape.volume_mm3 for label, shape in shapes.items()}
+    {7: 32.0}
+    """
+    return {label: measure_shape(mask, geometry) for label, _, mask, geometry in _nodes(masks)}
+
+
+def measure_masks(volume: Volume, masks: Masks) -> list[LymphNode]:
+    """Measure every node of an instance mask, in the order of the labels; labels may have gaps.
+
+    >>> labels = np.zeros((4, 8, 8), dtype=np.uint16)
+    >>> labels[1:3, 2:6, 2:6] = 7
+    >>> grid = Geometry(labels.shape, np.zeros(3), np.ones(3), np.eye(3))
+    >>> ct = Volume(np.full(labels.shape, 40, dtype=np.int16), grid)
+    >>> for node in measure_masks(ct, Masks(labels, grid)):
+    ...     print(node.node, node.point_mm, node.sizes.volume_mm3, node.sizes.mean_hu)
+    7 (3.5, 3.5, 1.5) 32.0 40.0
+
+    Args:
+        volume: The CT, in any orientation.
+        masks: Instance masks on the CT's grid.
+
+    Returns:
+        One node for each label. Its ``point_mm`` is the mask's centroid, and
+        ``index_ijk`` the voxel there, in the array as the volume holds it.
 
     Raises:
         ValueError: If the masks do not lie on the volume's grid, within 0.1 mm.
     """
-    from scipy.ndimage import find_objects
-
     if not masks.geometry.matches(volume.geometry, tolerance_mm=0.1):
         raise ValueError("the masks do not lie on the volume's grid")
     nodes = []
-    for label, box in enumerate(find_objects(masks.labels), start=1):
-        if box is None:
-            continue
-        mask = masks.labels[box] == label
-        geometry = volume.geometry.crop([part.start for part in box], mask.shape)
+    for label, box, mask, geometry in _nodes(Masks(masks.labels, volume.geometry)):
         sizes = measure_mask(mask, geometry, volume.hu[box])
         nodes.append(LymphNode(label, sizes.centroid_mm, volume.geometry.nearest_voxel(sizes.centroid_mm), sizes))
     return nodes
+
+
+def _nodes(masks: Masks) -> Iterator[tuple[int, tuple[slice, ...], NDArray[np.bool_], Geometry]]:
+    """Yield the label, the box (z, y, x), the mask within the box and the box's geometry of every node."""
+    from scipy.ndimage import find_objects
+
+    for label, box in enumerate(find_objects(masks.labels), start=1):
+        if box is not None:
+            mask = masks.labels[box] == label
+            yield label, box, mask, masks.geometry.crop([part.start for part in box], mask.shape)
 
 
 @dataclass(frozen=True)

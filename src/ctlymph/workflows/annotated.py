@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from ctlymph.core.errors import CtlymphError, Remedy
@@ -55,11 +56,12 @@ def read_drawn(file: Path, volume: Volume, *, split: bool = False) -> Drawn:
         layers, notes = _layers(segmentation, volume, split)
     except CtlymphError as error:
         raise error if str(file) in error.message else error.at(file) from error
-    measured = [placed(volume, measure_masks(volume, layer)) for layer in layers]
+    measured = [measure_masks(volume, layer) for layer in layers]
+    named = iter(placed(volume, [node for nodes in measured for node in nodes]))  # the anatomy is found once for all
     judged = [
         replace(node, score=None if split else scores.get(node.node))
         for layer, nodes in zip(layers, measured, strict=True)
-        for node in judge_nodes(volume, layer, nodes)
+        for node in judge_nodes(volume, layer, list(islice(named, len(nodes))))
     ]
     if len(layers) > 1:
         notes.append("nodes overlap; each is measured whole")

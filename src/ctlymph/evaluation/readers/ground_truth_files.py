@@ -267,19 +267,17 @@ def _measured(masks: Masks) -> tuple[_Node, ...]:
     """Measure the nodes of an instance mask; its labels are their names."""
     from scipy.ndimage import find_objects
 
-    from ctlymph.core.volume import Volume
-    from ctlymph.measurement.axes import measure_masks
+    from ctlymph.measurement.axes import measure_shapes
 
-    no_hu = np.broadcast_to(np.int16(0), masks.geometry.shape_zyx)  # one number: nothing here depends on HU
     boxes = find_objects(masks.labels)
     nodes = []
-    for node in measure_masks(Volume(no_hu, masks.geometry), masks):
-        z, y, x = boxes[node.node - 1]
+    for label, shape in measure_shapes(masks).items():
+        z, y, x = boxes[label - 1]
         low, high = np.array([[part.start, part.stop] for part in (x, y, z)]).T - 0.5
         corners_mm = masks.geometry.index_to_mm(np.where(np.indices((2, 2, 2)).reshape(3, 8).T, high, low))
         box_mm = np.stack([corners_mm.min(axis=0), corners_mm.max(axis=0)])
-        axes = node.sizes.short_axis.length_mm, node.sizes.long_axis.length_mm
-        nodes.append(_Node(str(node.node), node.point_mm, *axes, box_mm=box_mm))
+        axes = shape.short_axis.length_mm, shape.long_axis.length_mm
+        nodes.append(_Node(str(label), shape.centroid_mm, *axes, box_mm=box_mm))
     return tuple(nodes)
 
 
