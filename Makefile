@@ -46,7 +46,7 @@ lint: setup
 benchmark: setup
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/detecting.py
-	$(BIN)/python benchmarks/judging.py
+	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/networks.py
 
 clean:

@@ -21,7 +21,7 @@ from ctlymph.anatomy.search_regions import find_regions
 from ctlymph.core.volume import Volume
 from ctlymph.datasets.case import Case
 from ctlymph.detectors.blobs import BlobSettings, find_blobs
-from ctlymph.evaluation.detections import Marks
+from ctlymph.evaluation.detections import Detections
 from ctlymph.evaluation.protocol import evaluate
 
 FALSE_PER_CT = (1.0, 3.0, 6.0, 10.0)
@@ -99,10 +99,10 @@ def main() -> None:
 
 def show(region: str, looks: list[Look], collection: Path) -> None:
     """Print one region: intensity, and the sensitivity of ``blobs``."""
-    from ctlymph.evaluation.readers.ground_truth_files import read_truth
+    from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 
     names = tuple(one.case for one in looks)
-    marks = Marks(
+    marks = Detections(
         name="blobs",
         cases=names,
         case=np.repeat(np.arange(len(looks)), [len(one.scores) for one in looks]).astype(np.int32),
@@ -110,7 +110,7 @@ def show(region: str, looks: list[Look], collection: Path) -> None:
         scores=np.concatenate([one.scores for one in looks]),
         injected=np.zeros(sum(len(one.scores) for one in looks), dtype=bool),
     )
-    curve = evaluate(marks, read_truth(collection, names)).verdicts[0].curve
+    curve = evaluate(marks, read_ground_truth(collection, names)).results[0].curve
     plain, near = separation(looks)
     nodes, others = (np.concatenate([getattr(one, name) for one in looks]) for name in ("node_hu", "other_hu"))
     print(f"\n{region}: {len(looks)} cases, {len(nodes)} nodes >= 10 mm, {len(others)} look-alikes")

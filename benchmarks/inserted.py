@@ -18,9 +18,9 @@ from ctlymph.datasets.folds import make_folds
 from ctlymph.detectors.registry import method
 from ctlymph.evaluation.bootstrap import Resampling
 from ctlymph.evaluation.froc import RATES
-from ctlymph.evaluation.matching import Fate, Rules
-from ctlymph.evaluation.protocol import Protocol, Verdict, judge_region
-from ctlymph.evaluation.readers.ground_truth_files import read_truth
+from ctlymph.evaluation.matching import MatchingRules, Outcome
+from ctlymph.evaluation.protocol import DetectorResult, Protocol, evaluate_region
+from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 from ctlymph.measurement.axes import measure_masks
 from ctlymph.measurement.segmentation import segment_marks
 from ctlymph.training.cross_validation import OutOfFold, Split, cross_validate, marks_of
@@ -54,51 +54,53 @@ def main() -> None:
     for region, split in splits(stage_cache, chosen, folds, training.extra_train).items():
         tested = cross_validate(stage_cache, training.systems[region], split)
         marks = marks_of(given.method, split, tested)
-        truth = read_truth(training.collection.folder, marks.cases)
-        judged = judge_region([marks], truth, region, Protocol(Rules(), Resampling(1000, 0)))
-        (verdict,) = judged.verdicts
-        at = verdict.figures.sensitivity
+        truth = read_ground_truth(training.collection.folder, marks.cases)
+        judged = evaluate_region([marks], truth, region, Protocol(MatchingRules(), Resampling(1000, 0)))
+        (result,) = judged.results
+        at = result.metrics.sensitivity
         for rate, value, low, high in zip(RATES, at.value, at.low, at.high, strict=True):
             print(f"{region}: {value:.2f} ({low:.2f} to {high:.2f}) at {rate:g}")
-        _by_patient(verdict, region)
-        _sizes(stage_cache, split, tested, verdict)
+        _by_patient(result, region)
+        _sizes(stage_cache, split, tested, result)
 
 
-def _threshold(verdict: Verdict) -> float:
+def _threshold(result: DetectorResult) -> float:
     """Give the score above which there are 3 false positives a CT."""
-    matches = verdict.matches
-    false = np.sort(matches.marks.scores[matches.false])[::-1]
+    matches = result.matches
+    false = np.sort(matches.detections.scores[matches.false])[::-1]
     allowed = int(ASKED_FALSE * len(matches.truth.cases))
     return float(false[allowed]) if allowed < len(false) else 0.0
 
 
-def _by_patient(verdict: Verdict, region: str) -> None:
-    matches, least = verdict.matches, _threshold(verdict)
+def _by_patient(result: DetectorResult, region: str) -> None:
+    matches, least = result.matches, _threshold(result)
     truth = matches.truth
     patients = np.array(truth.patients)
     for patient in sorted(set(patients)):
-        mine = np.isin(truth.case, np.flatnonzero(patients == patient)) & ~matches.set_aside
+        mine = np.isin(truth.case, np.flatnonzero(patients == patient)) & ~matches.excluded
         found = int((matches.node_score[mine] > least).sum())
         rows = np.isin(matches.case, np.flatnonzero(patients == patient)) & matches.false
-        false = int((matches.marks.scores[rows] > least).sum()) / (patients == patient).sum()
+        false = int((matches.detections.scores[rows] > least).sum()) / (patients == patient).sum()
         print(f"{region} {patient}: {found} of {mine.sum()} nodes, {false:.1f} false positives a CT")
 
 
-def _sizes(stage_cache: StageCache, split: Split, tested: OutOfFold, verdict: Verdict) -> None:
+def _sizes(stage_cache: StageCache, split: Split, tested: OutOfFold, result: DetectorResult) -> None:
     """Measure what was drawn at the hits."""
-    matches, least = verdict.matches, _threshold(verdict)
+    matches, least = result.matches, _threshold(result)
     errors: list[float] = []
     guessed: list[float] = []
     for case in split.seen:
         number = matches.truth.cases.index(case.name)
-        hits = np.flatnonzero((matches.case == number) & (matches.fate == Fate.HIT) & (matches.marks.scores > least))
+        hits = np.flatnonzero(
+            (matches.case == number) & (matches.outcome == Outcome.HIT) & (matches.detections.scores > least)
+        )
         if not len(hits) or case.name not in tested.found:
             continue
         volume = stage_cache.context(case)[0].volume
         candidates = tested.found[case.name].candidates
         marks, nodes = [], []
         for hit in hits:
-            row = int(np.linalg.norm(candidates.points_mm - matches.marks.points_mm[hit], axis=1).argmin())
+            row = int(np.linalg.norm(candidates.points_mm - matches.detections.points_mm[hit], axis=1).argmin())
             x, y, z = candidates.points_mm[row]
             mark = Mark(
                 (float(x), float(y), float(z)),

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ctlymph.evaluation.detections import Marks, Truth
-from ctlymph.evaluation.matching import Rules
+from ctlymph.evaluation.detections import Detections, GroundTruth
+from ctlymph.evaluation.matching import MatchingRules
 
 
-def in_reach(marks: Marks, truth: Truth, rule: str, mark: int, node: int) -> bool:
+def in_reach(marks: Detections, truth: GroundTruth, rule: str, mark: int, node: int) -> bool:
     if marks.cases[marks.case[mark]] != truth.cases[truth.case[node]]:
         return False
     if rule == "iou0.1":
@@ -47,9 +47,9 @@ def best(scores: list[float], reach: list[list[int]], spoils: list[bool]) -> tup
     return count, set(kept_scores), -left_false
 
 
-def curve(marks: Marks, truth: Truth, rules: Rules) -> list[tuple[float, int, int]]:
+def curve(marks: Detections, truth: GroundTruth, rules: MatchingRules) -> list[tuple[float, int, int]]:
     """Give threshold, false positives and hits at every score."""
-    counted = [rules.all_nodes or size >= rules.least_short_axis_mm for size in truth.short_axis_mm]
+    counted = [rules.all_nodes or size >= rules.min_short_axis_mm for size in truth.short_axis_mm]
     points = []
     for threshold in sorted(set(marks.scores.tolist()), reverse=True):
         hits = false = 0

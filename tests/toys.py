@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ctlymph.evaluation.detections import Marks, Truth
+from ctlymph.evaluation.detections import Detections, GroundTruth
 
 Place = tuple[float, float, float]
 
@@ -18,11 +18,11 @@ def make_truth(
     regions: Sequence[str] | None = None,
     ids: Sequence[str] | None = None,
     box_mm: float | None = None,
-) -> Truth:
+) -> GroundTruth:
     """Make nodes of (case, point, short axis); long axes are 1.5 times as long."""
     points = np.array([node[1] for node in nodes], float).reshape(-1, 3)
     short = np.array([node[2] for node in nodes], float)
-    return Truth(
+    return GroundTruth(
         cases=tuple(f"case {number}" for number in range(cases)),
         patients=tuple(patients or (f"patient {number}" for number in range(cases))),
         regions=tuple(regions or ("",) * cases),
@@ -38,10 +38,10 @@ def make_truth(
 
 def make_marks(
     marks: Sequence[tuple[int, Place, float]], cases: int = 1, box_mm: float | None = None, name: str = "toy"
-) -> Marks:
+) -> Detections:
     """Make marks of (case, point, score)."""
     points = np.array([mark[1] for mark in marks], float).reshape(-1, 3)
-    return Marks(
+    return Detections(
         name=name,
         cases=tuple(f"case {number}" for number in range(cases)),
         case=np.array([mark[0] for mark in marks], np.int32),
@@ -52,7 +52,7 @@ def make_marks(
     )
 
 
-def methods_toy() -> tuple[Marks, Truth]:
+def methods_toy() -> tuple[Detections, GroundTruth]:
     """Scan 0 holds A and B, scan 1 holds C; 0.9 on A, 0.8 on A again, 0.7 on nothing, 0.6 on B, 0.5 on C."""
     a, b, c, nothing = (0.0, 0.0, 0.0), (50.0, 0.0, 0.0), (0.0, 70.0, 0.0), (0.0, 0.0, 300.0)
     truth = make_truth([(0, a, 12), (0, b, 12), (1, c, 12)], cases=2)

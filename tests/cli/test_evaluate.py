@@ -47,16 +47,16 @@ def test_all_results_of_the_toy_case_are_written(toy: Path) -> None:
     assert "threshold 0.9 gives sensitivity 0.333 at 0 false positives per CT" in result.stderr
     points = [(row["false_per_volume"], row["hits"]) for row in rows_of(toy / "out" / "froc.csv")]
     assert points == [("0", "1"), ("0.5", "1"), ("0.5", "2"), ("0.5", "3")]
-    fates = [row["fate"] for row in rows_of(toy / "out" / "matches.csv") if row["what"] == "mark"]
-    assert fates == ["hit", "duplicate", "false positive", "hit", "hit"]
-    nodes = [(row["fate"], row["score"]) for row in rows_of(toy / "out" / "matches.csv") if row["what"] == "node"]
+    outcomes = [row["outcome"] for row in rows_of(toy / "out" / "matches.csv") if row["what"] == "mark"]
+    assert outcomes == ["hit", "duplicate", "false positive", "hit", "hit"]
+    nodes = [(row["outcome"], row["score"]) for row in rows_of(toy / "out" / "matches.csv") if row["what"] == "node"]
     assert nodes == [("hit", "0.9"), ("hit", "0.6"), ("hit", "0.5")]
     assert json.loads((toy / "out" / "evaluation.json").read_text())["rules"]["hit"] == "15mm"
     assert Image.open(toy / "out" / "froc.png").size[0] > 1000
     assert (toy / "out" / "froc.svg").read_text().startswith("<?xml")
     page = (toy / "out" / "evaluation.html").read_text()
     assert "For research use, not for diagnosis" in page
-    assert "the surest of 1 false positives" in page.lower()
+    assert "the highest-scoring of 1 false positives" in page.lower()
     assert "0.0, 300.0, 0.0" in page
 
 

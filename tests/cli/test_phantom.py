@@ -17,7 +17,7 @@ from ctlymph.datasets.case import Case, Collection
 from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
 from ctlymph.datasets.ct_lymph_nodes.verify import verify
 from ctlymph.datasets.folds import make_folds
-from ctlymph.evaluation.readers.ground_truth_files import read_truth
+from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 from ctlymph.io.dicom.seg_reader import read_segmentation
 from ctlymph.io.mitk import read_point_set
 from ctlymph.io.node_tables import read_nodes_csv
@@ -100,7 +100,7 @@ def test_the_two_names_of_one_scan_have_its_voxels_and_come_into_one_fold(made: 
     assert chest.files.series[0].series_uid != belly.files.series[0].series_uid
     folds = make_folds(cases, 2)
     assert folds.fold_of(chest.name) == folds.fold_of(belly.name) != folds.fold_of(first.name)
-    assert read_truth(made).patients == ("MED_LYMPH_001", "ABD_LYMPH_001", "ABD_LYMPH_001")
+    assert read_ground_truth(made).patients == ("MED_LYMPH_001", "ABD_LYMPH_001", "ABD_LYMPH_001")
     assert "ABD_LYMPH_001,MED_LYMPH_002," in (made / "shared_scans.csv").read_text(encoding="utf-8")
 
 

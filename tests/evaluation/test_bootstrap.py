@@ -9,8 +9,8 @@ import pytest
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.evaluation.bootstrap import Intervals, Resampling, difference, draw, intervals
-from ctlymph.evaluation.froc import RATES, Figures, beside, figures, tally
-from ctlymph.evaluation.matching import Matches, Rules, match
+from ctlymph.evaluation.froc import RATES, Metrics, metrics_of, paired_tally, tally
+from ctlymph.evaluation.matching import Matches, MatchingRules, match
 from toys import make_marks, make_truth, methods_toy
 
 A, FAR = (0.0, 0.0, 0.0), (0.0, 0.0, 300.0)
@@ -27,14 +27,14 @@ def simulated(rng: np.random.Generator, chance: float, patients: int = 30, nodes
 
 
 def all_numbers(found: Intervals) -> list[np.ndarray]:
-    return [getattr(getattr(found, each.name), end) for each in fields(Figures) for end in ("value", "low", "high")]
+    return [getattr(getattr(found, each.name), end) for each in fields(Metrics) for end in ("value", "low", "high")]
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     covered = 0
     for run in range(200):
-        found = intervals(simulated(rng, 0.7), Resampling(200, seed=run)).found
+        found = intervals(simulated(rng, 0.7), Resampling(200, seed=run)).max_sensitivity
         covered += bool(found.low <= 0.7 <= found.high)
     assert 0.88 <= covered / 200 <= 0.98
 
@@ -66,10 +66,10 @@ def test_every_resampling_draws_as_many_patients_as_there_are() -> None:
 def test_a_patient_drawn_twice_counts_twice() -> None:
     truth = make_truth([(0, A, 12), (1, A, 12), (1, FAR, 12)], 2)
     counts = tally(match(make_marks([(0, A, 0.9), (0, (99.0, 0.0, 0.0), 0.95)], 2), truth))
-    read = figures(counts, np.array([[2.0, 1.0]]))
-    assert read.found[0] == 2 / 4
+    read = metrics_of(counts, np.array([[2.0, 1.0]]))
+    assert read.max_sensitivity[0] == 2 / 4
     assert read.band.shape == (1, 0)
-    at = figures(counts, np.array([[2.0, 1.0]]), (0.66, 0.67)).band[0]
+    at = metrics_of(counts, np.array([[2.0, 1.0]]), (0.66, 0.67)).band[0]
     assert at.tolist() == [0, 0.5], "two false positives in three volumes"
 
 
@@ -82,8 +82,8 @@ def test_one_patient_has_an_interval_of_no_width() -> None:
 def test_two_names_of_one_scan_move_together() -> None:
     """As one patient, the only one, they leave no doubt; as two they would."""
     nodes, marks = [(0, A, 12.0), (1, A, 12.0)], make_marks([(0, A, 0.9)], 2)
-    together = intervals(match(marks, make_truth(nodes, 2, patients=("one", "one"))), FEW).found
-    apart = intervals(match(marks, make_truth(nodes, 2)), FEW).found
+    together = intervals(match(marks, make_truth(nodes, 2, patients=("one", "one"))), FEW).max_sensitivity
+    apart = intervals(match(marks, make_truth(nodes, 2)), FEW).max_sensitivity
     assert (together.low, together.high) == (0.5, 0.5)
     assert (apart.low, apart.high) == (0, 1)
 
@@ -97,7 +97,7 @@ def test_without_nodes_intervals_are_not_numbers_and_nothing_warns(recwarn: pyte
 def test_the_interval_of_cpm_is_that_of_the_cpm_of_each_resampling() -> None:
     matches = simulated(np.random.default_rng(3), 0.5)
     counts = tally(matches)
-    each = np.concatenate([figures(counts, weights).cpm for weights in draw(len(counts.patients), FEW)])
+    each = np.concatenate([metrics_of(counts, weights).cpm for weights in draw(len(counts.patients), FEW)])
     found = intervals(matches, FEW).cpm
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(each, [0.025, 0.975])))
 
@@ -105,7 +105,7 @@ def test_the_interval_of_cpm_is_that_of_the_cpm_of_each_resampling() -> None:
 def test_a_detector_does_not_differ_from_itself() -> None:
     matches = simulated(np.random.default_rng(0), 0.6)
     found = difference(matches, matches, FEW)
-    assert all((numbers == 0).all() for numbers in all_numbers(found.figures) if numbers.size)
+    assert all((numbers == 0).all() for numbers in all_numbers(found.metrics) if numbers.size)
     assert (found.p["cpm"], found.p["ap"]) == (1, 1)
     assert found.p["sensitivity"].tolist() == [1] * 10
 
@@ -113,10 +113,10 @@ def test_a_detector_does_not_differ_from_itself() -> None:
 def test_places_on_the_own_list_leave_every_figure_as_it_is() -> None:
     rng = np.random.default_rng(0)
     first, second = simulated(rng, 0.4), simulated(rng, 0.8)
-    both, ones, zeros = beside(first, second), np.ones((1, 30)), np.zeros((1, 30))
+    both, ones, zeros = paired_tally(first, second), np.ones((1, 30)), np.zeros((1, 30))
     for matches, weights in ((first, np.hstack([ones, zeros])), (second, np.hstack([zeros, ones]))):
-        mixed, own = figures(both, weights, RATES), figures(tally(matches), ones, RATES)
-        for each in fields(Figures):
+        mixed, own = metrics_of(both, weights, RATES), metrics_of(tally(matches), ones, RATES)
+        for each in fields(Metrics):
             np.testing.assert_allclose(getattr(mixed, each.name), getattr(own, each.name))
 
 
@@ -124,8 +124,8 @@ def test_a_better_detector_is_told_from_a_worse_one_whatever_its_scale() -> None
     rng = np.random.default_rng(0)
     worse, better = simulated(rng, 0.4), simulated(rng, 0.9)
     found = difference(worse, better, FEW)
-    assert found.figures.found.low > 0
-    assert found.p["found"] < 0.02
+    assert found.metrics.max_sensitivity.low > 0
+    assert found.p["max_sensitivity"] < 0.02
     marks = better.marks
     rescaled = make_marks(list(zip(marks.case.tolist(), marks.points_mm, np.exp(marks.scores) * 100, strict=True)), 30)
     again = difference(worse, match(rescaled, better.truth), FEW)
@@ -142,7 +142,7 @@ def test_equal_detectors_are_seldom_told_apart() -> None:
 def test_detectors_judged_by_different_nodes_are_not_compared() -> None:
     marks, truth = methods_toy()
     with pytest.raises(CtlymphError, match="judge both by one truth"):
-        difference(match(marks, truth), match(marks, truth, Rules(least_short_axis_mm=20)), FEW)
+        difference(match(marks, truth), match(marks, truth, MatchingRules(min_short_axis_mm=20)), FEW)
 
 
 def test_no_resampling_at_all_is_refused() -> None:

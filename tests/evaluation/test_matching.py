@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 import brute_force
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.case import Collection
-from ctlymph.evaluation.detections import Marks, Truth
-from ctlymph.evaluation.matching import Fate, Matches, Rules, match
+from ctlymph.evaluation.detections import Detections, GroundTruth
+from ctlymph.evaluation.matching import Matches, MatchingRules, Outcome, match
 from toys import make_marks, make_truth, methods_toy
 
 A, B = (0.0, 0.0, 0.0), (5.0, 0.0, 0.0)
 FAR = (0.0, 0.0, 100.0)
-HIT, DUPLICATE, IGNORED, FALSE = Fate.HIT, Fate.DUPLICATE, Fate.IGNORED, Fate.FALSE_POSITIVE
+HIT, DUPLICATE, IGNORED, FALSE = Outcome.HIT, Outcome.DUPLICATE, Outcome.IGNORED, Outcome.FALSE_POSITIVE
 
 
 def points_of(matches: Matches) -> list[tuple[float, int, int]]:
     """Give threshold, false positives and hits at every score."""
-    scores = matches.marks.scores
+    scores = matches.detections.scores
     return [
         (at, int((matches.false & (scores >= at)).sum()), int((matches.node_score >= at).sum()))
         for at in sorted(set(scores.tolist()), reverse=True)
@@ -34,7 +34,7 @@ def points_of(matches: Matches) -> list[tuple[float, int, int]]:
 
 def test_every_mark_of_the_toy_case_has_its_fate() -> None:
     matches = match(*methods_toy())
-    assert matches.fate.tolist() == [HIT, DUPLICATE, FALSE, HIT, HIT]
+    assert matches.outcome.tolist() == [HIT, DUPLICATE, FALSE, HIT, HIT]
     assert matches.node.tolist() == [0, 0, -1, 1, 2]
     assert matches.node_score.tolist() == [0.9, 0.6, 0.5]
 
@@ -43,12 +43,12 @@ places = st.tuples(st.sampled_from([0.0, 5.0, 9.0, 15.0, 24.0]), st.sampled_from
 
 
 @st.composite
-def problems(draw: st.DrawFn) -> tuple[Marks, Truth, Rules]:
+def problems(draw: st.DrawFn) -> tuple[Detections, GroundTruth, MatchingRules]:
     cases = draw(st.integers(1, 3))
     case = st.integers(0, cases - 1)
     sizes = st.sampled_from([4.0, 10.0, 18.0, float("nan")])
     hit = draw(st.sampled_from(["15mm", "radius", "iou0.1"]))
-    rules = Rules(hit, draw(st.sampled_from(["ignored", "fp"])), draw(st.booleans()))
+    rules = MatchingRules(hit, draw(st.sampled_from(["ignored", "fp"])), draw(st.booleans()))
     nodes = draw(st.lists(st.tuples(case, places, sizes if rules.hit != "radius" else st.just(18.0)), max_size=5))
     labels = draw(st.lists(st.integers(1, 99), min_size=len(nodes), max_size=len(nodes), unique=True))
     truth = make_truth(nodes, cases, ids=[str(label) for label in labels], box_mm=12)
@@ -58,7 +58,9 @@ def problems(draw: st.DrawFn) -> tuple[Marks, Truth, Rules]:
 
 @settings(max_examples=300, deadline=None)
 @given(problems())
-def test_every_operating_point_is_that_of_the_best_assignment(problem: tuple[Marks, Truth, Rules]) -> None:
+def test_every_operating_point_is_that_of_the_best_assignment(
+    problem: tuple[Detections, GroundTruth, MatchingRules],
+) -> None:
     marks, truth, rules = problem
     assert points_of(match(marks, truth, rules)) == brute_force.curve(marks, truth, rules)
 
@@ -66,7 +68,7 @@ def test_every_operating_point_is_that_of_the_best_assignment(problem: tuple[Mar
 @settings(max_examples=150, deadline=None)
 @given(problems(), st.randoms(use_true_random=False))
 def test_the_order_in_which_marks_are_listed_changes_nothing(
-    problem: tuple[Marks, Truth, Rules], random: Random
+    problem: tuple[Detections, GroundTruth, MatchingRules], random: Random
 ) -> None:
     marks, truth, rules = problem
     order = np.arange(len(marks))
@@ -78,14 +80,16 @@ def test_the_order_in_which_marks_are_listed_changes_nothing(
 
 @settings(max_examples=150, deadline=None)
 @given(problems())
-def test_no_node_is_hit_twice_and_every_mark_has_one_fate(problem: tuple[Marks, Truth, Rules]) -> None:
+def test_no_node_is_hit_twice_and_every_mark_has_one_fate(
+    problem: tuple[Detections, GroundTruth, MatchingRules],
+) -> None:
     marks, truth, rules = problem
     matches = match(marks, truth, rules)
-    hit = matches.node[matches.fate == HIT]
+    hit = matches.node[matches.outcome == HIT]
     assert len(set(hit)) == len(hit) == np.isfinite(matches.node_score).sum()
-    assert not matches.set_aside[hit].any()
-    assert ((matches.node == -1) == (matches.fate == FALSE)).all()
-    for mark in np.flatnonzero(matches.fate != FALSE):
+    assert not matches.excluded[hit].any()
+    assert ((matches.node == -1) == (matches.outcome == FALSE)).all()
+    for mark in np.flatnonzero(matches.outcome != FALSE):
         assert brute_force.in_reach(marks, truth, rules.hit, mark, matches.node[mark])
     assert matches.reached.tolist() == [
         any(brute_force.in_reach(marks, truth, rules.hit, mark, node) for mark in range(len(marks)))
@@ -107,33 +111,35 @@ def test_a_mark_makes_room_for_a_later_one_that_reaches_only_its_node() -> None:
 
 
 def test_fifteen_millimetres_are_within_fifteen_millimetres() -> None:
-    assert match(make_marks([(0, (9.0, 12.0, 0.0), 1)]), make_truth([(0, A, 12)])).fate.tolist() == [HIT]
-    assert match(make_marks([(0, (9.0, 12.001, 0.0), 1)]), make_truth([(0, A, 12)])).fate.tolist() == [FALSE]
+    assert match(make_marks([(0, (9.0, 12.0, 0.0), 1)]), make_truth([(0, A, 12)])).outcome.tolist() == [HIT]
+    assert match(make_marks([(0, (9.0, 12.001, 0.0), 1)]), make_truth([(0, A, 12)])).outcome.tolist() == [FALSE]
 
 
-def test_small_nodes_are_set_aside_with_their_marks_unless_all_nodes_count() -> None:
+def test_small_nodes_are_excluded_with_their_marks_unless_all_nodes_count() -> None:
     truth = make_truth([(0, A, 9.99), (0, FAR, float("nan"))])
     marks = make_marks([(0, A, 0.9), (0, FAR, 0.8), (0, (0.0, 0.0, 50.0), 0.7)])
     for duplicates in ("ignored", "fp"):
-        matches = match(marks, truth, Rules(duplicates=duplicates))
-        assert matches.fate.tolist() == [IGNORED, IGNORED, FALSE]
-        assert matches.set_aside.all()
+        matches = match(marks, truth, MatchingRules(duplicates=duplicates))
+        assert matches.outcome.tolist() == [IGNORED, IGNORED, FALSE]
+        assert matches.excluded.all()
         assert matches.reached.all()
-    assert match(marks, truth, Rules(all_nodes=True)).fate.tolist() == [HIT, HIT, FALSE]
+    assert match(marks, truth, MatchingRules(all_nodes=True)).outcome.tolist() == [HIT, HIT, FALSE]
 
 
 def test_a_mark_near_a_hit_node_and_a_small_one_is_not_false_even_when_strict() -> None:
     truth = make_truth([(0, A, 12), (0, B, 5)])
-    matches = match(make_marks([(0, A, 0.9), (0, B, 0.8), (0, (-12.0, 0.0, 0.0), 0.7)]), truth, Rules(duplicates="fp"))
-    assert matches.fate.tolist() == [HIT, IGNORED, DUPLICATE]
+    matches = match(
+        make_marks([(0, A, 0.9), (0, B, 0.8), (0, (-12.0, 0.0, 0.0), 0.7)]), truth, MatchingRules(duplicates="fp")
+    )
+    assert matches.outcome.tolist() == [HIT, IGNORED, DUPLICATE]
     assert matches.false.tolist() == [False, False, True]
 
 
 def test_marks_are_found_by_the_names_of_their_cases() -> None:
     truth = make_truth([(1, A, 12)], cases=2)
     marks = make_marks([(0, A, 0.9)])
-    assert match(marks, truth).fate.tolist() == [FALSE]
-    renamed = Marks(
+    assert match(marks, truth).outcome.tolist() == [FALSE]
+    renamed = Detections(
         name="renamed",
         cases=("case 1",),
         case=marks.case,
@@ -141,7 +147,7 @@ def test_marks_are_found_by_the_names_of_their_cases() -> None:
         scores=marks.scores,
         injected=marks.injected,
     )
-    assert match(renamed, truth).fate.tolist() == [HIT]
+    assert match(renamed, truth).outcome.tolist() == [HIT]
 
 
 def test_many_marks_on_a_chain_of_nodes_are_matched() -> None:
@@ -150,31 +156,43 @@ def test_many_marks_on_a_chain_of_nodes_are_matched() -> None:
     nodes = [(0, (20.0 * number, 0.0, 0.0), 12.0) for number in range(count)]
     marks = [(0, (20.0 * number + 9.9, 0.0, 0.0), 1.0 - number / count) for number in range(count - 1)]
     matches = match(make_marks([*marks, (0, (0.0, 0.0, 0.0), 0.0)]), make_truth(nodes))
-    assert (matches.fate == HIT).all()
+    assert (matches.outcome == HIT).all()
 
 
 @pytest.mark.parametrize(
     ("marks", "truth", "rules", "message"),
     [
-        (make_marks([(1, A, 1)], 2), make_truth([]), Rules(), "marks case 1 .* does not hold"),
-        (make_marks([(0, A, 1)]), make_truth([(0, A, float("nan"))]), Rules("radius"), "long axis is not known"),
+        (make_marks([(1, A, 1)], 2), make_truth([]), MatchingRules(), "marks case 1 .* does not hold"),
+        (
+            make_marks([(0, A, 1)]),
+            make_truth([(0, A, float("nan"))]),
+            MatchingRules("radius"),
+            "long axis is not known",
+        ),
         (
             make_marks([(0, A, 1)]),
             make_truth([(0, A, 12)], box_mm=3),
-            Rules("iou0.1"),
+            MatchingRules("iou0.1"),
             "of toy have no boxes",
         ),
-        (make_marks([(0, A, 1)], box_mm=3), make_truth([(0, A, 12)]), Rules("iou0.1"), "true nodes have no boxes"),
+        (
+            make_marks([(0, A, 1)], box_mm=3),
+            make_truth([(0, A, 12)]),
+            MatchingRules("iou0.1"),
+            "true nodes have no boxes",
+        ),
     ],
 )
-def test_a_rule_that_cannot_be_followed_is_an_error(marks: Marks, truth: Truth, rules: Rules, message: str) -> None:
+def test_a_rule_that_cannot_be_followed_is_an_error(
+    marks: Detections, truth: GroundTruth, rules: MatchingRules, message: str
+) -> None:
     with pytest.raises(CtlymphError, match=message):
         match(marks, truth, rules)
 
 
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(ValueError, match="'10mm' is not known"):
-        Rules("10mm")  # type: ignore[arg-type]
+        MatchingRules("10mm")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +216,7 @@ def test_the_published_candidates_reach_the_published_number_of_nodes(
     marked = [(at, each.point_mm, 1.0) for at, case in enumerate(cases) for each in case.candidates()]
     annotations = [(at, node) for at, case in enumerate(cases) for node in case.nodes()]
     truth = make_truth([(at, node.point_mm, node.short_axis_mm or np.nan) for at, node in annotations], len(cases))
-    matches = match(make_marks(marked, len(cases)), truth, Rules(all_nodes=True))
+    matches = match(make_marks(marked, len(cases)), truth, MatchingRules(all_nodes=True))
     assert len(truth) == nodes
     assert matches.reached.sum() == reached
     assert points_of(matches) == [(1.0, false, hit)], "all scores are equal, so the curve is one point"

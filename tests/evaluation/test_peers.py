@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctlymph.evaluation.froc import curve, figures, tally
-from ctlymph.evaluation.matching import Fate, Matches, match
+from ctlymph.evaluation.froc import curve, metrics_of, tally
+from ctlymph.evaluation.matching import Matches, Outcome, match
 from toys import make_marks, make_truth, methods_toy
 
 A, B, FAR = (0.0, 0.0, 0.0), (50.0, 0.0, 0.0), (0.0, 0.0, 300.0)
@@ -19,10 +19,10 @@ def with_a_missed_node() -> Matches:
 
 def lesions(matches: Matches) -> list[tuple[int, float, float]]:
     """What picai_eval's matching would give: hits, false positives, and missed nodes at a score of 0."""
-    kept = (matches.fate == Fate.HIT) | matches.false
+    kept = (matches.outcome == Outcome.HIT) | matches.false
     rows = [
-        (int(fate == Fate.HIT), score, 1.0)
-        for fate, score in zip(matches.fate[kept], matches.marks.scores[kept], strict=True)
+        (int(outcome == Outcome.HIT), score, 1.0)
+        for outcome, score in zip(matches.outcome[kept], matches.detections.scores[kept], strict=True)
     ]
     return rows + [(1, 0.0, 0.0)] * int(np.isneginf(matches.node_score).sum())
 
@@ -36,9 +36,9 @@ def of_picai(matches: Matches) -> tuple[list[float], list[float], float]:
 
 def of_monai(matches: Matches) -> tuple[list[float], list[float]]:
     froc = pytest.importorskip("monai.metrics")
-    scores = matches.marks.scores
+    scores = matches.detections.scores
     false, sensitivity = froc.compute_froc_curve_data(
-        scores[matches.false], scores[matches.fate == Fate.HIT], len(matches.truth), len(matches.truth.cases)
+        scores[matches.false], scores[matches.outcome == Outcome.HIT], len(matches.truth), len(matches.truth.cases)
     )
     return np.round(false, 4).tolist(), np.round(sensitivity, 4).tolist()
 
@@ -48,7 +48,7 @@ def test_picai_eval_draws_the_same_curve_where_a_node_is_missed() -> None:
     false, sensitivity, ap = of_picai(matches)
     assert false == [*curve(matches).false_per_volume, np.inf]
     assert sensitivity[:-1] == curve(matches).sensitivity.tolist()
-    assert ap == pytest.approx(figures(tally(matches), np.ones((1, 1))).ap[0])
+    assert ap == pytest.approx(metrics_of(tally(matches), np.ones((1, 1))).ap[0])
 
 
 def test_monai_draws_the_same_curve_but_for_its_last_point() -> None:

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 import ctlymph
-from ctlymph.evaluation.detections import Marks, Truth
+from ctlymph.evaluation.detections import Detections, GroundTruth
 from ctlymph.evaluation.protocol import END_TO_END, INJECTED, evaluate
 from ctlymph.evaluation.summary import difference_table, document, table
 
 A, B, C = (0.0, 0.0, 0.0), (100.0, 0.0, 0.0), (0.0, 50.0, 0.0)
 
 
-def toy_truth() -> Truth:
+def toy_truth() -> GroundTruth:
     """Scan 1 with nodes A and B, scan 2 with C."""
-    return Truth(
+    return GroundTruth(
         cases=("1", "2"),
         patients=("1", "2"),
         regions=("abdomen", "abdomen"),
@@ -29,9 +29,9 @@ def toy_truth() -> Truth:
     )
 
 
-def toy_marks(name: str = "toy", added: bool = False) -> Marks:
+def toy_marks(name: str = "toy", added: bool = False) -> Detections:
     """0.9 on A, 0.8 on A again, 0.7 on nothing, 0.6 on B, and 0.5 on C, perhaps as an added candidate."""
-    return Marks(
+    return Detections(
         name=name,
         cases=("1", "2"),
         case=np.array([0, 0, 0, 0, 1], np.int32),
@@ -47,15 +47,15 @@ def toy_marks(name: str = "toy", added: bool = False) -> Marks:
 )
 def test_the_toy_case_is_exact_under_both_rules(duplicates: str, rates: list[float], sensitivities: list[int]) -> None:
     found = ctlymph.evaluate(toy_marks(), toy_truth(), "15mm", duplicates=duplicates, bootstraps=20)  # type: ignore[arg-type]
-    curve = found.verdicts[0].curve
+    curve = found.results[0].curve
     assert curve.false_per_volume.tolist() == rates
     assert (3 * curve.sensitivity).round(9).tolist() == sensitivities
 
 
 def test_added_candidates_are_judged_apart_and_every_output_says_so() -> None:
     found = evaluate(toy_marks(added=True), toy_truth(), bootstraps=20)
-    assert [verdict.mode for verdict in found.verdicts] == [END_TO_END, INJECTED]
-    assert [verdict.curve.sensitivity[-1] for verdict in found.verdicts] == pytest.approx([2 / 3, 1])
+    assert [result.mode for result in found.results] == [END_TO_END, INJECTED]
+    assert [result.curve.sensitivity[-1] for result in found.results] == pytest.approx([2 / 3, 1])
     assert [row[1] for row in table(found)] == [END_TO_END, INJECTED]
     assert [each["mode"] for each in document(found)["detectors"]] == [END_TO_END, INJECTED]
 
@@ -68,11 +68,11 @@ def test_a_detector_does_not_differ_from_itself() -> None:
 
 
 def test_the_document_is_json_also_where_figures_do_not_exist() -> None:
-    small = Truth(**{**vars(toy_truth()), "short_axis_mm": np.full(3, 5.0)})
+    small = GroundTruth(**{**vars(toy_truth()), "short_axis_mm": np.full(3, 5.0)})
     found = document(evaluate(toy_marks(), small, bootstraps=20))
     text = json.dumps(found, allow_nan=False)
     assert found["nodes"] == {"all": 3, "counted": 0}
-    assert json.loads(text)["detectors"][0]["figures"]["cpm"]["value"] is None
+    assert json.loads(text)["detectors"][0]["metrics"]["cpm"]["value"] is None
     assert "there is no counted node" in text
 
 
@@ -81,8 +81,8 @@ def test_the_published_candidates_reach_the_published_nodes(shared_data: Path, t
 
     with tarfile.open(shared_data / "nih" / "MED_ABD_LYMPH_annotations_candidates.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
-    (verdict,) = evaluate(tmp_path, tmp_path, all_nodes=True, bootstraps=20).verdicts
-    truth, reached = verdict.matches.truth, verdict.matches.reached
+    (result,) = evaluate(tmp_path, tmp_path, all_nodes=True, bootstraps=20).results
+    truth, reached = result.matches.truth, result.matches.reached
     regions = np.array(truth.regions)[truth.case]
     assert {
         region: (int(reached[regions == region].sum()), int((regions == region).sum())) for region in set(regions)
@@ -90,9 +90,9 @@ def test_the_published_candidates_reach_the_published_nodes(shared_data: Path, t
         "mediastinum": (294, 388),
         "abdomen": (595, 595),
     }
-    assert len(verdict.curve.thresholds) == 1
-    assert any("all scores are equal" in note for note in verdict.notes)
+    assert len(result.curve.thresholds) == 1
+    assert any("all scores are equal" in note for note in result.notes)
     for region, hits, per_ct in (("mediastinum", 286, 35.64), ("abdomen", 595, 40.51)):
-        (verdict,) = evaluate(tmp_path, tmp_path, "ids", all_nodes=True, region=region, bootstraps=20).verdicts
-        assert np.isfinite(verdict.matches.node_score).sum() == hits
-        assert verdict.curve.false_per_volume.round(2).tolist() == [per_ct]
+        (result,) = evaluate(tmp_path, tmp_path, "ids", all_nodes=True, region=region, bootstraps=20).results
+        assert np.isfinite(result.matches.node_score).sum() == hits
+        assert result.curve.false_per_volume.round(2).tolist() == [per_ct]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctlymph.core.errors import CtlymphError
-from ctlymph.evaluation.matching import Rules, match
+from ctlymph.evaluation.matching import MatchingRules, match
 from ctlymph.evaluation.reliability import calibrate, is_calibratable
 from toys import make_marks, make_truth, methods_toy
 
@@ -20,7 +20,7 @@ def test_the_toy_case_by_hand() -> None:
     assert found.mean_score == pytest.approx([0.5, 2.2 / 3])
     assert found.hit_rate == pytest.approx([1, 2 / 3])
     assert found.error == pytest.approx((0.5 + 0.2) / 4)
-    assert calibrate(match(*methods_toy(), Rules(duplicates="fp"))).count.tolist() == [1, 4]
+    assert calibrate(match(*methods_toy(), MatchingRules(duplicates="fp"))).count.tolist() == [1, 4]
 
 
 def test_scores_that_are_chances_have_a_small_error_and_others_a_large_one() -> None:

@@ -12,7 +12,7 @@ from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_tab
 from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
-    from ctlymph.evaluation.detections import Truth
+    from ctlymph.evaluation.detections import GroundTruth
     from ctlymph.evaluation.protocol import Evaluation
 
 
@@ -83,10 +83,10 @@ def evaluate(
     """
     from ctlymph.core.extras import check_installed
     from ctlymph.evaluation.bootstrap import Resampling
-    from ctlymph.evaluation.matching import Rules
-    from ctlymph.evaluation.protocol import Protocol, judge, judge_region
+    from ctlymph.evaluation.matching import MatchingRules
+    from ctlymph.evaluation.protocol import Protocol, evaluate_detections, evaluate_region
     from ctlymph.evaluation.readers.cts import find_scans, scans_in
-    from ctlymph.evaluation.readers.detection_files import read_marks
+    from ctlymph.evaluation.readers.detection_files import read_detections
     from ctlymph.evaluation.summary import document
     from ctlymph.io.atomic import check_new_folder, new_folder
     from ctlymph.outputs.evaluation_files import write_evaluation
@@ -96,10 +96,14 @@ def evaluate(
     check_new_folder(output, overwrite=overwrite)
     check_installed("matplotlib", purpose="the plot of the curves")
     truth = _truth(files[-1], cases_file, boxes=hit is HitRule.overlap)
-    rules = Rules(hit.value, duplicates.value, all_nodes)
+    rules = MatchingRules(hit.value, duplicates.value, all_nodes)
     protocol = Protocol(rules, Resampling(bootstraps, seed))
-    detectors = [read_marks(path) for path in files[:-1]]
-    found = judge_region(detectors, truth, region, protocol) if region else judge(detectors, truth, protocol)
+    detectors = [read_detections(path) for path in files[:-1]]
+    found = (
+        evaluate_region(detectors, truth, region, protocol)
+        if region
+        else evaluate_detections(detectors, truth, protocol)
+    )
     scans = find_scans(ct, truth.cases) if ct else scans_in(files[-1], truth.cases)
     with new_folder(output, overwrite=overwrite) as staging:
         write_evaluation(staging, found, scans, progress())
@@ -110,10 +114,10 @@ def evaluate(
         say(f"{output / 'evaluation.html'}. {RESEARCH_USE}")
 
 
-def _truth(path: Path, cases_file: Path | None, *, boxes: bool) -> Truth:
-    from ctlymph.evaluation.readers.ground_truth_files import read_cases, read_truth
+def _truth(path: Path, cases_file: Path | None, *, boxes: bool) -> GroundTruth:
+    from ctlymph.evaluation.readers.ground_truth_files import read_cases, read_ground_truth
 
-    return read_truth(path, read_cases(cases_file) if cases_file else (), boxes=boxes)
+    return read_ground_truth(path, read_cases(cases_file) if cases_file else (), boxes=boxes)
 
 
 def _show(found: Evaluation, at: float | None) -> None:
@@ -121,14 +125,14 @@ def _show(found: Evaluation, at: float | None) -> None:
 
     show_table(protocol_line(found), HEADER, table(found))
     if found.differences:
-        first = found.verdicts[0].detector
+        first = found.results[0].detector
         show_table(f"less {first}", ("detector", "figure", "difference", "p"), difference_table(found))
-    for verdict in found.verdicts:
-        for note in verdict.notes:
+    for result in found.results:
+        for note in result.notes:
             say(note)
         if at is not None:
-            point = verdict.curve.operating_point(at)
+            point = result.curve.operating_point(at)
             say(
-                f"{verdict.detector}, {verdict.mode}: threshold {point.threshold:.4g} gives sensitivity "
+                f"{result.detector}, {result.mode}: threshold {point.threshold:.4g} gives sensitivity "
                 f"{point.sensitivity:.3f} at {point.false_per_volume:.3g} false positives per CT"
             )

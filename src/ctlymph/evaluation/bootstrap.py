@@ -1,4 +1,4 @@
-"""How sure the figures are: resampling over patients, for one detector and for the difference of two.
+"""How sure the metrics are: resampling over patients, for one detector and for the difference of two.
 
 Patients are drawn, not marks, nodes or scans: scans of one patient come and go together, and so do two names of one
 scan. A patient drawn twice counts as two.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ctlymph.evaluation.detections import Floats
-from ctlymph.evaluation.froc import Figures, Part, Tally, beside, figures, tally
+from ctlymph.evaluation.froc import Metrics, Subset, Tally, metrics_of, paired_tally, tally
 from ctlymph.evaluation.matching import Matches
 
 LEVEL = 0.95
@@ -57,27 +57,27 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
-    """The figures of one detector, as ``Figures`` names them, each with its interval."""
+    """The metrics of one detector, as ``Metrics`` names them, each with its interval."""
 
     sensitivity: Interval
     interpolated: Interval
     cpm: Interval
     ap: Interval
     auc: Interval
-    found: Interval
+    max_sensitivity: Interval
     band: Interval
 
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """The figures of a second detector less those of a first.
+    """The metrics of a second detector less those of a first.
 
     Attributes:
-        figures: Differences, with intervals of the paired bootstrap: each time both are given the same patients.
-        p: By figure, the p-value of the permutation test, two-sided; an array for figures of several rates.
+        metrics: Differences, with intervals of the paired bootstrap: each time both are given the same patients.
+        p: By figure, the p-value of the permutation test, two-sided; an array for metrics of several rates.
     """
 
-    figures: Intervals
+    metrics: Intervals
     p: dict[str, Floats]
 
 
@@ -93,21 +93,21 @@ def draw(patients: int, resampling: Resampling) -> Iterator[Floats]:
 def intervals(
     matches: Matches,
     resampling: Resampling | None = None,
-    part: Part | None = None,
+    subset: Subset | None = None,
     band_rates: Sequence[float] = (),
 ) -> Intervals:
-    """Give the figures of one detector with 95 % percentile intervals of a bootstrap over patients.
+    """Give the metrics of one detector with 95 % percentile intervals of a bootstrap over patients.
 
     The interval of the CPM is taken from the CPM of each resampling, not from a mean curve.
 
     Args:
         matches: Of one detector.
         resampling: How often, and from which seed.
-        part: Some of the nodes or cases alone; None for all.
+        subset: Some of the nodes or cases alone; None for all.
         band_rates: False positives per volume at which the band of the curve is wanted.
     """
-    counts = tally(matches, part)
-    observed = figures(counts, np.ones((1, len(counts.patients))), band_rates)
+    counts = tally(matches, subset)
+    observed = metrics_of(counts, np.ones((1, len(counts.patients))), band_rates)
     return _with_intervals(observed, _resampled(counts, resampling or Resampling(), band_rates))
 
 
@@ -115,7 +115,7 @@ def difference(
     first: Matches,
     second: Matches,
     resampling: Resampling | None = None,
-    part: Part | None = None,
+    subset: Subset | None = None,
     band_rates: Sequence[float] = (),
 ) -> Difference:
     """Compare two detectors on the same patients: the second less the first.
@@ -128,22 +128,22 @@ def difference(
         CtlymphError: If the two were not judged by the same nodes and cases.
     """
     resampling = resampling or Resampling()
-    both, one, other = beside(first, second, part), tally(first, part), tally(second, part)
+    both, one, other = paired_tally(first, second, subset), tally(first, subset), tally(second, subset)
     ones = np.ones((1, len(one.patients)))
-    observed = _less(figures(other, ones, band_rates), figures(one, ones, band_rates))
+    observed = _less(metrics_of(other, ones, band_rates), metrics_of(one, ones, band_rates))
     paired = _less(_resampled(other, resampling, band_rates), _resampled(one, resampling, band_rates))
     exchanged = _exchanged(both, resampling, band_rates)
     p = {
-        each.name: _p_value(getattr(observed, each.name)[0], getattr(exchanged, each.name)) for each in fields(Figures)
+        each.name: _p_value(getattr(observed, each.name)[0], getattr(exchanged, each.name)) for each in fields(Metrics)
     }
     return Difference(_with_intervals(observed, paired), p)
 
 
-def _resampled(tally: Tally, resampling: Resampling, band_rates: Sequence[float]) -> Figures:
+def _resampled(tally: Tally, resampling: Resampling, band_rates: Sequence[float]) -> Metrics:
     return _joined([_read(tally, weights, band_rates) for weights in draw(len(tally.patients), resampling)])
 
 
-def _exchanged(both: Tally, resampling: Resampling, band_rates: Sequence[float]) -> Figures:
+def _exchanged(both: Tally, resampling: Resampling, band_rates: Sequence[float]) -> Metrics:
     """Give the differences after exchanging the two detectors, each time for other patients, each with chance 1/2."""
     count = len(both.patients) // 2
     rng = np.random.default_rng(resampling.seed)
@@ -156,23 +156,23 @@ def _exchanged(both: Tally, resampling: Resampling, band_rates: Sequence[float])
     return _joined(found)
 
 
-def _read(tally: Tally, weights: Floats, band_rates: Sequence[float]) -> Figures:
-    """Read the figures of many resamplings, so many at a time that memory stays bounded."""
+def _read(tally: Tally, weights: Floats, band_rates: Sequence[float]) -> Metrics:
+    """Read the metrics of many resamplings, so many at a time that memory stays bounded."""
     step = max(1, _NUMBERS_AT_ONCE // (2 * len(tally.thresholds) + 1))
-    return _joined([figures(tally, weights[at : at + step], band_rates) for at in range(0, len(weights), step)])
+    return _joined([metrics_of(tally, weights[at : at + step], band_rates) for at in range(0, len(weights), step)])
 
 
-def _joined(parts: Sequence[Figures]) -> Figures:
-    return Figures(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Figures)))
+def _joined(subsets: Sequence[Metrics]) -> Metrics:
+    return Metrics(*(np.concatenate([getattr(subset, each.name) for subset in subsets]) for each in fields(Metrics)))
 
 
-def _less(second: Figures, first: Figures) -> Figures:
-    return Figures(*(getattr(second, each.name) - getattr(first, each.name) for each in fields(Figures)))
+def _less(second: Metrics, first: Metrics) -> Metrics:
+    return Metrics(*(getattr(second, each.name) - getattr(first, each.name) for each in fields(Metrics)))
 
 
-def _with_intervals(whole: Figures, resampled: Figures) -> Intervals:
+def _with_intervals(whole: Metrics, resampled: Metrics) -> Intervals:
     return Intervals(
-        *(_interval(getattr(whole, each.name)[0], getattr(resampled, each.name)) for each in fields(Figures))
+        *(_interval(getattr(whole, each.name)[0], getattr(resampled, each.name)) for each in fields(Metrics))
     )
 
 

@@ -17,7 +17,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Marks:
+class Detections:
     """All marks of one detector, over all cases; n of them.
 
     Attributes:
@@ -70,17 +70,17 @@ class Marks:
     def __len__(self) -> int:
         return len(self.case)
 
-    def of_cases(self, names: Collection[str]) -> Marks:
+    def of_cases(self, names: Collection[str]) -> Detections:
         """Give the marks of some cases; the others are no longer among ``cases``."""
         kept = tuple(case for case in self.cases if case in names)
         inside = self.chosen(np.isin(self.case, [self.cases.index(case) for case in kept]))
         place = np.array([kept.index(case) if case in names else -1 for case in self.cases], np.int32)
         return replace(inside, cases=kept, case=place[inside.case])
 
-    def chosen(self, which: NDArray[Any]) -> Marks:
+    def chosen(self, which: NDArray[Any]) -> Detections:
         """Give some of the marks: ``which`` is a mask or indices. Cases stay."""
         rows = np.flatnonzero(which) if which.dtype == np.bool_ else which
-        return Marks(
+        return Detections(
             name=self.name,
             cases=self.cases,
             case=self.case[rows],
@@ -94,7 +94,7 @@ class Marks:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Truth:
+class GroundTruth:
     """All true nodes, over all cases that were looked at; m of them.
 
     Attributes:
@@ -147,7 +147,7 @@ class Truth:
     def __len__(self) -> int:
         return len(self.case)
 
-    def of_region(self, region: str) -> Truth:
+    def of_region(self, region: str) -> GroundTruth:
         """Give the cases in which a region was annotated, and their nodes.
 
         Raises:
@@ -160,7 +160,7 @@ class Truth:
         rows = np.flatnonzero(np.isin(self.case, kept))
         place = np.full(len(self.cases), -1, np.int32)
         place[kept] = np.arange(len(kept))
-        return Truth(
+        return GroundTruth(
             cases=tuple(self.cases[number] for number in kept),
             patients=tuple(self.patients[number] for number in kept),
             regions=tuple(self.regions[number] for number in kept),
@@ -212,7 +212,7 @@ def _check_cases(of_whom: str, cases: tuple[str, ...], case: Ints) -> None:
         raise CtlymphError(f"{of_whom}: two cases are named {shown(twice)}; name them apart")
 
 
-def _check_finite(owner: Marks | Truth, of_whom: str, fields: tuple[str, ...]) -> None:
+def _check_finite(owner: Detections | GroundTruth, of_whom: str, fields: tuple[str, ...]) -> None:
     for field in fields:
         array = getattr(owner, field)
         if not np.isfinite(array).all():
@@ -222,7 +222,7 @@ def _check_finite(owner: Marks | Truth, of_whom: str, fields: tuple[str, ...]) -
             )
 
 
-def _check_boxes(owner: Marks | Truth, of_whom: str) -> None:
+def _check_boxes(owner: Detections | GroundTruth, of_whom: str) -> None:
     if owner.boxes_mm is None:
         return
     _check_finite(owner, of_whom, ("boxes_mm",))

@@ -2,7 +2,7 @@
 
 Sensitivity is the share of counted nodes that are hit. False positives per volume are all false positives over all
 cases that were looked at, with nodes or without. ``Curve`` holds every operating point. ``Tally`` holds the same,
-patient by patient and only where sensitivity changes, so that ``figures`` can read thousands of resamplings from it:
+patient by patient and only where sensitivity changes, so that ``metrics`` can read thousands of resamplings from it:
 its work grows with the number of hits, not with that of marks.
 """
 
@@ -91,13 +91,13 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Subset:
     """Some of the nodes, or of the cases, looked at alone.
 
     Attributes:
         kind: ``size``, ``region`` or ``station``.
-        name: Of this part, e.g. ``10–15 mm``.
-        nodes: Shape m: True for the nodes of this part.
+        name: Of this subset, e.g. ``10–15 mm``.
+        nodes: Shape m: True for the nodes of this subset.
         cases: True for the cases whose volumes and false positives count.
     """
 
@@ -107,13 +107,13 @@ class Part:
     cases: Bools
 
 
-def whole(matches: Matches) -> Part:
+def whole(matches: Matches) -> Subset:
     """Give all nodes and all cases."""
-    return Part("all", "all", np.ones(len(matches.truth), bool), np.ones(len(matches.truth.cases), bool))
+    return Subset("all", "all", np.ones(len(matches.truth), bool), np.ones(len(matches.truth.cases), bool))
 
 
-def parts(matches: Matches) -> tuple[Part, ...]:
-    """Give the parts that hold counted nodes: by size, by region, by station where known.
+def subsets(matches: Matches) -> tuple[Subset, ...]:
+    """Give the subsets that hold counted nodes: by size, by region, by station where known.
 
     A size class or a station has the false positives of all cases; a region those of its own.
     """
@@ -122,27 +122,27 @@ def parts(matches: Matches) -> tuple[Part, ...]:
     edges = (0.0, *SIZE_EDGES_MM, np.inf)
     names = ("<10 mm", "10–15 mm", "15–20 mm", "≥20 mm")
     found = [
-        Part("size", name, (short >= low) & (short < high), everywhere)
+        Subset("size", name, (short >= low) & (short < high), everywhere)
         for name, low, high in zip(names, edges[:-1], edges[1:], strict=True)
     ]
-    found.append(Part("size", "unknown", np.isnan(short), everywhere))
+    found.append(Subset("size", "unknown", np.isnan(short), everywhere))
     regions, stations = np.array(truth.regions, str), np.array(truth.stations, str)
     for name in sorted(set(truth.regions) - {""}):
-        found.append(Part("region", name, (regions == name)[truth.case], regions == name))
-    found += [Part("station", name, stations == name, everywhere) for name in sorted(set(truth.stations) - {""})]
-    return tuple(part for part in found if (part.nodes & ~matches.set_aside).any())
+        found.append(Subset("region", name, (regions == name)[truth.case], regions == name))
+    found += [Subset("station", name, stations == name, everywhere) for name in sorted(set(truth.stations) - {""})]
+    return tuple(subset for subset in found if (subset.nodes & ~matches.excluded).any())
 
 
-def curve(matches: Matches, part: Part | None = None) -> Curve:
+def curve(matches: Matches, subset: Subset | None = None) -> Curve:
     """Make the curve.
 
     Raises:
         CtlymphError: If no case was looked at.
     """
-    part = part or whole(matches)
-    volumes = _volumes(part)
-    nodes = part.nodes & ~matches.set_aside
-    hits, false = matches.node_score[nodes], matches.marks.scores[matches.false & part.cases[matches.case]]
+    subset = subset or whole(matches)
+    volumes = _volumes(subset)
+    nodes = subset.nodes & ~matches.excluded
+    hits, false = matches.node_score[nodes], matches.detections.scores[matches.false & subset.cases[matches.case]]
     hits = np.sort(hits[np.isfinite(hits)])
     false = np.sort(false)
     thresholds = np.union1d(hits, false)[::-1]
@@ -155,10 +155,10 @@ def curve(matches: Matches, part: Part | None = None) -> Curve:
     )
 
 
-def _volumes(part: Part) -> int:
-    if not part.cases.any():
+def _volumes(subset: Subset) -> int:
+    if not subset.cases.any():
         raise CtlymphError("no case was looked at; the truth must name the cases, those without nodes too")
-    return int(part.cases.sum())
+    return int(subset.cases.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,16 +183,16 @@ class Tally:
     volumes: Floats
 
 
-def tally(matches: Matches, part: Part | None = None) -> Tally:
+def tally(matches: Matches, subset: Subset | None = None) -> Tally:
     """Count hits and false positives by patient.
 
     Raises:
         CtlymphError: If no case was looked at.
     """
-    return _tally(_scored(matches, part or whole(matches)))
+    return _tally(_scored(matches, subset or whole(matches)))
 
 
-def beside(first: Matches, second: Matches, part: Part | None = None) -> Tally:
+def paired_tally(first: Matches, second: Matches, subset: Subset | None = None) -> Tally:
     """Put the patients of two detectors beside each other in one tally of 2p: the first's, then the second's.
 
     Two detectors need not score alike. So that their patients can be mixed, each score becomes its place on the
@@ -201,7 +201,7 @@ def beside(first: Matches, second: Matches, part: Part | None = None) -> Tally:
     Raises:
         CtlymphError: If the two were not judged by the same nodes and cases, or no case was looked at.
     """
-    one, other = (_scored(each, part or whole(each)).by_place() for each in (first, second))
+    one, other = (_scored(each, subset or whole(each)).by_place() for each in (first, second))
     same = one.patients == other.patients and np.array_equal(one.nodes, other.nodes)
     if not same or not np.array_equal(one.volumes, other.volumes):
         raise CtlymphError("two detectors can only be compared on the same cases and nodes; judge both by one truth")
@@ -239,21 +239,21 @@ class _Scored:
         return replace(self, hits=hits, false=false)
 
 
-def _scored(matches: Matches, part: Part) -> _Scored:
-    _volumes(part)
+def _scored(matches: Matches, subset: Subset) -> _Scored:
+    _volumes(subset)
     patients, patient = np.unique(np.array(matches.truth.patients, str), return_inverse=True)
-    counted = part.nodes & ~matches.set_aside
+    counted = subset.nodes & ~matches.excluded
     hit = counted & np.isfinite(matches.node_score)
-    false = matches.false & part.cases[matches.case]
+    false = matches.false & subset.cases[matches.case]
     of_node = patient[matches.truth.case]
     return _Scored(
         tuple(patients.tolist()),
         matches.node_score[hit],
         of_node[hit],
-        matches.marks.scores[false],
+        matches.detections.scores[false],
         patient[matches.case[false]],
         np.bincount(of_node[counted], minlength=len(patients)).astype(float),
-        np.bincount(patient[part.cases], minlength=len(patients)).astype(float),
+        np.bincount(patient[subset.cases], minlength=len(patients)).astype(float),
     )
 
 
@@ -277,7 +277,7 @@ def _counts(row: NDArray[np.intp], column: NDArray[np.intp], shape: tuple[int, i
 
 
 @dataclass(frozen=True, eq=False)
-class Figures:
+class Metrics:
     """What is read from b curves at once; sensitivities are NaN where a curve has no nodes.
 
     Attributes:
@@ -286,7 +286,7 @@ class Figures:
         cpm: Shape b: mean of ``sensitivity`` over ``CPM_RATES``.
         ap: Shape b: average precision, the sum over thresholds of precision times the gain in sensitivity.
         auc: Shape b: chance that a hit scores higher than a false positive, ties half; NaN without either.
-        found: Shape b: sensitivity at the lowest threshold.
+        max_sensitivity: Shape b: sensitivity at the lowest threshold.
         band: Shape b, r: sensitivity at further rates, as a step.
     """
 
@@ -295,17 +295,17 @@ class Figures:
     cpm: Floats
     ap: Floats
     auc: Floats
-    found: Floats
+    max_sensitivity: Floats
     band: Floats
 
 
-def figures(tally: Tally, weights: Floats, band_rates: Sequence[float] = ()) -> Figures:
-    """Read the figures of b resamplings of the patients.
+def metrics_of(tally: Tally, weights: Floats, band_rates: Sequence[float] = ()) -> Metrics:
+    """Read the metrics of b resamplings of the patients.
 
     Args:
         tally: Of p patients.
         weights: Shape b, p: how often each patient is taken. A patient taken twice counts twice, as two volumes.
-        band_rates: Rates for ``Figures.band``.
+        band_rates: Rates for ``Metrics.band``.
     """
     columns = np.ascontiguousarray(weights.T, float)
     hits = np.cumsum(tally.hits @ columns, axis=0)
@@ -318,20 +318,20 @@ def figures(tally: Tally, weights: Floats, band_rates: Sequence[float] = ()) -> 
         precision = hits / np.maximum(hits + at, 1)
         ap = (gain * precision).sum(axis=0) / nodes
         auc = (gain * (total - (before + at) / 2)).sum(axis=0) / (all_hits * total)
-        found = all_hits / nodes
+        max_sensitivity = all_hits / nodes
         none = np.where(nodes > 0, 0.0, np.nan)[None]
         steps = np.concatenate([none, hits / nodes]).T
         steps_at, steps_before = (at / volumes).T, (before / volumes).T
     rates = np.array([*RATES, *band_rates])
     read = np.array([step[np.searchsorted(x, rates, side="right")] for step, x in zip(steps, steps_at, strict=True)])
     sensitivity = read[:, : len(RATES)]
-    return Figures(
+    return Metrics(
         sensitivity=sensitivity,
         interpolated=_interpolated(steps, steps_before, steps_at),
         cpm=sensitivity[:, _OF_CPM].mean(axis=1),
         ap=ap,
         auc=auc,
-        found=found,
+        max_sensitivity=max_sensitivity,
         band=read[:, len(RATES) :],
     )
 
@@ -345,7 +345,7 @@ def _interpolated(steps: Floats, before: Floats, at: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Line:
+class FrocLine:
     """One curve of the picture.
 
     Attributes:

@@ -25,17 +25,17 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ctlymph.core.errors import CtlymphError, shown
-from ctlymph.evaluation.detections import Bools, Floats, Ints, Marks, Truth
+from ctlymph.evaluation.detections import Bools, Detections, Floats, GroundTruth, Ints
 
 Hit = Literal["15mm", "radius", "iou0.1", "ids"]
 Duplicates = Literal["ignored", "fp"]
 
-NEAR_MM = 15.0  # Roth 2014; Seff 2014
-LEAST_OVERLAP = 0.1
+HIT_DISTANCE_MM = 15.0  # Roth 2014; Seff 2014
+MIN_IOU = 0.1
 _PAIRS_AT_ONCE = 1 << 20
 
 
-class Fate(IntEnum):
+class Outcome(IntEnum):
     """What becomes of a mark."""
 
     HIT = 0
@@ -45,7 +45,7 @@ class Fate(IntEnum):
 
 
 @dataclass(frozen=True)
-class Rules:
+class MatchingRules:
     """How marks are judged.
 
     Attributes:
@@ -55,8 +55,8 @@ class Rules:
         duplicates: What a further mark on a node that is already hit is: ``ignored`` (LUNA16) or ``fp``, a false
             positive.
         all_nodes: Count nodes of every size, and of unknown size. Else small ones and those of unknown size are
-            set aside: neither hit nor missed, and a mark in reach of one is not a false positive.
-        least_short_axis_mm: Short axis from which on a node is not small, mm.
+            excluded: neither hit nor missed, and a mark in reach of one is not a false positive.
+        min_short_axis_mm: Short axis from which on a node is not small, mm.
 
     Raises:
         ValueError: If a rule is not known.
@@ -65,7 +65,7 @@ class Rules:
     hit: Hit = "15mm"
     duplicates: Duplicates = "ignored"
     all_nodes: bool = False
-    least_short_axis_mm: float = 10.0
+    min_short_axis_mm: float = 10.0
 
     def __post_init__(self) -> None:
         for value, known in ((self.hit, get_args(Hit)), (self.duplicates, get_args(Duplicates))):
@@ -78,36 +78,36 @@ class Matches:
     """What became of each mark and of each node.
 
     Attributes:
-        marks: The marks, n.
+        detections: The marks, n.
         truth: The nodes, m.
         rules: The rules that were followed.
         case: Shape n: each mark's case, an index into ``truth.cases``.
-        fate: Shape n: a ``Fate`` each.
+        outcome: Shape n: a ``Outcome`` each.
         node: Shape n: the node that a hit is on; for a duplicate and an ignored mark the nearest that made it so;
             -1 for a false positive.
-        node_score: Shape m: the score from which on the node is hit; -inf where it is missed or set aside.
-        set_aside: Shape m: True for a node that is not counted.
+        node_score: Shape m: the score from which on the node is hit; -inf where it is missed or excluded.
+        excluded: Shape m: True for a node that is not counted.
         reached: Shape m: True where any mark is in reach, be it on another node.
     """
 
-    marks: Marks
-    truth: Truth
-    rules: Rules
+    detections: Detections
+    truth: GroundTruth
+    rules: MatchingRules
     case: Ints
-    fate: NDArray[np.int8]
+    outcome: NDArray[np.int8]
     node: Ints
     node_score: Floats
-    set_aside: Bools
+    excluded: Bools
     reached: Bools
 
     @property
     def false(self) -> Bools:
         """Shape n: True for marks that count as false positives under these rules."""
-        false: Bools = self.fate == Fate.FALSE_POSITIVE
-        return false | (self.fate == Fate.DUPLICATE) if self.rules.duplicates == "fp" else false
+        false: Bools = self.outcome == Outcome.FALSE_POSITIVE
+        return false | (self.outcome == Outcome.DUPLICATE) if self.rules.duplicates == "fp" else false
 
 
-def match(marks: Marks, truth: Truth, rules: Rules | None = None) -> Matches:
+def match(marks: Detections, truth: GroundTruth, rules: MatchingRules | None = None) -> Matches:
     """Match the marks of one detector with the nodes.
 
     Among marks of equal score, those that reach no set-aside node come first, then those nearest to a node, then
@@ -122,29 +122,29 @@ def match(marks: Marks, truth: Truth, rules: Rules | None = None) -> Matches:
         CtlymphError: If a mark is of a case that ``truth`` does not hold, or the rule needs a size or a box that is
             not there.
     """
-    rules = rules or Rules()
+    rules = rules or MatchingRules()
     _check_rule_can_be_followed(marks, truth, rules)
     case = _cases_in_truth(marks, truth)
-    fate = np.full(len(marks), Fate.FALSE_POSITIVE, np.int8)
+    outcome = np.full(len(marks), Outcome.FALSE_POSITIVE, np.int8)
     node_of_mark = np.full(len(marks), -1, np.int32)
     node_score = np.full(len(truth), -np.inf)
     reached = np.zeros(len(truth), bool)
-    large = np.nan_to_num(truth.short_axis_mm, nan=0.0) >= rules.least_short_axis_mm
-    set_aside = np.zeros(len(truth), bool) if rules.all_nodes else ~large
+    large = np.nan_to_num(truth.short_axis_mm, nan=0.0) >= rules.min_short_axis_mm
+    excluded = np.zeros(len(truth), bool) if rules.all_nodes else ~large
     for rows, nodes in _by_case(case, truth):
-        pairs = _in_reach(marks, truth, rules, rows, nodes).ordered(marks, set_aside)
+        pairs = _in_reach(marks, truth, rules, rows, nodes).ordered(marks, excluded)
         reached[pairs.node] = True
-        aside = set_aside[pairs.node]
-        for kind, chosen in ((Fate.DUPLICATE, pairs.chosen(~aside)), (Fate.IGNORED, pairs.chosen(aside))):
+        aside = excluded[pairs.node]
+        for kind, chosen in ((Outcome.DUPLICATE, pairs.chosen(~aside)), (Outcome.IGNORED, pairs.chosen(aside))):
             nearest = chosen.chosen(_first_of_run(chosen.mark))
-            fate[nearest.mark], node_of_mark[nearest.mark] = kind, nearest.node
+            outcome[nearest.mark], node_of_mark[nearest.mark] = kind, nearest.node
         for found in _hits(pairs.chosen(~aside)):
-            fate[found.mark], node_of_mark[found.mark] = Fate.HIT, found.node
+            outcome[found.mark], node_of_mark[found.mark] = Outcome.HIT, found.node
             node_score[found.opened] = marks.scores[found.mark]
-    return Matches(marks, truth, rules, case, fate, node_of_mark, node_score, set_aside, reached)
+    return Matches(marks, truth, rules, case, outcome, node_of_mark, node_score, excluded, reached)
 
 
-def _check_rule_can_be_followed(marks: Marks, truth: Truth, rules: Rules) -> None:
+def _check_rule_can_be_followed(marks: Detections, truth: GroundTruth, rules: MatchingRules) -> None:
     if rules.hit == "radius" and np.isnan(truth.long_axis_mm).any():
         node = int(np.flatnonzero(np.isnan(truth.long_axis_mm))[0])
         raise CtlymphError(
@@ -160,7 +160,7 @@ def _check_rule_can_be_followed(marks: Marks, truth: Truth, rules: Rules) -> Non
             raise CtlymphError(f"{whose} have no boxes, which the hit rule iou0.1 needs; use 15mm")
 
 
-def _cases_in_truth(marks: Marks, truth: Truth) -> Ints:
+def _cases_in_truth(marks: Detections, truth: GroundTruth) -> Ints:
     """Give each mark's case as an index into the cases of the truth."""
     place = {name: index for index, name in enumerate(truth.cases)}
     index = np.array([place.get(name, -1) for name in marks.cases], np.int32)
@@ -174,7 +174,7 @@ def _cases_in_truth(marks: Marks, truth: Truth) -> Ints:
     return index[marks.case]
 
 
-def _by_case(case: Ints, truth: Truth) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _by_case(case: Ints, truth: GroundTruth) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Give the marks and the nodes of each case that has both."""
     marks_in_order, nodes_in_order = np.argsort(case, kind="stable"), np.argsort(truth.case, kind="stable")
     edges = np.arange(len(truth.cases) + 1)
@@ -198,20 +198,22 @@ class _Pairs:
     def chosen(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> _Pairs:
         return _Pairs(self.mark[which], self.node[which], self.far[which])
 
-    def ordered(self, marks: Marks, set_aside: Bools) -> _Pairs:
+    def ordered(self, marks: Detections, excluded: Bools) -> _Pairs:
         """Order the pairs by the order of their marks, as ``match`` tells it, and those of a mark by distance."""
         mark, place = np.unique(self.mark, return_inverse=True)
         nearest = np.full(len(mark), np.inf)
         np.minimum.at(nearest, place, self.far)
         near_aside = np.zeros(len(mark), bool)
-        near_aside[place[set_aside[self.node]]] = True
+        near_aside[place[excluded[self.node]]] = True
         x, y, z = marks.points_mm[mark].T
         rank = np.empty(len(mark), np.intp)
         rank[np.lexsort((z, y, x, nearest, near_aside, -marks.scores[mark]))] = np.arange(len(mark))
         return self.chosen(np.lexsort((self.node, self.far, rank[place])))
 
 
-def _in_reach(marks: Marks, truth: Truth, rules: Rules, rows: NDArray[np.intp], nodes: NDArray[np.intp]) -> _Pairs:
+def _in_reach(
+    marks: Detections, truth: GroundTruth, rules: MatchingRules, rows: NDArray[np.intp], nodes: NDArray[np.intp]
+) -> _Pairs:
     """Find the pairs of one case; some marks at a time, so that no large table is made."""
     step = max(1, _PAIRS_AT_ONCE // len(nodes))
     found: list[_Pairs] = []
@@ -224,20 +226,20 @@ def _in_reach(marks: Marks, truth: Truth, rules: Rules, rows: NDArray[np.intp], 
 
 
 def _apart(
-    marks: Marks, truth: Truth, hit: Hit, rows: NDArray[np.intp], nodes: NDArray[np.intp]
+    marks: Detections, truth: GroundTruth, hit: Hit, rows: NDArray[np.intp], nodes: NDArray[np.intp]
 ) -> tuple[Floats, Floats | float]:
     """Tell how far apart marks (rows of the table) and nodes (columns) are, and how far is still in reach."""
     if hit == "iou0.1":
         assert marks.boxes_mm is not None
         assert truth.boxes_mm is not None
-        return 1 - _overlap(marks.boxes_mm[rows][:, None], truth.boxes_mm[nodes][None]), 1 - LEAST_OVERLAP
+        return 1 - _overlap(marks.boxes_mm[rows][:, None], truth.boxes_mm[nodes][None]), 1 - MIN_IOU
     if hit == "ids":
         assert marks.named is not None
         named, names = (np.array([of[n] for n in which]) for of, which in ((marks.named, rows), (truth.ids, nodes)))
         return np.where(named[:, None] == names[None], 0.0, np.inf), 0.0
     squares = [np.subtract.outer(marks.points_mm[rows, axis], truth.points_mm[nodes, axis]) ** 2 for axis in range(3)]
     far: Floats = np.sqrt(squares[0] + squares[1] + squares[2])
-    return far, NEAR_MM if hit == "15mm" else truth.long_axis_mm[nodes] / 2
+    return far, HIT_DISTANCE_MM if hit == "15mm" else truth.long_axis_mm[nodes] / 2
 
 
 def _overlap(first: Floats, second: Floats) -> Floats:

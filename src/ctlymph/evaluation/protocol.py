@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ctlymph.evaluation.bootstrap import Difference, Intervals, Resampling, difference, intervals
-from ctlymph.evaluation.detections import Marks, Truth
-from ctlymph.evaluation.froc import Curve, Part, curve, parts
-from ctlymph.evaluation.matching import Duplicates, Hit, Matches, Rules, match
-from ctlymph.evaluation.readers.detection_files import fit, read_marks
-from ctlymph.evaluation.readers.ground_truth_files import read_truth
+from ctlymph.evaluation.detections import Detections, GroundTruth
+from ctlymph.evaluation.froc import Curve, Subset, curve, subsets
+from ctlymph.evaluation.matching import Duplicates, Hit, Matches, MatchingRules, match
+from ctlymph.evaluation.readers.detection_files import fit, read_detections
+from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 
 END_TO_END, INJECTED = "end to end", "injected"
 """Modes: of the detector's own marks alone; and with the candidates that were added for nodes which the candidate
@@ -38,12 +38,12 @@ class Protocol:
         resampling: For the intervals.
     """
 
-    rules: Rules
+    rules: MatchingRules
     resampling: Resampling
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class DetectorResult:
     """What became of one detector in one mode.
 
     Attributes:
@@ -51,8 +51,8 @@ class Verdict:
         mode: :data:`END_TO_END` or :data:`INJECTED`.
         matches: What became of every mark and node.
         curve: Every operating point.
-        figures: With their intervals.
-        parts: Figures by size class, region and station.
+        metrics: With their intervals.
+        subsets: Metrics by size class, region and station.
         notes: What was left out, and what to beware of.
     """
 
@@ -60,8 +60,8 @@ class Verdict:
     mode: str
     matches: Matches
     curve: Curve
-    figures: Intervals
-    parts: tuple[tuple[Part, Intervals], ...]
+    metrics: Intervals
+    subsets: tuple[tuple[Subset, Intervals], ...]
     notes: tuple[str, ...]
 
 
@@ -72,19 +72,19 @@ class Evaluation:
     Attributes:
         protocol: How.
         truth: The nodes.
-        verdicts: One a detector and mode, in the order that the detectors came in.
+        results: One a detector and mode, in the order that the detectors came in.
         differences: Of each later detector from the first, end to end: its name and what differs.
     """
 
     protocol: Protocol
-    truth: Truth
-    verdicts: tuple[Verdict, ...]
+    truth: GroundTruth
+    results: tuple[DetectorResult, ...]
     differences: tuple[tuple[str, Difference], ...]
 
 
 def evaluate(
-    marks: Marks | str | Path | Sequence[Marks | str | Path],
-    truth: Truth | str | Path,
+    marks: Detections | str | Path | Sequence[Detections | str | Path],
+    truth: GroundTruth | str | Path,
     hit: Hit = "15mm",
     *,
     duplicates: Duplicates = "ignored",
@@ -99,9 +99,11 @@ def evaluate(
     reach of no node.
 
     Args:
-        marks: Marks, or where they lie (see :func:`ctlymph.evaluation.readers.detection_files.read_marks`).
-        truth: The nodes, or where they lie (see :func:`ctlymph.evaluation.readers.ground_truth_files.read_truth`).
-        hit: When a mark reaches a node: ``15mm``, ``radius``, ``iou0.1`` or ``ids`` (see :class:`Rules`).
+        marks: Detections, or where they lie (see
+            :func:`ctlymph.evaluation.readers.detection_files.read_detections`).
+        truth: The nodes, or where they lie (see
+            :func:`ctlymph.evaluation.readers.ground_truth_files.read_ground_truth`).
+        hit: When a mark reaches a node: ``15mm``, ``radius``, ``iou0.1`` or ``ids`` (see :class:`MatchingRules`).
         duplicates: What further marks on a node are: ``ignored`` or ``fp``.
         all_nodes: Count small nodes (short axis below 10 mm) and those of unknown size, too.
         region: Judge only the cases in which this was annotated, ``mediastinum`` or ``abdomen``; None: all.
@@ -111,14 +113,14 @@ def evaluate(
     Raises:
         CtlymphError: If marks or truth cannot be read, do not fit each other, or cannot be judged by the rule.
     """
-    wanted = [marks] if isinstance(marks, Marks | str | Path) else list(marks)
-    truth = truth if isinstance(truth, Truth) else read_truth(Path(truth), boxes=hit == "iou0.1")
-    protocol = Protocol(Rules(hit, duplicates, all_nodes), Resampling(bootstraps, seed))
-    read = [each if isinstance(each, Marks) else read_marks(Path(each)) for each in wanted]
-    return judge_region(read, truth, region, protocol) if region else judge(read, truth, protocol)
+    wanted = [marks] if isinstance(marks, Detections | str | Path) else list(marks)
+    truth = truth if isinstance(truth, GroundTruth) else read_ground_truth(Path(truth), boxes=hit == "iou0.1")
+    protocol = Protocol(MatchingRules(hit, duplicates, all_nodes), Resampling(bootstraps, seed))
+    read = [each if isinstance(each, Detections) else read_detections(Path(each)) for each in wanted]
+    return evaluate_region(read, truth, region, protocol) if region else evaluate_detections(read, truth, protocol)
 
 
-def judge_region(detectors: Sequence[Marks], truth: Truth, region: str, protocol: Protocol) -> Evaluation:
+def evaluate_region(detectors: Sequence[Detections], truth: GroundTruth, region: str, protocol: Protocol) -> Evaluation:
     """Judge detectors on the cases in which one region was annotated; their marks of the other cases are left out.
 
     Raises:
@@ -126,48 +128,50 @@ def judge_region(detectors: Sequence[Marks], truth: Truth, region: str, protocol
     """
     chosen = truth.of_region(region)
     others = set(truth.cases) - set(chosen.cases)
-    return judge([each.of_cases(set(each.cases) - others) for each in detectors], chosen, protocol)
+    return evaluate_detections([each.of_cases(set(each.cases) - others) for each in detectors], chosen, protocol)
 
 
-def judge(detectors: Sequence[Marks], truth: Truth, protocol: Protocol) -> Evaluation:
+def evaluate_detections(detectors: Sequence[Detections], truth: GroundTruth, protocol: Protocol) -> Evaluation:
     """Judge detectors; see :func:`evaluate`.
 
     Raises:
         CtlymphError: As :func:`evaluate`.
     """
-    verdicts = []
+    results = []
     for each in detectors:
         fitting, notes = fit(each, truth)
         own = fitting.chosen(~fitting.injected)
-        verdicts.append(_verdict(own, END_TO_END, truth, protocol, notes))
+        results.append(_result(own, END_TO_END, truth, protocol, notes))
         if fitting.injected.any():
-            verdicts.append(_verdict(fitting, INJECTED, truth, protocol, notes))
-    alone = [verdict for verdict in verdicts if verdict.mode == END_TO_END]
+            results.append(_result(fitting, INJECTED, truth, protocol, notes))
+    alone = [result for result in results if result.mode == END_TO_END]
     differences = tuple(
         (later.detector, difference(alone[0].matches, later.matches, protocol.resampling)) for later in alone[1:]
     )
-    return Evaluation(protocol, truth, tuple(verdicts), differences)
+    return Evaluation(protocol, truth, tuple(results), differences)
 
 
-def _verdict(marks: Marks, mode: str, truth: Truth, protocol: Protocol, notes: Sequence[str]) -> Verdict:
+def _result(
+    marks: Detections, mode: str, truth: GroundTruth, protocol: Protocol, notes: Sequence[str]
+) -> DetectorResult:
     matches = match(marks, truth, protocol.rules)
     whole = intervals(matches, protocol.resampling, band_rates=BAND_RATES)
-    each = tuple((part, intervals(matches, protocol.resampling, part)) for part in parts(matches))
-    return Verdict(marks.name, mode, matches, curve(matches), whole, each, (*notes, *_doubts(matches)))
+    each = tuple((subset, intervals(matches, protocol.resampling, subset)) for subset in subsets(matches))
+    return DetectorResult(marks.name, mode, matches, curve(matches), whole, each, (*notes, *_doubts(matches)))
 
 
 def _doubts(matches: Matches) -> list[str]:
-    """Say what makes the figures less than they seem."""
+    """Say what makes the metrics less than they seem."""
     found = []
-    name, scores = matches.marks.name, matches.marks.scores
+    name, scores = matches.detections.name, matches.detections.scores
     if len(scores) > 1 and (scores == scores[0]).all():
         found.append(f"{name}: all scores are equal, so the curve is one point")
-    if aside := int(matches.set_aside.sum()):
-        found.append(f"{name}: {aside} of {len(matches.truth)} nodes are small or of unknown size and set aside")
+    if excluded := int(matches.excluded.sum()):
+        found.append(f"{name}: {excluded} of {len(matches.truth)} nodes are small or of unknown size and excluded")
     if (patients := len(set(matches.truth.patients))) < FEW_PATIENTS:
         found.append(
             f"{name}: the CTs are of {patients} patient(s), too few for intervals, which are narrower than is true"
         )
-    if not (~matches.set_aside).any():
+    if not (~matches.excluded).any():
         found.append(f"{name}: there is no counted node, so sensitivity is not defined")
     return found

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.evaluation.detections import Floats
-from ctlymph.evaluation.matching import Fate, Matches
+from ctlymph.evaluation.matching import Matches, Outcome
 
 BIN_EDGES = (0.0, *(10.0 ** (step / 4) for step in range(-16, 0)), 1.0)
 """Four bins a decade from 0.0001 to 1, and one below: most marks of a detector have very low scores."""
@@ -41,7 +41,7 @@ class Calibration:
 
 def is_calibratable(matches: Matches) -> bool:
     """Tell whether all scores lie in 0…1, as chances do."""
-    scores = matches.marks.scores
+    scores = matches.detections.scores
     return bool(((scores >= 0) & (scores <= 1)).all())
 
 
@@ -52,12 +52,14 @@ def calibrate(matches: Matches) -> Calibration:
         CtlymphError: If a score is not within 0…1.
     """
     if not is_calibratable(matches):
-        scores = matches.marks.scores
+        scores = matches.detections.scores
         wrong = scores[(scores < 0) | (scores > 1)][0]
-        raise CtlymphError(f"{shown(matches.marks.name)}: a score of {wrong:g} is no chance; calibration needs 0 to 1")
-    hit = matches.fate == Fate.HIT
+        raise CtlymphError(
+            f"{shown(matches.detections.name)}: a score of {wrong:g} is no chance; calibration needs 0 to 1"
+        )
+    hit = matches.outcome == Outcome.HIT
     kept = hit | matches.false
-    scores, hits = matches.marks.scores[kept], hit[kept]
+    scores, hits = matches.detections.scores[kept], hit[kept]
     edges = np.array(BIN_EDGES)
     place = np.minimum(np.searchsorted(edges, scores, side="right") - 1, len(edges) - 2)
     counts = np.bincount(place, minlength=len(edges) - 1)

@@ -10,29 +10,29 @@ from typing import Any
 import numpy as np
 
 from ctlymph.evaluation.bootstrap import LEVEL, Difference, Interval, Intervals
-from ctlymph.evaluation.froc import CPM_RATES, RATES, Line
-from ctlymph.evaluation.matching import Fate, Matches
-from ctlymph.evaluation.protocol import BAND_RATES, Evaluation, Verdict
+from ctlymph.evaluation.froc import CPM_RATES, RATES, FrocLine
+from ctlymph.evaluation.matching import Matches, Outcome
+from ctlymph.evaluation.protocol import BAND_RATES, DetectorResult, Evaluation
 from ctlymph.evaluation.reliability import calibrate, is_calibratable
 
-_SINGLE = ("cpm", "ap", "auc", "found")
+_SINGLE = ("cpm", "ap", "auc", "max_sensitivity")
 
 HEADER = ("detector", "mode", "sensitivity at 1 FP", "3 FP", "10 FP", "all marks", "CPM", "AP", "AUC", "marks/CT")
 
 
 def table(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Give the rows of a table with :data:`HEADER`: a detector and mode each, figures with their 95 % interval."""
-    return [_row(verdict) for verdict in evaluation.verdicts]
+    """Give the rows of a table with :data:`HEADER`: a detector and mode each, metrics with their 95 % interval."""
+    return [_row(result) for result in evaluation.results]
 
 
 def difference_table(evaluation: Evaluation) -> list[tuple[str, ...]]:
     """Give the rows of a table of each later detector less the first: difference, interval and p."""
     rows: list[tuple[str, ...]] = []
     for name, found in evaluation.differences:
-        figures, p = found.figures, found.p
+        metrics, p = found.metrics, found.p
         for what, interval, chance in (
-            *((f"sensitivity at {rate:g} FP", _at(figures, rate), _chance(p, rate)) for rate in (1, 3, 10)),
-            *((each.upper(), getattr(figures, each), float(p[each])) for each in ("cpm", "ap", "auc")),
+            *((f"sensitivity at {rate:g} FP", _at(metrics, rate), _chance(p, rate)) for rate in (1, 3, 10)),
+            *((each.upper(), getattr(metrics, each), float(p[each])) for each in ("cpm", "ap", "auc")),
         ):
             rows.append((name, what, interval_text(interval, signed=True), f"{chance:.3f}"))
     return rows
@@ -41,7 +41,7 @@ def difference_table(evaluation: Evaluation) -> list[tuple[str, ...]]:
 def document(evaluation: Evaluation) -> dict[str, Any]:
     """Give everything but the single marks, nodes and operating points as plain values for JSON; NaN becomes null."""
     rules, resampling, truth = evaluation.protocol.rules, evaluation.protocol.resampling, evaluation.truth
-    first = evaluation.verdicts[0].matches
+    first = evaluation.results[0].matches
     found: dict[str, Any] = {
         "notice": "For research use, not for diagnosis",
         "ctlymph_version": version("ctlymph"),
@@ -49,9 +49,9 @@ def document(evaluation: Evaluation) -> dict[str, Any]:
         "intervals": {"level": LEVEL, "bootstraps_over_patients": resampling.times, "seed": resampling.seed},
         "cases": len(truth.cases),
         "patients": len(set(truth.patients)),
-        "nodes": {"all": len(truth), "counted": int((~first.set_aside).sum())},
+        "nodes": {"all": len(truth), "counted": int((~first.excluded).sum())},
         "cpm_is_the_mean_sensitivity_at": list(CPM_RATES),
-        "detectors": [_verdict(verdict) for verdict in evaluation.verdicts],
+        "detectors": [_result(result) for result in evaluation.results],
         "differences_from_the_first": [
             {"detector": name, **_difference(difference)} for name, difference in evaluation.differences
         ],
@@ -59,27 +59,27 @@ def document(evaluation: Evaluation) -> dict[str, Any]:
     return found
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    matches = verdict.matches
-    fates = {fate.name.lower(): int((matches.fate == fate).sum()) for fate in Fate}
+def _result(result: DetectorResult) -> dict[str, Any]:
+    matches = result.matches
+    outcomes = {outcome.name.lower(): int((matches.outcome == outcome).sum()) for outcome in Outcome}
     return {
-        "detector": verdict.detector,
-        "mode": verdict.mode,
-        "marks": fates,
+        "detector": result.detector,
+        "mode": result.mode,
+        "marks": outcomes,
         "nodes_hit": int(np.isfinite(matches.node_score).sum()),
         "nodes_in_reach_of_a_mark": int(matches.reached.sum()),
-        "figures": _figures(verdict.figures),
-        "parts": [
+        "metrics": _metrics(result.metrics),
+        "subsets": [
             {
-                "kind": part.kind,
-                "name": part.name,
-                "nodes": int((part.nodes & ~matches.set_aside).sum()),
-                **_figures(each),
+                "kind": subset.kind,
+                "name": subset.name,
+                "nodes": int((subset.nodes & ~matches.excluded).sum()),
+                **_metrics(each),
             }
-            for part, each in verdict.parts
+            for subset, each in result.subsets
         ],
         "calibration": _calibration(matches),
-        "notes": list(verdict.notes),
+        "notes": list(result.notes),
     }
 
 
@@ -104,25 +104,25 @@ def _calibration(matches: Matches) -> dict[str, Any] | None:
     }
 
 
-def _figures(figures: Intervals) -> dict[str, Any]:
+def _metrics(metrics: Intervals) -> dict[str, Any]:
     at_rates = {
-        name: [{"false_per_volume": rate, **_plain(_at(figures, rate, name))} for rate in RATES]
+        name: [{"false_per_volume": rate, **_plain(_at(metrics, rate, name))} for rate in RATES]
         for name in ("sensitivity", "interpolated")
     }
-    return {**at_rates, **{name: _plain(getattr(figures, name)) for name in _SINGLE}}
+    return {**at_rates, **{name: _plain(getattr(metrics, name)) for name in _SINGLE}}
 
 
 def _difference(difference: Difference) -> dict[str, Any]:
-    single = {name: {**_plain(getattr(difference.figures, name)), "p": _number(difference.p[name])} for name in _SINGLE}
+    single = {name: {**_plain(getattr(difference.metrics, name)), "p": _number(difference.p[name])} for name in _SINGLE}
     rates = [
-        {"false_per_volume": rate, **_plain(_at(difference.figures, rate)), "p": _number(_chance(difference.p, rate))}
+        {"false_per_volume": rate, **_plain(_at(difference.metrics, rate)), "p": _number(_chance(difference.p, rate))}
         for rate in RATES
     ]
     return {"sensitivity": rates, **single}
 
 
-def _at(figures: Intervals, rate: float, name: str = "sensitivity") -> Interval:
-    whole: Interval = getattr(figures, name)
+def _at(metrics: Intervals, rate: float, name: str = "sensitivity") -> Interval:
+    whole: Interval = getattr(metrics, name)
     at = RATES.index(rate)
     return Interval(whole.value[at], whole.low[at], whole.high[at])
 
@@ -139,11 +139,11 @@ def _number(value: Any) -> float | None:
     return None if np.isnan(value) else round(float(value), 6)
 
 
-def _row(verdict: Verdict) -> tuple[str, ...]:
-    figures, matches = verdict.figures, verdict.matches
-    rates = (interval_text(_at(figures, rate)) for rate in (1, 3, 10))
-    single = (interval_text(getattr(figures, name)) for name in ("found", "cpm", "ap", "auc"))
-    return (verdict.detector, verdict.mode, *rates, *single, f"{len(matches.marks) / len(matches.truth.cases):.1f}")
+def _row(result: DetectorResult) -> tuple[str, ...]:
+    metrics, matches = result.metrics, result.matches
+    rates = (interval_text(_at(metrics, rate)) for rate in (1, 3, 10))
+    single = (interval_text(getattr(metrics, name)) for name in ("max_sensitivity", "cpm", "ap", "auc"))
+    return (result.detector, result.mode, *rates, *single, f"{len(matches.detections) / len(matches.truth.cases):.1f}")
 
 
 def interval_text(interval: Interval, signed: bool = False, digits: int = 3) -> str:
@@ -159,8 +159,8 @@ def interval_text(interval: Interval, signed: bool = False, digits: int = 3) -> 
 def protocol_line(evaluation: Evaluation) -> str:
     """Say in a line what was judged, and how."""
     rules, truth = evaluation.protocol.rules, evaluation.truth
-    counted = int((~evaluation.verdicts[0].matches.set_aside).sum())
-    sizes = "all sizes" if rules.all_nodes else f"short axis ≥ {rules.least_short_axis_mm:g} mm"
+    counted = int((~evaluation.results[0].matches.excluded).sum())
+    sizes = "all sizes" if rules.all_nodes else f"short axis ≥ {rules.min_short_axis_mm:g} mm"
     seen = f"{_count(len(truth.cases), 'CT')} of {_count(len(set(truth.patients)), 'patient')}"
     return (
         f"{_count(counted, 'node')} ({sizes}) in {seen}; "
@@ -172,16 +172,16 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def lines(evaluation: Evaluation) -> list[Line]:
+def froc_lines(evaluation: Evaluation) -> list[FrocLine]:
     """Give the curves for :func:`ctlymph.outputs.froc_plots.write_plot`."""
     rates = np.array(BAND_RATES)
-    several = len({verdict.mode for verdict in evaluation.verdicts}) > 1
+    several = len({result.mode for result in evaluation.results}) > 1
     return [
-        Line(
-            f"{verdict.detector} ({verdict.mode})" if several else verdict.detector,
-            verdict.curve,
+        FrocLine(
+            f"{result.detector} ({result.mode})" if several else result.detector,
+            result.curve,
             rates,
-            np.stack([verdict.figures.band.low, verdict.figures.band.high]),
+            np.stack([result.metrics.band.low, result.metrics.band.high]),
         )
-        for verdict in evaluation.verdicts
+        for result in evaluation.results
     ]

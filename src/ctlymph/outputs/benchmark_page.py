@@ -13,8 +13,8 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.detectors.registry import METHODS
 from ctlymph.evaluation.bootstrap import Difference, Interval
 from ctlymph.evaluation.froc import RATES
-from ctlymph.evaluation.protocol import CANDIDATE_RATE, END_TO_END, Verdict
-from ctlymph.evaluation.summary import interval_text, lines, protocol_line
+from ctlymph.evaluation.protocol import CANDIDATE_RATE, END_TO_END, DetectorResult
+from ctlymph.evaluation.summary import froc_lines, interval_text, protocol_line
 from ctlymph.outputs.evaluation_page import svg_address
 from ctlymph.outputs.example_images import Examples, examples, with_pictures
 from ctlymph.outputs.froc_plots import froc_svg
@@ -40,7 +40,7 @@ class Row:
     at_candidates: str
     ap: str
     auc: str
-    found: str
+    max_sensitivity: str
     marks: str
     seconds: str
     peak: str
@@ -55,7 +55,7 @@ class Step:
 
     before: str
     after: str
-    figures: tuple[tuple[str, str], ...]
+    metrics: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -105,26 +105,26 @@ def write_page(path: Path, report: Report, command: str, links: Mapping[int, str
     path.write_text(html, encoding="utf-8")
 
 
-def best(comparison: Comparison) -> Verdict:
+def best(comparison: Comparison) -> DetectorResult:
     """Give the method with the highest sensitivity at 3 false positives per CT; of equals the later."""
-    alone = [each for each in comparison.evaluation.verdicts if each.mode == END_TO_END]
+    alone = [each for each in comparison.evaluation.results if each.mode == END_TO_END]
     at = RATES.index(SIZE_RATE)
-    return max(reversed(alone), key=lambda each: np.nan_to_num(each.figures.sensitivity.value[at]))
+    return max(reversed(alone), key=lambda each: np.nan_to_num(each.metrics.sensitivity.value[at]))
 
 
 def _section(comparison: Comparison, link: str, progress: Progress) -> Section:
     evaluation = comparison.evaluation
     shown = best(comparison)
     (pictured,) = with_pictures([(shown, examples(shown, EXAMPLES))], comparison.scans, progress)
-    sizes = tuple(part.name for part, _ in evaluation.verdicts[0].parts if part.kind == "size")
+    sizes = tuple(subset.name for subset, _ in evaluation.results[0].subsets if subset.kind == "size")
     return Section(
         comparison.title,
         comparison.region,
         link,
         protocol_line(evaluation),
         comparison.notes,
-        svg_address(froc_svg(lines(evaluation))),
-        tuple(_row(each, comparison, sizes) for each in evaluation.verdicts),
+        svg_address(froc_svg(froc_lines(evaluation))),
+        tuple(_row(each, comparison, sizes) for each in evaluation.results),
         sizes,
         tuple(Step(before, after, _differences(difference)) for before, after, difference in comparison.steps),
         shown.detector,
@@ -134,7 +134,7 @@ def _section(comparison: Comparison, link: str, progress: Progress) -> Section:
 
 def _tried(comparison: Comparison, progress: Progress) -> dict[str, object]:
     """Show the marks of the last method: the best that learned, as a rule."""
-    shown = comparison.evaluation.verdicts[-1]
+    shown = comparison.evaluation.results[-1]
     (pictured,) = with_pictures([(shown, examples(shown, TRIED_EXAMPLES))], comparison.scans, progress)
     return {
         "region": comparison.region,
@@ -150,22 +150,22 @@ def _costs(costs: Mapping[str, Cost]) -> list[tuple[str, str, str]]:
     return [(name, _number(cost.seconds, 1), _number(cost.peak_mb, 0)) for name, cost in costs.items()]
 
 
-def _row(verdict: Verdict, comparison: Comparison, sizes: Sequence[str]) -> Row:
-    method, figures, cost = METHODS[verdict.detector], verdict.figures, comparison.costs[verdict.detector]
+def _row(result: DetectorResult, comparison: Comparison, sizes: Sequence[str]) -> Row:
+    method, metrics, cost = METHODS[result.detector], result.metrics, comparison.costs[result.detector]
     published = method.published.get(comparison.region)
-    of_size = {part.name: each for part, each in verdict.parts if part.kind == "size"}
+    of_size = {subset.name: each for subset, each in result.subsets if subset.kind == "size"}
     return Row(
-        verdict.detector,
-        verdict.mode,
+        result.detector,
+        result.mode,
         method.summary,
-        tuple(_text(_at(figures.sensitivity, rate)) for rate in SHOWN_RATES),
-        _text(Interval(*(getattr(figures.band, end)[-1] for end in ("value", "low", "high")))),
-        _text(figures.ap),
-        _text(figures.auc),
-        _text(figures.found),
-        f"{len(verdict.matches.marks) / len(verdict.matches.truth.cases):.0f}",
-        _number(cost.seconds, 1) if verdict.mode == END_TO_END else "",
-        _number(cost.peak_mb, 0) if verdict.mode == END_TO_END else "",
+        tuple(_text(_at(metrics.sensitivity, rate)) for rate in SHOWN_RATES),
+        _text(Interval(*(getattr(metrics.band, end)[-1] for end in ("value", "low", "high")))),
+        _text(metrics.ap),
+        _text(metrics.auc),
+        _text(metrics.max_sensitivity),
+        f"{len(result.matches.detections) / len(result.matches.truth.cases):.0f}",
+        _number(cost.seconds, 1) if result.mode == END_TO_END else "",
+        _number(cost.peak_mb, 0) if result.mode == END_TO_END else "",
         ", ".join(f"{value:.3g} at {rate:g}" for rate, value in published.sensitivity.items()) if published else "",
         published.on if published else "",
         tuple(_text(_at(of_size[name].sensitivity, SIZE_RATE)) if name in of_size else "" for name in sizes),
@@ -173,12 +173,12 @@ def _row(verdict: Verdict, comparison: Comparison, sizes: Sequence[str]) -> Row:
 
 
 def _differences(difference: Difference) -> tuple[tuple[str, str], ...]:
-    figures, p = difference.figures, difference.p
+    metrics, p = difference.metrics, difference.p
     found = []
     for rate in (1.0, 3.0, 10.0):
         chance = np.asarray(p["sensitivity"])[RATES.index(rate)]
-        found.append((_text(_at(figures.sensitivity, rate), signed=True), f"{chance:.3f}"))
-    found.append((_text(figures.ap, signed=True), f"{float(np.asarray(p['ap'])):.3f}"))
+        found.append((_text(_at(metrics.sensitivity, rate), signed=True), f"{chance:.3f}"))
+    found.append((_text(metrics.ap, signed=True), f"{float(np.asarray(p['ap'])):.3f}"))
     return tuple(found)
 
 

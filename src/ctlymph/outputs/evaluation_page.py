@@ -1,4 +1,4 @@
-"""``evaluation.html``, self-contained, with curves, figures, calibration, and what was missed or wrongly marked."""
+"""``evaluation.html``, self-contained, with curves, metrics, calibration, and what was missed or wrongly marked."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.evaluation.bootstrap import Interval, Intervals
 from ctlymph.evaluation.froc import RATES
-from ctlymph.evaluation.matching import Rules
-from ctlymph.evaluation.protocol import Evaluation, Verdict
+from ctlymph.evaluation.matching import MatchingRules
+from ctlymph.evaluation.protocol import DetectorResult, Evaluation
 from ctlymph.evaluation.readers.cts import Scans
 from ctlymph.evaluation.reliability import calibrate, is_calibratable
-from ctlymph.evaluation.summary import difference_table, interval_text, lines, protocol_line
+from ctlymph.evaluation.summary import difference_table, froc_lines, interval_text, protocol_line
 from ctlymph.outputs.example_images import Examples, examples, with_pictures
 from ctlymph.outputs.froc_plots import calibration_svg, froc_svg
 from ctlymph.outputs.html import page_environment
@@ -25,18 +25,18 @@ from ctlymph.outputs.html import page_environment
 if TYPE_CHECKING:
     pass
 
-PART_RATES = (1.0, 3.0, 10.0)
-"""False positives per CT at which the parts are shown."""
+SUBSET_RATES = (1.0, 3.0, 10.0)
+"""False positives per CT at which the subsets are shown."""
 
 
 @dataclass(frozen=True)
-class PartRow:
-    """One size class, region or station: nodes, figures as text, and the middle one (value, low, high) for its bar."""
+class SubsetRow:
+    """One size class, region or station: nodes, metrics as text, and the middle one (value, low, high) for its bar."""
 
     kind: str
     name: str
     nodes: int
-    figures: tuple[str, ...]
+    metrics: tuple[str, ...]
     bar: tuple[float, float, float] | None
 
 
@@ -44,10 +44,10 @@ class PartRow:
 class Section:
     """One detector in one mode, as the page shows it."""
 
-    verdict: Verdict
+    result: DetectorResult
     sensitivities: tuple[str, ...]
     single: tuple[tuple[str, str], ...]
-    parts: tuple[PartRow, ...]
+    subsets: tuple[SubsetRow, ...]
     calibration: str
     calibration_error: float | None
     examples: Examples
@@ -56,7 +56,7 @@ class Section:
 def write_page(path: Path, evaluation: Evaluation, scans: Scans, progress: Progress = SILENT) -> None:
     """Write the page; with pictures of those examples whose CT is among ``scans``."""
     environment = page_environment()
-    chosen = [(verdict, examples(verdict)) for verdict in evaluation.verdicts]
+    chosen = [(result, examples(result)) for result in evaluation.results]
     shown = with_pictures(chosen, scans, progress) if scans else [each for _, each in chosen]
     html = environment.get_template("evaluation.html.j2").render(
         protocol=protocol_line(evaluation),
@@ -64,10 +64,10 @@ def write_page(path: Path, evaluation: Evaluation, scans: Scans, progress: Progr
         resampling=evaluation.protocol.resampling,
         cases=len(evaluation.truth.cases),
         rates=RATES,
-        part_rates=PART_RATES,
-        plot=svg_address(froc_svg(lines(evaluation))),
-        sections=[_section(each, found) for each, found in zip(evaluation.verdicts, shown, strict=True)],
-        first=evaluation.verdicts[0].detector,
+        subset_rates=SUBSET_RATES,
+        plot=svg_address(froc_svg(froc_lines(evaluation))),
+        sections=[_section(each, found) for each, found in zip(evaluation.results, shown, strict=True)],
+        first=evaluation.results[0].detector,
         differences=difference_table(evaluation),
         has_scans=bool(scans),
         version=version("ctlymph"),
@@ -75,7 +75,7 @@ def write_page(path: Path, evaluation: Evaluation, scans: Scans, progress: Progr
     path.write_text(html, encoding="utf-8")
 
 
-def _in_words(rules: Rules) -> tuple[str, ...]:
+def _in_words(rules: MatchingRules) -> tuple[str, ...]:
     reach = {
         "15mm": "within 15 mm of its centre",
         "radius": "within half its long axis of its centre",
@@ -86,7 +86,7 @@ def _in_words(rules: Rules) -> tuple[str, ...]:
     small = (
         "Nodes of every size count."
         if rules.all_nodes
-        else f"Nodes with a short axis below {rules.least_short_axis_mm:g} mm, or of unknown size, are neither hit nor "
+        else f"Nodes with a short axis below {rules.min_short_axis_mm:g} mm, or of unknown size, are neither hit nor "
         "missed, and marks on them are no false positives."
     )
     return (
@@ -96,47 +96,47 @@ def _in_words(rules: Rules) -> tuple[str, ...]:
     )
 
 
-def _section(verdict: Verdict, found: Examples) -> Section:
-    is_chance = is_calibratable(verdict.matches) and len(verdict.matches.marks) > 0
-    calibration = calibrate(verdict.matches) if is_chance else None
-    figures = verdict.figures
+def _section(result: DetectorResult, found: Examples) -> Section:
+    is_chance = is_calibratable(result.matches) and len(result.matches.detections) > 0
+    calibration = calibrate(result.matches) if is_chance else None
+    metrics = result.metrics
     single = (
-        ("CPM", figures.cpm),
-        ("AP", figures.ap),
-        ("AUC of marks", figures.auc),
-        ("with every mark", figures.found),
+        ("CPM", metrics.cpm),
+        ("AP", metrics.ap),
+        ("AUC of marks", metrics.auc),
+        ("with every mark", metrics.max_sensitivity),
     )
     return Section(
-        verdict,
-        tuple(interval_text(_at(figures, rate)) for rate in RATES),
+        result,
+        tuple(interval_text(_at(metrics, rate)) for rate in RATES),
         tuple((name, interval_text(each)) for name, each in single),
-        _part_rows(verdict),
+        _subset_rows(result),
         "" if calibration is None else svg_address(calibration_svg(calibration)),
         None if calibration is None or np.isnan(calibration.error) else calibration.error,
         found,
     )
 
 
-def _part_rows(verdict: Verdict) -> tuple[PartRow, ...]:
+def _subset_rows(result: DetectorResult) -> tuple[SubsetRow, ...]:
     rows = []
-    for part, figures in verdict.parts:
-        middle = _at(figures, PART_RATES[1])
+    for subset, metrics in result.subsets:
+        middle = _at(metrics, SUBSET_RATES[1])
         bar = (float(middle.value), float(middle.low), float(middle.high))
         rows.append(
-            PartRow(
-                part.kind,
-                part.name,
-                int((part.nodes & ~verdict.matches.set_aside).sum()),
-                tuple(interval_text(_at(figures, rate)) for rate in PART_RATES),
+            SubsetRow(
+                subset.kind,
+                subset.name,
+                int((subset.nodes & ~result.matches.excluded).sum()),
+                tuple(interval_text(_at(metrics, rate)) for rate in SUBSET_RATES),
                 None if np.isnan(bar).any() else bar,
             )
         )
     return tuple(rows)
 
 
-def _at(figures: Intervals, rate: float) -> Interval:
+def _at(metrics: Intervals, rate: float) -> Interval:
     at = RATES.index(rate)
-    whole = figures.sensitivity
+    whole = metrics.sensitivity
     return Interval(whole.value[at], whole.low[at], whole.high[at])
 
 

@@ -8,15 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from ctlymph.evaluation.froc import Curve
-from ctlymph.evaluation.matching import Fate, Matches
+from ctlymph.evaluation.matching import Matches, Outcome
 from ctlymph.io.csv_table import write_csv
 
 CURVE_COLUMNS = ("detector", "mode", "threshold", "false_per_volume", "sensitivity", "hits", "false_positives")
 MATCH_COLUMNS = (
-    *("detector", "mode", "what", "case", "number", "x_mm", "y_mm", "z_mm", "score", "fate", "node"),
+    *("detector", "mode", "what", "case", "number", "x_mm", "y_mm", "z_mm", "score", "outcome", "node"),
     *("short_axis_mm", "long_axis_mm", "station"),
 )
-_FATES = {Fate.HIT: "hit", Fate.DUPLICATE: "duplicate", Fate.IGNORED: "ignored", Fate.FALSE_POSITIVE: "false positive"}
+_FATES = {
+    Outcome.HIT: "hit",
+    Outcome.DUPLICATE: "duplicate",
+    Outcome.IGNORED: "ignored",
+    Outcome.FALSE_POSITIVE: "false positive",
+}
 
 Row = tuple[str | int | float, ...]
 
@@ -43,17 +48,17 @@ def _points(detector: str, mode: str, curve: Curve) -> Iterator[Row]:
 
 
 def _fates(detector: str, mode: str, matches: Matches) -> Iterator[Row]:
-    marks, truth = matches.marks, matches.truth
-    for row, fate in enumerate(matches.fate.tolist()):
+    marks, truth = matches.detections, matches.truth
+    for row, outcome in enumerate(matches.outcome.tolist()):
         node = int(matches.node[row])
         place = (f"{mm:.3f}" for mm in marks.points_mm[row].tolist())
-        about = (f"{marks.scores[row]:.6g}", _FATES[Fate(fate)], truth.ids[node] if node >= 0 else "")
+        about = (f"{marks.scores[row]:.6g}", _FATES[Outcome(outcome)], truth.ids[node] if node >= 0 else "")
         yield (detector, mode, "mark", truth.cases[matches.case[row]], row + 1, *place, *about, "", "", "")
     for row, score in enumerate(matches.node_score.tolist()):
-        fate = "set aside" if matches.set_aside[row] else "hit" if np.isfinite(score) else "missed"
+        outcome = "excluded" if matches.excluded[row] else "hit" if np.isfinite(score) else "missed"
         place = (f"{mm:.3f}" for mm in truth.points_mm[row].tolist())
         sizes = (_length(truth.short_axis_mm[row]), _length(truth.long_axis_mm[row]))
-        about = (f"{score:.6g}" if np.isfinite(score) else "", fate, truth.ids[row])
+        about = (f"{score:.6g}" if np.isfinite(score) else "", outcome, truth.ids[row])
         yield (
             detector,
             mode,

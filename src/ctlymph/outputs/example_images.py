@@ -1,4 +1,4 @@
-"""What to look at: the surest false positives, the largest missed nodes, the least sure hits, with pictures."""
+"""Examples to review: the highest-scoring false positives, the largest missed nodes, the lowest-scoring hits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.volume import Volume
 from ctlymph.evaluation.detections import Bools, Floats
 from ctlymph.evaluation.matching import Matches
-from ctlymph.evaluation.protocol import Verdict
+from ctlymph.evaluation.protocol import DetectorResult
 from ctlymph.evaluation.readers.cts import Scans
 from ctlymph.outputs.slice_images import (
     AXIAL,
@@ -28,7 +28,7 @@ from ctlymph.outputs.slice_images import (
     square,
 )
 
-AT_MOST = 12
+MAX_EXAMPLES = 12
 """Of each kind, for each detector."""
 
 _WIDTH_MM = 80.0
@@ -94,16 +94,16 @@ class Examples:
     all_hit: int
 
 
-def examples(verdict: Verdict, at_most: int = AT_MOST) -> Examples:
+def examples(result: DetectorResult, count: int = MAX_EXAMPLES) -> Examples:
     """Choose what to look at, without pictures."""
-    matches = verdict.matches
-    marks, truth = matches.marks, matches.truth
+    matches = result.matches
+    marks, truth = matches.detections, matches.truth
     false = np.flatnonzero(matches.false)
     is_hit = np.isfinite(matches.node_score)
-    missed, hit = np.flatnonzero(~matches.set_aside & ~is_hit), np.flatnonzero(~matches.set_aside & is_hit)
-    surest = false[np.argsort(-marks.scores[false], kind="stable")][:at_most]
-    largest = missed[np.argsort(-np.nan_to_num(truth.short_axis_mm[missed]), kind="stable")][:at_most]
-    least_sure = hit[np.argsort(matches.node_score[hit], kind="stable")][:at_most]
+    missed, hit = np.flatnonzero(~matches.excluded & ~is_hit), np.flatnonzero(~matches.excluded & is_hit)
+    highest = false[np.argsort(-marks.scores[false], kind="stable")][:count]
+    largest = missed[np.argsort(-np.nan_to_num(truth.short_axis_mm[missed]), kind="stable")][:count]
+    lowest = hit[np.argsort(matches.node_score[hit], kind="stable")][:count]
     return Examples(
         tuple(
             Example(
@@ -114,10 +114,10 @@ def examples(verdict: Verdict, at_most: int = AT_MOST) -> Examples:
                 "",
                 _nearest(marks.points_mm[row], truth.points_mm, truth.case == matches.case[row]),
             )
-            for row in surest
+            for row in highest
         ),
         tuple(_of_node(matches, row) for row in largest),
-        tuple(_of_node(matches, row) for row in least_sure),
+        tuple(_of_node(matches, row) for row in lowest),
         len(false),
         len(missed),
         len(hit),
@@ -125,7 +125,7 @@ def examples(verdict: Verdict, at_most: int = AT_MOST) -> Examples:
 
 
 def _of_node(matches: Matches, row: int) -> Example:
-    marks, truth = matches.marks, matches.truth
+    marks, truth = matches.detections, matches.truth
     score = matches.node_score[row]
     return Example(
         truth.cases[truth.case[row]],
@@ -148,7 +148,7 @@ def _nearest(point_mm: Floats, others_mm: Floats, of_case: Bools) -> float | Non
 
 
 def with_pictures(
-    chosen: Sequence[tuple[Verdict, Examples]], scans: Scans, progress: Progress = SILENT
+    chosen: Sequence[tuple[DetectorResult, Examples]], scans: Scans, progress: Progress = SILENT
 ) -> list[Examples]:
     """Cut the pictures of all detectors' examples out of the CTs, one CT at a time."""
     wanted: dict[str, dict[tuple[int, Example], Example]] = {}
@@ -185,21 +185,21 @@ def _read(case: str, scans: Scans) -> tuple[Volume | None, str]:
         return None, str(error)
 
 
-def _pictured(example: Example, volume: Volume, verdict: Verdict) -> Example:
+def _pictured(example: Example, volume: Volume, result: DetectorResult) -> Example:
     if not volume.geometry.contains(example.point_mm):
         return replace(example, why_none="it lies outside the CT that was given: another scan, or another frame")
-    pictures = tuple(_picture(example, volume, verdict, plane) for plane in (AXIAL, CORONAL, SAGITTAL))
+    pictures = tuple(_picture(example, volume, result, plane) for plane in (AXIAL, CORONAL, SAGITTAL))
     return replace(example, pictures=pictures)
 
 
-def _picture(example: Example, volume: Volume, verdict: Verdict, plane: Plane) -> Picture:
+def _picture(example: Example, volume: Volume, result: DetectorResult, plane: Plane) -> Picture:
     grid = volume.geometry
     frame = frame_about(grid, plane, grid.mm_to_index(example.point_mm)[::-1], _WIDTH_MM)
     section = np.moveaxis(volume.hu, plane.axis, 0)[frame.index]
     box = frame.box(section.shape)
-    start = np.array([part.start for part in box])
-    matches = verdict.matches
-    marks, truth = matches.marks, matches.truth
+    start = np.array([subset.start for subset in box])
+    matches = result.matches
+    marks, truth = matches.detections, matches.truth
     case = truth.cases.index(example.case)
     rings = [
         ring

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctlymph.evaluation.froc import Line
+from ctlymph.evaluation.froc import FrocLine
 from ctlymph.evaluation.reliability import Calibration
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, which people with any kind of colour vision tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":")
-LEAST_RATE, GREATEST_RATE = 0.125, 10.0
-LEAST_CHANCE = 1e-4
+MIN_RATE, MAX_RATE = 0.125, 10.0
+MIN_PROBABILITY = 1e-4
 _TICKS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 
 
-def write_plot(lines: Sequence[Line], paths: Sequence[Path], subtitle: str) -> None:
+def write_plot(lines: Sequence[FrocLine], paths: Sequence[Path], subtitle: str) -> None:
     """Draw curves, on a logarithmic and a linear axis of false positives, and save them as the suffixes say.
 
     Args:
@@ -38,7 +38,7 @@ def write_plot(lines: Sequence[Line], paths: Sequence[Path], subtitle: str) -> N
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def froc_svg(lines: Sequence[Line]) -> bytes:
+def froc_svg(lines: Sequence[FrocLine]) -> bytes:
     """Draw the curves as :func:`write_plot` does, without a title, as SVG."""
     return _svg(_froc(lines))
 
@@ -47,7 +47,7 @@ def calibration_svg(calibration: Calibration) -> bytes:
     """Draw the share of hits against the score, both on logarithmic axes, as SVG; bins without hits lie at the foot."""
     figure = _figure(4.2, 3.8)
     axes = figure.subplots()
-    foot = LEAST_CHANCE
+    foot = MIN_PROBABILITY
     axes.plot([foot, 1], [foot, 1], ":", color="#888888", linewidth=1.2, label="score = share of hits")
     share, score = np.maximum(calibration.hit_rate, foot), np.maximum(calibration.mean_score, foot)
     area = 12 + 70 * np.sqrt(calibration.count / max(calibration.count.max(initial=1), 1))
@@ -75,7 +75,7 @@ def _svg(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _froc(lines: Sequence[Line]) -> Figure:
+def _froc(lines: Sequence[FrocLine]) -> Figure:
     figure = _figure(10.5, 4.8)
     logarithmic, linear = figure.subplots(1, 2, sharey=True)
     for axes, is_log in ((logarithmic, True), (linear, False)):
@@ -87,21 +87,21 @@ def _froc(lines: Sequence[Line]) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, line: Line, colour: str, style: str) -> None:
+def _draw(axes: Axes, line: FrocLine, colour: str, style: str) -> None:
     low, high = line.band
     axes.fill_between(line.band_rates, low, high, step="post", color=colour, alpha=0.18, linewidth=0)
     curve = line.curve
     # A curve holds to the right of its last point: more marks are not there to be had.
-    false = np.concatenate([[0.0], curve.false_per_volume, [GREATEST_RATE * 10]])
+    false = np.concatenate([[0.0], curve.false_per_volume, [MAX_RATE * 10]])
     found = np.concatenate([[0.0], curve.sensitivity, curve.sensitivity[-1:] if len(curve.thresholds) else [0.0]])
     axes.plot(false, found, style, drawstyle="steps-post", color=colour, linewidth=1.8, label=line.name)
     if len(curve.thresholds):
         last = (curve.false_per_volume[-1], curve.sensitivity[-1])
         axes.plot(*last, "o", color=colour, markersize=4)
-    if len(curve.thresholds) and curve.false_per_volume[0] > GREATEST_RATE:
+    if len(curve.thresholds) and curve.false_per_volume[0] > MAX_RATE:
         first, rate = curve.sensitivity[0], curve.false_per_volume[0]
         words = f"from {first:.2f} at {rate:.3g} false positives →"
-        axes.text(GREATEST_RATE, first, words, color=colour, ha="right", va="bottom")
+        axes.text(MAX_RATE, first, words, color=colour, ha="right", va="bottom")
 
 
 def _dress(axes: Axes, is_log: bool) -> None:
@@ -109,12 +109,12 @@ def _dress(axes: Axes, is_log: bool) -> None:
 
     if is_log:
         axes.set_xscale("log", base=2)
-        axes.set_xlim(LEAST_RATE, GREATEST_RATE)
+        axes.set_xlim(MIN_RATE, MAX_RATE)
         axes.xaxis.set_major_locator(FixedLocator(_TICKS))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     else:
-        axes.set_xlim(0, GREATEST_RATE)
+        axes.set_xlim(0, MAX_RATE)
     axes.set_ylim(0, 1.005)
     axes.set_xlabel("false positives per CT" + (" (logarithmic)" if is_log else ""))
     axes.grid(True, color="#dddddd", linewidth=0.6)

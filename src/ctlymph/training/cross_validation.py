@@ -9,7 +9,7 @@ import numpy as np
 
 from ctlymph.datasets.folds import Folds
 from ctlymph.detectors.base import Candidates, System
-from ctlymph.evaluation.detections import Marks
+from ctlymph.evaluation.detections import Detections
 from ctlymph.training.stage_cache import Case, Found, StageCache
 
 
@@ -106,7 +106,7 @@ def _inject(
     return {case.name: each.candidates for case, each in zip(cases, scored, strict=True)}
 
 
-def marks_of(name: str, split: Split, tested: OutOfFold) -> Marks:
+def marks_of(name: str, split: Split, tested: OutOfFold) -> Detections:
     """Give what a system found in a trial as marks, cases without any among them, the injected ones last."""
     cases = tuple(case.name for case in split.cases)
     own = {case: each.candidates for case, each in tested.found.items()}
@@ -114,7 +114,7 @@ def marks_of(name: str, split: Split, tested: OutOfFold) -> Marks:
     rows = [(cases.index(case), each) for part in both for case, each in part.items()]
     counts = [len(each) for _, each in rows]
     total_own = sum(len(each) for each in own.values())
-    return Marks(
+    return Detections(
         name=name,
         cases=cases,
         case=np.repeat([number for number, _ in rows], counts).astype(np.int32),

@@ -18,11 +18,18 @@ from ctlymph.datasets.folds import Folds
 from ctlymph.detectors.base import System
 from ctlymph.detectors.registry import METHODS, Method, check_can_learn
 from ctlymph.evaluation.bootstrap import Difference, Resampling, difference
-from ctlymph.evaluation.detections import Truth
-from ctlymph.evaluation.matching import Rules
-from ctlymph.evaluation.protocol import END_TO_END, Evaluation, Protocol, Verdict, judge, judge_region
+from ctlymph.evaluation.detections import GroundTruth
+from ctlymph.evaluation.matching import MatchingRules
+from ctlymph.evaluation.protocol import (
+    END_TO_END,
+    DetectorResult,
+    Evaluation,
+    Protocol,
+    evaluate_detections,
+    evaluate_region,
+)
 from ctlymph.evaluation.readers.cts import Scans
-from ctlymph.evaluation.readers.ground_truth_files import read_truth
+from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 from ctlymph.training.cases import UnannotatedCase
 from ctlymph.training.cross_validation import OutOfFold, Split, cross_validate, marks_of
 from ctlymph.training.splits import splits, usable
@@ -153,10 +160,10 @@ def _crossed(
     plan: Plan, stage_cache: StageCache, split: Split, tested: Mapping[str, OutOfFold], notes: Sequence[str]
 ) -> Comparison:
     region = split.cases[0].region
-    truth = read_truth(plan.collection.folder, tuple(case.name for case in split.cases))
+    truth = read_ground_truth(plan.collection.folder, tuple(case.name for case in split.cases))
     unreadable = [f"{name} gets no marks: {why}" for name, why in split.unreadable.items()]
     marks = [marks_of(name, split, each) for name, each in tested.items()]
-    evaluation = judge_region(marks, truth, region, _protocol(plan))
+    evaluation = evaluate_region(marks, truth, region, _protocol(plan))
     return _comparison("cross-validated", evaluation, tested, split.cases, stage_cache, (*notes, *unreadable))
 
 
@@ -179,9 +186,9 @@ class _Beyond:
         unreadable = self.stage_cache.load(cases)
         split = Split(cases, self.split.folds, unreadable)
         tested = self._tested([case for case in cases if case.name not in unreadable])
-        truth = read_truth(other.folder, tuple(case.name for case in cases))
+        truth = read_ground_truth(other.folder, tuple(case.name for case in cases))
         marks = [marks_of(name, split, each) for name, each in tested.items()]
-        evaluation = judge_region(marks, truth, region, _protocol(self.plan))
+        evaluation = evaluate_region(marks, truth, region, _protocol(self.plan))
         notes = (*chosen.notes, *(f"{name} gets no marks: {why}" for name, why in unreadable.items()))
         return _comparison(other.folder.name, evaluation, tested, cases, self.stage_cache, notes)
 
@@ -196,7 +203,7 @@ class _Beyond:
         tested = self._tested(cases)
         split = Split(cases, self.split.folds)
         names = tuple(case.name for case in cases)
-        evaluation = judge(
+        evaluation = evaluate_detections(
             [marks_of(name, split, each) for name, each in tested.items()], _empty(names), _protocol(self.plan)
         )
         notes = [f"{name} is left out: {why}" for name, why in unreadable.items()]
@@ -212,7 +219,7 @@ class _Beyond:
 
 
 def _protocol(plan: Plan) -> Protocol:
-    return Protocol(Rules(), plan.resampling)
+    return Protocol(MatchingRules(), plan.resampling)
 
 
 def _comparison(
@@ -223,7 +230,7 @@ def _comparison(
     stage_cache: StageCache,
     notes: Sequence[str],
 ) -> Comparison:
-    alone = [verdict for verdict in evaluation.verdicts if verdict.mode == END_TO_END]
+    alone = [result for result in evaluation.results if result.mode == END_TO_END]
     scans: dict[str, Callable[[], Volume]] = {case.name: partial(_volume, stage_cache, case) for case in cases}
     return Comparison(
         title,
@@ -240,7 +247,7 @@ def _volume(stage_cache: StageCache, case: Case) -> Volume:
     return stage_cache.context(case)[0].volume
 
 
-def _steps(alone: Sequence[Verdict], resampling: Resampling) -> tuple[tuple[str, str, Difference], ...]:
+def _steps(alone: Sequence[DetectorResult], resampling: Resampling) -> tuple[tuple[str, str, Difference], ...]:
     return tuple(
         (before.detector, after.detector, difference(before.matches, after.matches, resampling))
         for before, after in pairwise(alone)
@@ -253,8 +260,8 @@ def _cost(tested: OutOfFold) -> Cost:
     return Cost(float(np.median(seconds)) if seconds else float("nan"), max(peaks, default=float("nan")))
 
 
-def _empty(cases: tuple[str, ...]) -> Truth:
-    return Truth(
+def _empty(cases: tuple[str, ...]) -> GroundTruth:
+    return GroundTruth(
         cases=cases,
         patients=cases,
         regions=("",) * len(cases),

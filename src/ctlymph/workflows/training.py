@@ -28,9 +28,9 @@ from ctlymph.detectors.model_store import (
 )
 from ctlymph.detectors.registry import Method, check_can_learn
 from ctlymph.evaluation.bootstrap import Resampling
-from ctlymph.evaluation.matching import Fate, Matches, Rules
-from ctlymph.evaluation.protocol import Evaluation, Protocol, judge_region
-from ctlymph.evaluation.readers.ground_truth_files import read_truth
+from ctlymph.evaluation.matching import Matches, MatchingRules, Outcome
+from ctlymph.evaluation.protocol import Evaluation, Protocol, evaluate_region
+from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 from ctlymph.evaluation.summary import document
 from ctlymph.training.cache_keys import versions
 from ctlymph.training.cross_validation import Split, cross_validate, marks_of
@@ -157,8 +157,10 @@ def _judged(training: Training, stage_cache: StageCache, split: Split, region: s
         return None
     tested = cross_validate(stage_cache, training.systems[region], split)
     marks = marks_of(training.method.name, split, tested)
-    truth = read_truth(training.collection.folder, marks.cases)
-    return judge_region([marks], truth, region, Protocol(Rules(), Resampling(training.bootstraps, stage_cache.seed)))
+    truth = read_ground_truth(training.collection.folder, marks.cases)
+    return evaluate_region(
+        [marks], truth, region, Protocol(MatchingRules(), Resampling(training.bootstraps, stage_cache.seed))
+    )
 
 
 def _fit(
@@ -179,26 +181,26 @@ def _fit(
         nodes=sum(stage_cache.nodes(case).enlarged for case in cases),
         parts=tuple(parts),
         figures=_figures(judged, split) if judged else None,
-        sigmoid=_sigmoid(judged.verdicts[0].matches) if judged else None,
+        sigmoid=_sigmoid(judged.results[0].matches) if judged else None,
     )
 
 
 def _sigmoid(matches: Matches) -> tuple[float, float]:
     """Fit what makes chances of scores, to what became of the marks in cross-validation."""
-    hits = matches.fate == Fate.HIT
+    hits = matches.outcome == Outcome.HIT
     told = hits | matches.false
-    return sigmoid_through(log_odds(matches.marks.scores[told]), hits[told].astype(np.int8))
+    return sigmoid_through(log_odds(matches.detections.scores[told]), hits[told].astype(np.int8))
 
 
 def _figures(judged: Evaluation, split: Split) -> Mapping[str, Any]:
     whole = document(judged)
-    (verdict,) = whole["detectors"]
+    (result,) = whole["detectors"]
     return {
         "of": f"{split.folds.k}-fold cross-validation by patient on the cases of this model",
         "folds": [list(names) for names in split.folds.folds],
         **{key: whole[key] for key in ("rules", "intervals", "cases", "patients", "nodes")},
-        **verdict["figures"],
-        **{key: value for key, value in verdict.items() if key not in ("detector", "mode", "calibration", "figures")},
+        **result["figures"],
+        **{key: value for key, value in result.items() if key not in ("detector", "mode", "calibration", "figures")},
     }
 
 
@@ -208,8 +210,8 @@ def _threshold(judged: Mapping[str, Evaluation], cards: Mapping[str, RegionCard]
         return _WITHOUT_FIGURES, "not measured: no cross-validation was asked for"
     found = []
     for region, each in judged.items():
-        matches, curve = each.verdicts[0].matches, cards[region].sigmoid
-        scores = matches.marks.scores[matches.false]
+        matches, curve = each.results[0].matches, cards[region].sigmoid
+        scores = matches.detections.scores[matches.false]
         found.append(scores if curve is None else calibrated(scores, *curve))
     false = np.sort(np.concatenate(found))[::-1]
     allowed = int(ASKED_FALSE * sum(len(each.truth.cases) for each in judged.values()))

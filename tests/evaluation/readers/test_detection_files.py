@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
-from ctlymph.evaluation.detections import Marks, Truth
-from ctlymph.evaluation.readers.detection_files import fit, read_marks
+from ctlymph.evaluation.detections import Detections, GroundTruth
+from ctlymph.evaluation.readers.detection_files import fit, read_detections
 from ctlymph.io.mitk import write_point_set
 from ctlymph.io.node_tables import NodeRow, write_rows
 
@@ -34,8 +34,8 @@ def markups(path: Path, *positions: Any, system: Any = "LPS", scores: list[float
     return saved(path, json.dumps({"markups": lists}))
 
 
-def truth_of(*cases: str, regions: tuple[str, ...] | None = None) -> Truth:
-    return Truth(
+def truth_of(*cases: str, regions: tuple[str, ...] | None = None) -> GroundTruth:
+    return GroundTruth(
         cases=cases,
         patients=cases,
         regions=regions or ("",) * len(cases),
@@ -48,7 +48,7 @@ def truth_of(*cases: str, regions: tuple[str, ...] | None = None) -> Truth:
     )
 
 
-def by_case(marks: Marks) -> dict[str, list[list[float]]]:
+def by_case(marks: Detections) -> dict[str, list[list[float]]]:
     return {case: marks.points_mm[marks.case == number].tolist() for number, case in enumerate(marks.cases)}
 
 
@@ -69,7 +69,7 @@ def test_a_table_that_ctlymph_wrote_comes_back(
         for number, (case, *point, score) in enumerate(rows, start=1)
     ]
     write_rows(tmp_path / "nodes.csv", nodes)
-    marks = read_marks(tmp_path / "nodes.csv", "mine")
+    marks = read_detections(tmp_path / "nodes.csv", "mine")
     assert [marks.cases[case] for case in marks.case] == [row[0] for row in rows]
     assert marks.points_mm.tolist() == [list(row[1:4]) for row in rows]
     assert marks.scores.tolist() == [row[4] for row in rows]
@@ -79,7 +79,7 @@ def test_a_table_that_ctlymph_wrote_comes_back(
 
 def test_a_table_may_say_boxes_and_which_marks_were_injected(tmp_path: Path) -> None:
     text = f"{HEADER},injected,x_min_mm,y_min_mm,z_min_mm,x_max_mm,y_max_mm,z_max_mm\n"
-    marks = read_marks(saved(tmp_path / "a.csv", text + "A,1,2,3,0.5,1,0,1,2,2,3,4\nA,1,2,3,0.5,0,0,0,0,9,9,9\n"))
+    marks = read_detections(saved(tmp_path / "a.csv", text + "A,1,2,3,0.5,1,0,1,2,2,3,4\nA,1,2,3,0.5,0,0,0,0,9,9,9\n"))
     assert marks.injected.tolist() == [True, False]
     assert marks.boxes_mm is not None
     assert marks.boxes_mm[0].tolist() == [[0, 1, 2], [2, 3, 4]]
@@ -87,13 +87,13 @@ def test_a_table_may_say_boxes_and_which_marks_were_injected(tmp_path: Path) -> 
 
 
 def test_a_table_without_rows_holds_no_marks(tmp_path: Path) -> None:
-    assert len(read_marks(saved(tmp_path / "nodes.csv", HEADER + "\n"))) == 0
+    assert len(read_detections(saved(tmp_path / "nodes.csv", HEADER + "\n"))) == 0
 
 
 def test_results_of_luna16_name_cases_by_series_or_by_name(tmp_path: Path) -> None:
     uid = next(series.series_uid for series in catalogue().series() if series.case == "MED_LYMPH_004")
     text = f"seriesuid,coordX,coordY,coordZ,probability\n{uid},1,2,3,-0.5\nMED_LYMPH_004,4,5,6,7\n1.2.3,0,0,0,1e-9\n"
-    marks = read_marks(saved(tmp_path / "results.csv", text))
+    marks = read_detections(saved(tmp_path / "results.csv", text))
     assert by_case(marks) == {"MED_LYMPH_004": [[1, 2, 3], [4, 5, 6]], "1.2.3": [[0, 0, 0]]}
     assert marks.scores.tolist() == [-0.5, 7, 1e-9]
 
@@ -121,7 +121,7 @@ def test_results_of_luna16_name_cases_by_series_or_by_name(tmp_path: Path) -> No
 )
 def test_a_table_that_is_wrong_is_refused_by_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(CtlymphError, match=message):
-        read_marks(saved(tmp_path / "a.csv", text))
+        read_detections(saved(tmp_path / "a.csv", text))
 
 
 @pytest.mark.parametrize(
@@ -131,28 +131,28 @@ def test_a_table_that_is_wrong_is_refused_by_line(tmp_path: Path, text: str, mes
 def test_a_box_that_is_none_is_refused_by_line(tmp_path: Path, box: str, message: str) -> None:
     text = f"{HEADER},x_min_mm,y_min_mm,z_min_mm,x_max_mm,y_max_mm,z_max_mm\nA,1,2,3,1,0,0,0,1,1,1\nA,1,2,3,1,{box}\n"
     with pytest.raises(CtlymphError, match=message):
-        read_marks(saved(tmp_path / "a.csv", text))
+        read_detections(saved(tmp_path / "a.csv", text))
 
 
 def test_a_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CtlymphError, match=r"cannot read .*a\.csv"):
-        read_marks(tmp_path / "a.csv")
+        read_detections(tmp_path / "a.csv")
 
 
 def test_a_folder_with_a_table_over_all_cases_is_that_table(tmp_path: Path) -> None:
     saved(tmp_path / "run" / "nodes.csv", f"{HEADER}\nA,1,2,3,0.5\nB,1,2,3,0.5\n")
     saved(tmp_path / "run" / "A" / "nodes.csv", f"{HEADER}\nA,9,9,9,0.5\n")
-    marks = read_marks(tmp_path / "run")
+    marks = read_detections(tmp_path / "run")
     assert (marks.name, marks.cases, len(marks)) == ("run", ("A", "B"), 2)
-    assert read_marks(tmp_path / "run" / "nodes.csv").name == "run"
+    assert read_detections(tmp_path / "run" / "nodes.csv").name == "run"
 
 
 def test_a_folder_of_results_of_which_each_has_its_table_is_joined(tmp_path: Path) -> None:
     for case in "AB":
         saved(tmp_path / case / "nodes.csv", f"{HEADER}\n{case},1,2,3,0.5\n")
         write_point_set(tmp_path / case / "nodes.mps", [(9.0, 9.0, 9.0)])
-    assert by_case(read_marks(tmp_path)) == {"A": [[1, 2, 3]], "B": [[1, 2, 3]]}
+    assert by_case(read_detections(tmp_path)) == {"A": [[1, 2, 3]], "B": [[1, 2, 3]]}
 
 
 def test_tables_of_which_only_some_hold_boxes_are_refused(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_tables_of_which_only_some_hold_boxes_are_refused(tmp_path: Path) -> Non
     box = "x_min_mm,y_min_mm,z_min_mm,x_max_mm,y_max_mm,z_max_mm"
     saved(tmp_path / "B" / "nodes.csv", f"{HEADER},{box}\nB,1,2,3,0.5,0,0,0,1,1,1\n")
     with pytest.raises(CtlymphError, match="some tables hold boxes"):
-        read_marks(tmp_path)
+        read_detections(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["{}.mrk.json", "{}/nodes.mrk.json"])
@@ -168,19 +168,19 @@ def test_markups_are_one_file_a_case(tmp_path: Path, name: str) -> None:
     markups(tmp_path / name.format("A"), [1, 2, 3], scores=[0.25])
     markups(tmp_path / name.format("B"), [-1, -2, 3], [4, 5, 6], system="RAS", scores=[0.5, 0.75])
     markups(tmp_path / name.format("C"))
-    marks = read_marks(tmp_path)
+    marks = read_detections(tmp_path)
     assert by_case(marks) == {"A": [[1, 2, 3]], "B": [[1, 2, 3], [-4, -5, 6]], "C": []}
     assert marks.scores.tolist() == [0.25, 0.5, 0.75]
-    assert read_marks(tmp_path / name.format("A")).cases == ("A",)
+    assert read_detections(tmp_path / name.format("A")).cases == ("A",)
 
 
 def test_markups_without_scores_are_all_equally_sure(tmp_path: Path) -> None:
-    assert read_marks(markups(tmp_path / "A.mrk.json", [1, 2, 3], [1, 2, 4])).scores.tolist() == [1, 1]
+    assert read_detections(markups(tmp_path / "A.mrk.json", [1, 2, 3], [1, 2, 4])).scores.tolist() == [1, 1]
 
 
 def test_markups_with_scores_on_some_points_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CtlymphError, match="1 of 2 points have a score"):
-        read_marks(markups(tmp_path / "A.mrk.json", [1, 2, 3], [1, 2, 4], scores=[0.5]))
+        read_detections(markups(tmp_path / "A.mrk.json", [1, 2, 3], [1, 2, 4], scores=[0.5]))
 
 
 @pytest.mark.parametrize("name", ["{}.mps", "{}/nodes.mps"])
@@ -188,17 +188,17 @@ def test_point_sets_are_one_file_a_case_without_scores(tmp_path: Path, name: str
     for case, points in {"A": [(1.5, 2.5, 3.5), (0.1, 0.2, 0.3)], "B": []}.items():
         (tmp_path / name.format(case)).parent.mkdir(exist_ok=True)
         write_point_set(tmp_path / name.format(case), points)
-    marks = read_marks(tmp_path)
+    marks = read_detections(tmp_path)
     assert by_case(marks) == {"A": [[1.5, 2.5, 3.5], [0.1, 0.2, 0.3]], "B": []}
     assert marks.scores.tolist() == [1, 1]
-    assert by_case(read_marks(tmp_path / name.format("A"))) == {"A": [[1.5, 2.5, 3.5], [0.1, 0.2, 0.3]]}
+    assert by_case(read_detections(tmp_path / name.format("A"))) == {"A": [[1.5, 2.5, 3.5], [0.1, 0.2, 0.3]]}
 
 
 def test_a_folder_of_two_kinds_is_refused(tmp_path: Path) -> None:
     markups(tmp_path / "A.mrk.json", [1, 2, 3])
     write_point_set(tmp_path / "A.mps", [])
     with pytest.raises(CtlymphError, match="leave only one of them"):
-        read_marks(tmp_path)
+        read_detections(tmp_path)
 
 
 def test_published_candidates_are_marks_without_scores(shared_data: Path, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_published_candidates_are_marks_without_scores(shared_data: Path, tmp_pa
     with tarfile.open(shared_data / "nih" / "MED_ABD_LYMPH_annotations_candidates.tar.gz") as archive:
         members = [member for member in archive if member.isfile() and any(name in member.name for name in names)]
         archive.extractall(tmp_path, members, filter="data")
-    marks = read_marks(tmp_path, "published")
+    marks = read_detections(tmp_path, "published")
     entries = [catalogue().entry(name) for name in names]
     assert {case: len(points) for case, points in by_case(marks).items()} == {
         entry.case: entry.positives + entry.negatives for entry in entries if entry
@@ -218,7 +218,7 @@ def test_published_candidates_are_marks_without_scores(shared_data: Path, tmp_pa
         ("MED", "mediastinum"),
     }
     with pytest.raises(CtlymphError, match="part of a case's points"):
-        read_marks(next(tmp_path.rglob("*_posCADe_physicalPoints.mps")))
+        read_detections(next(tmp_path.rglob("*_posCADe_physicalPoints.mps")))
 
 
 RAS = {"box_mode": "cccwhd: centre, extent", "coordinates": "RAS mm: affine_lps_to_ras=False"}
@@ -239,13 +239,13 @@ def test_boxes_of_monai_are_marks_at_their_centres(
 ) -> None:
     items = [ITEM | {"box": [box]}, {"image": "B/ct.nii.gz", "box": [], "label_scores": []}]
     document = stated | {"validation": items, "test": []}
-    marks = read_marks(saved(tmp_path / "result.json", json.dumps(document)))
+    marks = read_detections(saved(tmp_path / "result.json", json.dumps(document)))
     assert marks.cases == ("A", "B")
     assert marks.boxes_mm is not None
     assert marks.boxes_mm.tolist() == [corners]
     assert marks.points_mm.tolist() == [np.mean(corners, axis=0).tolist()]
     listed = saved(tmp_path / "list.json", json.dumps([stated | item for item in items]))
-    assert by_case(read_marks(listed)) == by_case(marks)
+    assert by_case(read_detections(listed)) == by_case(marks)
 
 
 @pytest.mark.parametrize(
@@ -273,31 +273,31 @@ def test_boxes_of_monai_are_marks_at_their_centres(
 )
 def test_boxes_that_do_not_say_what_they_are_are_refused(tmp_path: Path, document: Any, message: str) -> None:
     with pytest.raises(CtlymphError, match=message):
-        read_marks(saved(tmp_path / "result.json", json.dumps(document)))
+        read_detections(saved(tmp_path / "result.json", json.dumps(document)))
 
 
 def test_json_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CtlymphError, match="cannot read"):
-        read_marks(saved(tmp_path / "result.json", "{"))
+        read_detections(saved(tmp_path / "result.json", "{"))
 
 
 def test_what_holds_no_marks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CtlymphError, match="does not exist"):
-        read_marks(tmp_path / "absent.csv")
+        read_detections(tmp_path / "absent.csv")
     with pytest.raises(CtlymphError, match="is nothing that marks are read from"):
-        read_marks(saved(tmp_path / "marks.txt", "1 2 3"))
+        read_detections(saved(tmp_path / "marks.txt", "1 2 3"))
     with pytest.raises(CtlymphError, match="holds no marks"):
-        read_marks(tmp_path)
+        read_detections(tmp_path)
 
 
 def test_a_folder_of_annotations_alone_holds_no_marks(tmp_path: Path) -> None:
     saved(tmp_path / "MED_LYMPH_001_lymphnodes_physicalPoints.txt", "1 2 3\n")
     with pytest.raises(CtlymphError, match="cases without candidates"):
-        read_marks(tmp_path)
+        read_detections(tmp_path)
 
 
 def test_marks_are_brought_to_the_cases_of_the_truth(tmp_path: Path) -> None:
-    marks = read_marks(saved(tmp_path / "a.csv", f"{HEADER}\nC,1,1,1,0.1\nA,2,2,2,0.2\nC,3,3,3,0.3\n"))
+    marks = read_detections(saved(tmp_path / "a.csv", f"{HEADER}\nC,1,1,1,0.1\nA,2,2,2,0.2\nC,3,3,3,0.3\n"))
     fitted, notes = fit(marks, truth_of("A", "B", "C"))
     assert by_case(fitted) == {"A": [[2, 2, 2]], "B": [], "C": [[1, 1, 1], [3, 3, 3]]}
     assert fitted.scores.tolist() == [0.1, 0.2, 0.3]
@@ -306,14 +306,14 @@ def test_marks_are_brought_to_the_cases_of_the_truth(tmp_path: Path) -> None:
 
 def test_marks_of_cases_that_the_truth_does_not_have_are_refused(tmp_path: Path) -> None:
     rows = "".join(f"{case},1,2,3,1\n" for case in "ABCDE")
-    marks = read_marks(saved(tmp_path / "a.csv", f"{HEADER}\n{rows}"))
+    marks = read_detections(saved(tmp_path / "a.csv", f"{HEADER}\n{rows}"))
     with pytest.raises(CtlymphError, match=r"of 4 cases that the truth does not have \(B, C, D, …\)"):
         fit(marks, truth_of("A"))
 
 
 def test_marks_outside_the_annotated_region_are_left_out(tmp_path: Path) -> None:
     rows = "A,1,2,3,1,abdomen\nA,1,2,3,2,mediastinum\nA,1,2,3,3,\nB,1,2,3,4,abdomen\n"
-    marks = read_marks(saved(tmp_path / "a.csv", f"{HEADER},region\n{rows}"))
+    marks = read_detections(saved(tmp_path / "a.csv", f"{HEADER},region\n{rows}"))
     fitted, notes = fit(marks, truth_of("A", "B", regions=("mediastinum", "")))
     assert fitted.scores.tolist() == [2, 3, 4]
     assert notes == ("a: 1 mark lies in a region that is not annotated in its case, and was left out.",)

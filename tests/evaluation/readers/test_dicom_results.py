@@ -10,8 +10,8 @@ from scipy.spatial.transform import Rotation
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.result import Result
 from ctlymph.core.volume import Geometry, Masks, Volume
-from ctlymph.evaluation.readers.detection_files import read_marks
-from ctlymph.evaluation.readers.ground_truth_files import read_truth
+from ctlymph.evaluation.readers.detection_files import read_detections
+from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 from ctlymph.io import read
 from ctlymph.io.dicom.ct_writer import CTHeader, write_ct_series
 from ctlymph.measurement.axes import measure_masks
@@ -36,7 +36,7 @@ def written(tmp_path: Path) -> Result:
 
 
 def test_segments_are_true_nodes_with_their_sizes(written: Result, tmp_path: Path) -> None:
-    truth = read_truth(tmp_path / "out" / "seg.dcm")
+    truth = read_ground_truth(tmp_path / "out" / "seg.dcm")
     assert truth.cases == ("P5",)
     np.testing.assert_allclose(truth.points_mm, [node.sizes.centroid_mm for node in written.nodes], atol=1e-3)
     np.testing.assert_allclose(
@@ -45,7 +45,7 @@ def test_segments_are_true_nodes_with_their_sizes(written: Result, tmp_path: Pat
 
 
 def test_segments_are_marks_with_the_scores_of_their_report(written: Result, tmp_path: Path) -> None:
-    plain, scored = read_marks(tmp_path / "out" / "seg.dcm"), read_marks(tmp_path / "out" / "sr.dcm")
+    plain, scored = read_detections(tmp_path / "out" / "seg.dcm"), read_detections(tmp_path / "out" / "sr.dcm")
     np.testing.assert_allclose(plain.points_mm, [node.sizes.centroid_mm for node in written.nodes], atol=1e-3)
     np.testing.assert_array_equal(plain.points_mm, scored.points_mm)
     assert (plain.scores.tolist(), scored.scores.tolist()) == ([1, 1], [0.25, 0.5])
@@ -53,4 +53,4 @@ def test_segments_are_marks_with_the_scores_of_their_report(written: Result, tmp
 
 def test_a_dicom_file_of_another_kind_is_refused(written: Result, tmp_path: Path) -> None:
     with pytest.raises(CtlymphError, match="nothing that marks are read from"):
-        read_marks(next((tmp_path / "ct").iterdir()))
+        read_detections(next((tmp_path / "ct").iterdir()))

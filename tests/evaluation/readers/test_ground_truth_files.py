@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
-from ctlymph.evaluation.detections import Truth
-from ctlymph.evaluation.readers.ground_truth_files import read_cases, read_truth
+from ctlymph.evaluation.detections import GroundTruth
+from ctlymph.evaluation.readers.ground_truth_files import read_cases, read_ground_truth
 from ctlymph.io.dicom.ct_writer import CTHeader, write_ct_series
 from ctlymph.io.images import write_image, write_masks
 from ctlymph.io.node_tables import NodeRow, write_rows
@@ -44,7 +44,7 @@ def saved_masks(path: Path, masks: Masks) -> Path:
     return path
 
 
-def check_two_nodes(truth: Truth) -> None:
+def check_two_nodes(truth: GroundTruth) -> None:
     """Check places, sizes and boxes of :func:`two_nodes` against what its numbers say."""
     assert truth.points_mm == pytest.approx(np.array([[-45.6, 12.4, 307], [-38.4, 15.6, 317]]), abs=1e-3)
     assert truth.boxes_mm is not None
@@ -65,7 +65,7 @@ def published(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_the_published_annotations_are_what_the_catalogue_says(published: Path) -> None:
-    truth = read_truth(published)
+    truth = read_ground_truth(published)
     entries = {entry.case: entry for entry in catalogue().entries}
     assert set(truth.cases) == entries.keys()
     assert len(truth) == 388 + 595
@@ -83,11 +83,11 @@ def test_the_published_annotations_are_what_the_catalogue_says(published: Path) 
 
 def test_only_the_cases_named_are_read(published: Path) -> None:
     uid = next(series.series_uid for series in catalogue().series() if series.case == "ABD_LYMPH_057")
-    assert set(read_truth(published, ["MED_LYMPH_004", uid]).cases) == {"MED_LYMPH_004", "ABD_LYMPH_057"}
+    assert set(read_ground_truth(published, ["MED_LYMPH_004", uid]).cases) == {"MED_LYMPH_004", "ABD_LYMPH_057"}
     with pytest.raises(CtlymphError, match="holds no case MED_LYMPH_999"):
-        read_truth(published, ["MED_LYMPH_999"])
+        read_ground_truth(published, ["MED_LYMPH_999"])
     with pytest.raises(CtlymphError, match="cases without masks"):
-        read_truth(published, boxes=True)
+        read_ground_truth(published, boxes=True)
 
 
 length = st.one_of(st.none(), st.floats(0.5, 90).map(lambda mm: round(mm, 2)))
@@ -111,7 +111,7 @@ def test_a_table_that_ctlymph_wrote_comes_back(
         for number, (case, x, y, z, short, long, station) in enumerate(rows, start=1)
     ]
     write_rows(tmp_path / "nodes.csv", nodes)
-    truth = read_truth(tmp_path / "nodes.csv", "ABCD")
+    truth = read_ground_truth(tmp_path / "nodes.csv", "ABCD")
     assert (truth.cases, truth.patients) == (tuple("ABCD"), tuple("ABCD"))
     assert truth.regions == ("", "", "", "")  # a node in the abdomen does not tell that nobody looked elsewhere
     known = {name: number for number, name in enumerate(truth.ids)}
@@ -129,7 +129,7 @@ def test_a_table_may_say_patients_and_boxes_and_leave_names_out(tmp_path: Path) 
     header = f"case,patient,annotated_region,x_mm,y_mm,z_mm,short_axis_mm,{box}\n"
     first, second = "A1,A,abdomen,1,2,3,9,0,1,2,2,3,4\n", "A1,A,abdomen,5,6,7,,4,5,6,6,7,8\n"
     other = "A2,A,,1,2,3,9,0,1,2,2,3,4\n"
-    truth = read_truth(saved(tmp_path / "a.csv", header + first + second + other), boxes=True)
+    truth = read_ground_truth(saved(tmp_path / "a.csv", header + first + second + other), boxes=True)
     assert truth.regions == ("abdomen", "")
     assert (truth.cases, truth.patients, truth.ids) == (("A1", "A2"), ("A", "A"), ("1", "2", "1"))
     assert truth.boxes_mm is not None
@@ -138,7 +138,9 @@ def test_a_table_may_say_patients_and_boxes_and_leave_names_out(tmp_path: Path) 
 
 def test_two_names_of_one_scan_are_one_patient_in_tables_too(tmp_path: Path) -> None:
     entry = next(entry for entry in catalogue().entries if entry.same_scan_as)
-    truth = read_truth(saved(tmp_path / "a.csv", f"{HEADER}\n{entry.case},1,1,2,3,9\n{entry.same_scan_as},1,1,2,3,9\n"))
+    truth = read_ground_truth(
+        saved(tmp_path / "a.csv", f"{HEADER}\n{entry.case},1,1,2,3,9\n{entry.same_scan_as},1,1,2,3,9\n")
+    )
     assert len(truth.cases) == 2
     assert len(set(truth.patients)) == 1
     assert set(truth.regions) == {"abdomen", "mediastinum"}
@@ -146,8 +148,8 @@ def test_two_names_of_one_scan_are_one_patient_in_tables_too(tmp_path: Path) -> 
 
 def test_a_table_without_rows_holds_no_cases_but_those_named(tmp_path: Path) -> None:
     path = saved(tmp_path / "nodes.csv", HEADER + "\n")
-    assert read_truth(path).cases == ()
-    assert read_truth(path, ["A", "B"]).cases == ("A", "B")
+    assert read_ground_truth(path).cases == ()
+    assert read_ground_truth(path, ["A", "B"]).cases == ("A", "B")
 
 
 @pytest.mark.parametrize(
@@ -164,33 +166,33 @@ def test_a_table_without_rows_holds_no_cases_but_those_named(tmp_path: Path) -> 
 )
 def test_a_table_that_is_wrong_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(CtlymphError, match=message):
-        read_truth(saved(tmp_path / "a.csv", text))
+        read_ground_truth(saved(tmp_path / "a.csv", text))
 
 
 def test_names_of_which_a_table_knows_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CtlymphError, match="holds nodes of A and others, but of none of the 2 cases named"):
-        read_truth(saved(tmp_path / "a.csv", f"{HEADER}\nA,1,1,2,3,9\n"), ["a", "b"])
+        read_ground_truth(saved(tmp_path / "a.csv", f"{HEADER}\nA,1,1,2,3,9\n"), ["a", "b"])
 
 
 def test_boxes_are_refused_where_there_are_none(tmp_path: Path) -> None:
     with pytest.raises(CtlymphError, match="holds no boxes of nodes"):
-        read_truth(saved(tmp_path / "a.csv", f"{HEADER}\nA,1,1,2,3,9\n"), boxes=True)
+        read_ground_truth(saved(tmp_path / "a.csv", f"{HEADER}\nA,1,1,2,3,9\n"), boxes=True)
 
 
 def test_a_folder_of_phantoms_tells_of_cases_without_nodes(tmp_path: Path) -> None:
     saved(tmp_path / "PHANTOM_0001" / "truth.csv", f"{HEADER}\nPHANTOM_0001,1,1,2,3,9\n")
     saved(tmp_path / "PHANTOM_0002" / "truth.csv", f"{HEADER}\n")
-    truth = read_truth(tmp_path)
+    truth = read_ground_truth(tmp_path)
     assert (truth.cases, len(truth), truth.boxes_mm) == (("PHANTOM_0001", "PHANTOM_0002"), 1, None)
-    assert read_truth(tmp_path / "PHANTOM_0002").cases == ("PHANTOM_0002",)
+    assert read_ground_truth(tmp_path / "PHANTOM_0002").cases == ("PHANTOM_0002",)
 
 
 def test_masks_beside_tables_give_boxes_by_label_and_nothing_else(tmp_path: Path) -> None:
     saved(tmp_path / "A" / "truth.csv", f"{HEADER}\nA,5,1,2,3,9\nA,2,4,5,6,8\n")
     saved(tmp_path / "B" / "truth.csv", f"{HEADER}\n")
     saved_masks(tmp_path / "A" / "masks.nii.gz", two_nodes())
-    assert read_truth(tmp_path).boxes_mm is None
-    truth = read_truth(tmp_path, boxes=True)
+    assert read_ground_truth(tmp_path).boxes_mm is None
+    truth = read_ground_truth(tmp_path, boxes=True)
     assert (truth.cases, truth.ids, truth.short_axis_mm.tolist()) == (("A", "B"), ("5", "2"), [9, 8])
     assert truth.boxes_mm is not None
     assert truth.boxes_mm[:, 0] == pytest.approx(np.array([[-40, 14, 315], [-48, 7.6, 303]]), abs=1e-3)
@@ -204,18 +206,18 @@ def test_nodes_without_a_label_are_refused_where_boxes_are_needed(tmp_path: Path
     saved(tmp_path / "A" / "truth.csv", f"{HEADER}\n{row}\n")
     saved_masks(tmp_path / "A" / "masks.nii.gz", two_nodes())
     with pytest.raises(CtlymphError, match=message):
-        read_truth(tmp_path, boxes=True)
+        read_ground_truth(tmp_path, boxes=True)
 
 
 def test_tables_that_hold_the_same_case_are_refused(tmp_path: Path) -> None:
     for folder in "AB":
         saved(tmp_path / folder / "truth.csv", f"{HEADER}\nA,1,1,2,3,9\n")
     with pytest.raises(CtlymphError, match="holds A, which another table holds too"):
-        read_truth(tmp_path)
+        read_ground_truth(tmp_path)
 
 
 def test_every_label_of_a_mask_is_a_node_and_gaps_are_none(tmp_path: Path) -> None:
-    truth = read_truth(saved_masks(tmp_path / "CASE_7.nii.gz", two_nodes()), boxes=True)
+    truth = read_ground_truth(saved_masks(tmp_path / "CASE_7.nii.gz", two_nodes()), boxes=True)
     assert (truth.cases, truth.ids, truth.regions) == (("CASE_7",), ("2", "5"), ("",))
     check_two_nodes(truth)
 
@@ -224,37 +226,37 @@ def test_every_label_of_a_mask_is_a_node_and_gaps_are_none(tmp_path: Path) -> No
 def test_masks_are_one_file_a_case(tmp_path: Path, name: str) -> None:
     saved_masks(tmp_path / name.replace("{}", "MED_LYMPH_004"), two_nodes())
     saved_masks(tmp_path / name.replace("{}", "B"), Masks(np.zeros(GRID.shape_zyx, np.uint16), GRID))
-    truth = read_truth(tmp_path)
+    truth = read_ground_truth(tmp_path)
     assert dict(zip(truth.cases, truth.regions, strict=True)) == {"MED_LYMPH_004": "mediastinum", "B": ""}
     check_two_nodes(truth)
-    assert read_truth(tmp_path, ["MED_LYMPH_004"]).cases == ("MED_LYMPH_004",)
+    assert read_ground_truth(tmp_path, ["MED_LYMPH_004"]).cases == ("MED_LYMPH_004",)
 
 
 def test_cts_beside_masks_are_not_taken_for_masks(tmp_path: Path) -> None:
     write_image(Volume(np.full(GRID.shape_zyx, -1000, np.int16), GRID), tmp_path / "A.nii.gz")
     with pytest.raises(CtlymphError, match=r"A\.nii\.gz holds the value -1000"):
-        read_truth(tmp_path)
+        read_ground_truth(tmp_path)
     saved_masks(tmp_path / "A_mask.nii.gz", two_nodes())
-    assert read_truth(tmp_path).cases == ("A",)
+    assert read_ground_truth(tmp_path).cases == ("A",)
 
 
 def test_one_label_for_all_nodes_is_refused(tmp_path: Path) -> None:
     saved_masks(tmp_path / "A.nii.gz", two_nodes(1, 1))
     with pytest.raises(CtlymphError, match="only label is 1, and what it marks falls into 2 pieces over 1 cases"):
-        read_truth(tmp_path)
+        read_ground_truth(tmp_path)
 
 
 def test_two_masks_of_one_case_are_refused(tmp_path: Path) -> None:
     saved_masks(tmp_path / "A.nii.gz", two_nodes())
     saved_masks(tmp_path / "A" / "masks.nii.gz", two_nodes())
     with pytest.raises(CtlymphError, match="both masks of A"):
-        read_truth(tmp_path)
+        read_ground_truth(tmp_path)
 
 
 def test_a_case_without_mask_is_refused(tmp_path: Path) -> None:
     saved_masks(tmp_path / "A.nii.gz", two_nodes())
     with pytest.raises(CtlymphError, match="no mask of B"):
-        read_truth(tmp_path, ["A", "B"])
+        read_ground_truth(tmp_path, ["A", "B"])
 
 
 def test_a_segmentation_beside_its_ct_is_truth(tmp_path: Path, write_segmentation: Callable[..., Path]) -> None:
@@ -264,30 +266,30 @@ def test_a_segmentation_beside_its_ct_is_truth(tmp_path: Path, write_segmentatio
     labels = two_nodes(1, 2).reorient("LPS").labels.astype(np.uint8)  # as the CT is written
     (tmp_path / "seg").mkdir()
     write_segmentation(tmp_path / "seg" / "seg.dcm", slices, labels)
-    truth = read_truth(tmp_path)
+    truth = read_ground_truth(tmp_path)
     assert (truth.cases, truth.patients, truth.ids) == (("P1",), ("P1",), ("1", "2"))
     check_two_nodes(truth)
-    alone = read_truth(tmp_path / "seg" / "seg.dcm")  # without its CT
+    alone = read_ground_truth(tmp_path / "seg" / "seg.dcm")  # without its CT
     assert alone.cases == ("P1",)
     check_two_nodes(alone)
 
 
 def test_what_holds_no_true_nodes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CtlymphError, match="does not exist"):
-        read_truth(tmp_path / "absent")
+        read_ground_truth(tmp_path / "absent")
     with pytest.raises(CtlymphError, match="holds no true nodes"):
-        read_truth(tmp_path)
+        read_ground_truth(tmp_path)
     saved(tmp_path / "MED_LYMPH_001_posCADe_physicalPoints.txt", "1 2 3\n")
     with pytest.raises(CtlymphError, match="cases without masks"):
-        read_truth(tmp_path)
+        read_ground_truth(tmp_path)
 
 
 def test_annotations_that_are_not_there_are_refused_by_case(tmp_path: Path) -> None:
     for case, kind in (("MED_LYMPH_001", "lymphnodes"), ("MED_LYMPH_002", "posCADe")):
         saved(tmp_path / f"{case}_{kind}_physicalPoints.txt", "1 2 3\n")
-    assert read_truth(tmp_path).cases == ("MED_LYMPH_001",)
+    assert read_ground_truth(tmp_path).cases == ("MED_LYMPH_001",)
     with pytest.raises(CtlymphError, match="holds no annotations of MED_LYMPH_002"):
-        read_truth(tmp_path, ["MED_LYMPH_001", "MED_LYMPH_002"])
+        read_ground_truth(tmp_path, ["MED_LYMPH_001", "MED_LYMPH_002"])
 
 
 def test_names_of_cases_are_one_a_line(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ctlymph.core.errors import CtlymphError, shown
-from ctlymph.evaluation.detections import Marks, Truth
+from ctlymph.evaluation.detections import Detections, GroundTruth
 from ctlymph.evaluation.readers.case_names import case_of_file, indices
 from ctlymph.evaluation.readers.dicom_results import Objects, read_objects
 from ctlymph.io.csv_table import BOX, CsvColumns, CsvTable, column_names, read_table
@@ -42,7 +42,7 @@ class _CaseMarks:
     named: tuple[str, ...] | None = None
 
 
-def read_marks(path: str | Path, name: str | None = None) -> Marks:
+def read_detections(path: str | Path, name: str | None = None) -> Detections:
     """Read the marks of a detector over all cases.
 
     Args:
@@ -88,7 +88,7 @@ def read_marks(path: str | Path, name: str | None = None) -> Marks:
     raise CtlymphError(f"{path} is nothing that marks are read from; give {_FORMATS}")
 
 
-def fit(marks: Marks, truth: Truth) -> tuple[Marks, tuple[str, ...]]:
+def fit(marks: Detections, truth: GroundTruth) -> tuple[Detections, tuple[str, ...]]:
     """Bring marks to the cases of the truth.
 
     Marks that name a region other than the one annotated in their case are left out: nobody looked for nodes there.
@@ -119,7 +119,7 @@ def fit(marks: Marks, truth: Truth) -> tuple[Marks, tuple[str, ...]]:
     return fitted, tuple(notes)
 
 
-def _annotated(marks: Marks, truth: Truth) -> NDArray[np.bool_]:
+def _annotated(marks: Detections, truth: GroundTruth) -> NDArray[np.bool_]:
     """Tell which marks may be in the region annotated in their case; where one of the two is not known, they may."""
     if marks.regions is None:
         return np.ones(len(marks), dtype=bool)
@@ -133,7 +133,7 @@ def _name(path: Path) -> str:
     return case_of_file(path, "".join(path.suffixes)) if path.is_file() else path.absolute().name
 
 
-def _read_folder(folder: Path, name: str) -> Marks:
+def _read_folder(folder: Path, name: str) -> Detections:
     if (table := folder / "nodes.csv").is_file():
         return _from_tables(name, [table])
     tables = _visible(folder.glob("*/nodes.csv"))
@@ -154,14 +154,14 @@ def _visible(paths: Iterable[Path]) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith(".") and not _PUBLISHED.search(path.name))
 
 
-def _from_tables(name: str, paths: Sequence[Path]) -> Marks:
+def _from_tables(name: str, paths: Sequence[Path]) -> Detections:
     tables = [_table(path) for path in paths]
     cases, case = indices([word for table in tables for word in _words(table)])
     boxes = [table.boxes_mm() for table in tables if len(table)]
     if len({part is None for part in boxes}) > 1:
         raise CtlymphError(f"{name}: some tables hold boxes and others do not; give boxes in all of them, or in none")
     regions = [region for table in tables for region in table.texts.get("region", [""] * len(table))]
-    return Marks(
+    return Detections(
         name=name,
         cases=cases,
         case=case,
@@ -279,7 +279,7 @@ def _candidates(folder: Path) -> list[_CaseMarks]:
     return found
 
 
-def _joined(name: str, parts: Iterable[_CaseMarks]) -> Marks:
+def _joined(name: str, parts: Iterable[_CaseMarks]) -> Detections:
     """Put the marks of cases together.
 
     Raises:
@@ -294,7 +294,7 @@ def _joined(name: str, parts: Iterable[_CaseMarks]) -> Marks:
     counts = [len(part) for part in points]
     boxes = [part.boxes_mm for part in found if part.boxes_mm is not None]
     regions = [part.region for part, count in zip(found, counts, strict=True) for _ in range(count)]
-    return Marks(
+    return Detections(
         name=name,
         cases=cases,
         case=np.repeat(order, counts),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.core.nodes import Point
 from ctlymph.core.progress import SILENT, Progress
-from ctlymph.evaluation.detections import Truth
+from ctlymph.evaluation.detections import GroundTruth
 from ctlymph.evaluation.readers.case_names import case_of, case_of_file, indices, patient_of, region_of
 from ctlymph.evaluation.readers.dicom_results import read_objects
 from ctlymph.io.csv_table import BOX, CsvColumns, CsvTable, read_table
@@ -53,9 +53,9 @@ class _CaseTruth:
     nodes: tuple[_Node, ...]
 
 
-def read_truth(
+def read_ground_truth(
     path: str | Path, cases: Sequence[str] = (), *, boxes: bool = False, progress: Progress = SILENT
-) -> Truth:
+) -> GroundTruth:
     """Read the true nodes of all cases.
 
     Args:
@@ -317,10 +317,10 @@ def _annotated(case: Case) -> tuple[_Node, ...]:
     )
 
 
-def _truth(cases: Sequence[_CaseTruth]) -> Truth:
+def _truth(cases: Sequence[_CaseTruth]) -> GroundTruth:
     nodes = [node for case in cases for node in case.nodes]
     boxes = [node.box_mm for node in nodes if node.box_mm is not None]
-    return Truth(
+    return GroundTruth(
         cases=tuple(case.name for case in cases),
         patients=tuple(case.patient for case in cases),
         regions=tuple(case.region for case in cases),

@@ -1,11 +1,11 @@
-"""How long judging takes: 176 scans of 100 marks and 5 nodes, with 1000 bootstraps over patients, beside others.
+"""How long an evaluation takes: 176 scans of 100 marks and 5 nodes, with 1000 bootstraps over patients, against others.
 
-Run ``python benchmarks/judging.py --peer PYTHON``, where PYTHON is the interpreter of an environment with picai_eval.
-picai_eval is given marks that are already matched with nodes: its own matching compares images, which takes longer
-still, and is left out in its favour. What it then does is its AP, AUROC and lesion curve, and the bootstrap of the
-first two. The loop is written as LUNA16's script does it: for each scan, node and mark in turn; and for each bootstrap
-the marks of the drawn scans put together, sorted, counted and interpolated, in Python. Both run once, ours several
-times. ``--large 10`` judges ten million marks in a process of its own and prints its time and its peak of memory.
+``python benchmarks/evaluation.py --peer PYTHON``, where PYTHON is the interpreter of an environment with picai_eval.
+picai_eval gets marks that are already matched with nodes: its own matching compares images, which takes longer still,
+and is left out in its favour. What it then does is its AP, AUROC and lesion curve, and the bootstrap of the first two.
+The loop follows LUNA16's script: for each scan, node and mark in turn; and for each bootstrap the marks of the drawn
+scans put together, sorted, counted and interpolated, in Python. Both run once, ours several times. ``--large 10``
+evaluates ten million marks in a process of its own and prints its time and its peak of memory.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from ctlymph.evaluation.bootstrap import Resampling, intervals
-from ctlymph.evaluation.detections import Marks, Truth
+from ctlymph.evaluation.detections import Detections, GroundTruth
 from ctlymph.evaluation.froc import RATES, curve
-from ctlymph.evaluation.matching import NEAR_MM, Fate, match
+from ctlymph.evaluation.matching import HIT_DISTANCE_MM, Outcome, match
 
 BAND = tuple(np.geomspace(0.05, 20, 120).tolist())
 
@@ -42,7 +42,7 @@ print(time.perf_counter() - start)
 """
 
 
-def make_problem(scans: int, marks: int, nodes: int) -> tuple[Marks, Truth]:
+def make_problem(scans: int, marks: int, nodes: int) -> tuple[Detections, GroundTruth]:
     """Scatter nodes in a box of 300 mm, a mark near each of most nodes, and the other marks anywhere."""
     rng = np.random.default_rng(0)
     at = rng.uniform(0, 300, (scans, nodes, 3))
@@ -51,7 +51,7 @@ def make_problem(scans: int, marks: int, nodes: int) -> tuple[Marks, Truth]:
     scores = rng.beta(1, 6, (scans, marks))
     scores[:, :nodes] = rng.beta(3, 2, scores[:, :nodes].shape)
     names = tuple(f"scan {number}" for number in range(scans))
-    truth = Truth(
+    truth = GroundTruth(
         cases=names,
         patients=names,
         regions=("",) * scans,
@@ -62,7 +62,7 @@ def make_problem(scans: int, marks: int, nodes: int) -> tuple[Marks, Truth]:
         stations=("",) * (scans * nodes),
         ids=tuple(str(number) for _ in range(scans) for number in range(nodes)),
     )
-    found = Marks(
+    found = Detections(
         name="synthetic",
         cases=names,
         case=np.repeat(np.arange(scans, dtype=np.int32), marks),
@@ -73,26 +73,30 @@ def make_problem(scans: int, marks: int, nodes: int) -> tuple[Marks, Truth]:
     return found, truth
 
 
-def ours(marks: Marks, truth: Truth, bootstraps: int) -> None:
+def ours(marks: Detections, truth: GroundTruth, bootstraps: int) -> None:
     """Do all: matching, the curve, every figure with its interval, and the band of the curve."""
     matches = match(marks, truth)
     curve(matches)
     intervals(matches, Resampling(bootstraps), band_rates=BAND)
 
 
-def for_picai(marks: Marks, truth: Truth) -> dict[str, list[tuple[int, float, float]]]:
+def for_picai(marks: Detections, truth: GroundTruth) -> dict[str, list[tuple[int, float, float]]]:
     """Give what its matching would: hits, false positives, and missed nodes at a score of 0."""
     matches = match(marks, truth)
     results: dict[str, list[tuple[int, float, float]]] = {name: [] for name in truth.cases}
-    for case, fate, score in zip(matches.case.tolist(), matches.fate.tolist(), marks.scores.tolist(), strict=True):
-        if fate in (Fate.HIT, Fate.FALSE_POSITIVE):
-            results[truth.cases[case]].append((int(fate == Fate.HIT), score, 1.0 if fate == Fate.HIT else 0.0))
+    for case, outcome, score in zip(
+        matches.case.tolist(), matches.outcome.tolist(), marks.scores.tolist(), strict=True
+    ):
+        if outcome in (Outcome.HIT, Outcome.FALSE_POSITIVE):
+            results[truth.cases[case]].append(
+                (int(outcome == Outcome.HIT), score, 1.0 if outcome == Outcome.HIT else 0.0)
+            )
     for case in truth.case[np.isneginf(matches.node_score)].tolist():
         results[truth.cases[case]].append((1, 0.0, 0.0))
     return results
 
 
-def picai(python: str, marks: Marks, truth: Truth, bootstraps: int) -> float:
+def picai(python: str, marks: Detections, truth: GroundTruth, bootstraps: int) -> float:
     """Give the seconds that picai_eval itself counts, without its start."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results.json"
@@ -101,7 +105,7 @@ def picai(python: str, marks: Marks, truth: Truth, bootstraps: int) -> float:
     return float(done.stdout.split()[-1])  # after its greeting
 
 
-def in_a_loop(marks: Marks, truth: Truth, bootstraps: int) -> None:
+def in_a_loop(marks: Detections, truth: GroundTruth, bootstraps: int) -> None:
     """Judge as LUNA16's script does, in plain Python."""
     by_scan: list[list[tuple[float, int]]] = [[] for _ in truth.cases]
     marks_of: list[list[tuple[list[float], float]]] = [[] for _ in truth.cases]
@@ -116,7 +120,7 @@ def in_a_loop(marks: Marks, truth: Truth, bootstraps: int) -> None:
             near = [
                 key
                 for key, (at, _) in enumerate(marks_of[case])
-                if (at[0] - node[0]) ** 2 + (at[1] - node[1]) ** 2 + (at[2] - node[2]) ** 2 < NEAR_MM**2
+                if (at[0] - node[0]) ** 2 + (at[1] - node[1]) ** 2 + (at[2] - node[2]) ** 2 < HIT_DISTANCE_MM**2
             ]
             if near:
                 by_scan[case].append((max(marks_of[case][key][1] for key in near), 1))
