@@ -13,7 +13,7 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.io import read
 from ctlymph.io.dicom.ct_writer import write_ct_series
-from ctlymph.io.dicom.references import ObjectHeader, source_of
+from ctlymph.io.dicom.references import ObjectHeader, referenced_ct
 from ctlymph.io.dicom.seg_writer import Segment, write_segmentation
 from ctlymph.workflows.annotated import read_drawn
 
@@ -28,7 +28,7 @@ def test_the_anatomy_is_searched_once_though_the_nodes_overlap(tmp_path: Path, m
     segments = [Segment(number, f"node {number}") for number in (1, 2)]
     header = ObjectHeader("nodes", datetime(2020, 1, 1))
     masks = [Masks(layer, ct.geometry) for layer in layers]
-    write_segmentation(tmp_path / "seg.dcm", masks, segments, source_of(ct), header)
+    write_segmentation(tmp_path / "seg.dcm", masks, segments, referenced_ct(ct), header)
 
     searches = []
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.morphology import Mask
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Geometry
 
 _AIR_HU = -880
@@ -34,6 +35,8 @@ class Airway:
     lumen: Mask
     path_ijk: NDArray[np.float64]
     carina_ijk: NDArray[np.float64] | None
+
+    __repr__ = short_repr
 
 
 def find_airway(hu: NDArray[np.int16], geometry: Geometry, body: Mask) -> Airway:

@@ -12,6 +12,7 @@ from ctlymph.anatomy.body import find_body
 from ctlymph.anatomy.lungs import find_lungs
 from ctlymph.anatomy.spine import find_spine
 from ctlymph.core.morphology import Mask
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Geometry, Volume
 
 GRID_MM = 3.0
@@ -37,6 +38,8 @@ class Landmarks:
     airway: Airway
     lungs: Mask
     spine: NDArray[np.float64]
+
+    __repr__ = short_repr
 
 
 def find_landmarks(volume: Volume) -> Landmarks:

@@ -48,7 +48,7 @@ _NODULE_MM = 5.0
 _ARM_MM = 15.0
 """Half the width of the bridges by which a lung nodule hangs on to the mediastinum, an arm to the trunk."""
 _EDGE_MM = 10.0
-"""How far thin sheets, pleura and pericardial fat, reach out from the core of a region."""
+"""How far thin sheets, pleura and pericardial fat, extend from the core of a region."""
 
 _WALL_MM = 10.0
 """Muscles of the abdominal wall."""
@@ -78,7 +78,7 @@ _TORSO_WIDTH_MM = 220.0
 _TORSO_BONE = 0.15
 """Adult trunks are wider and hold less bone in a section than a head does; of two legs only one counts as the body."""
 
-_LEAST_MM = 40.0
+_MIN_MM = 40.0
 _FAT_HU = -40
 _GAS_HU = -250
 _BONE_HU = 150
@@ -124,7 +124,7 @@ def _why_nothing(landmarks: Landmarks, wanted: str) -> str:
 
 def _fills_enough(mask: Mask, landmarks: Landmarks) -> bool:
     slices = int(mask.any(axis=(1, 2)).sum())
-    return slices > 0 and (slices * landmarks.geometry.spacing_mm[2] >= _LEAST_MM or 2 * slices >= len(mask))
+    return slices > 0 and (slices * landmarks.geometry.spacing_mm[2] >= _MIN_MM or 2 * slices >= len(mask))
 
 
 def _columns(landmarks: Landmarks) -> NDArray[np.int_]:
@@ -209,7 +209,7 @@ def _abdomen(landmarks: Landmarks, dome: int | None) -> Mask:
     back[: spined[0]] = back[spined[0]] + 2 * _BEHIND_SPINE_MM / spacing[1]
     inside = _cavity(landmarks) & ~landmarks.lungs & _in_front_of(back, landmarks)
     pelvis = slice(0, spined[0] + round(_CREST_MM / spacing[2]))
-    inside[pelvis] &= ~_beside_pelvic_bone(landmarks)[pelvis]
+    inside[pelvis] &= ~_lateral_to_pelvic_bone(landmarks)[pelvis]
     inside[: max(0, spined[0] - round(_SACRUM_MM / spacing[2]))] = False
     if dome is not None:
         inside[dome:] = False
@@ -223,8 +223,8 @@ def _groins(landmarks: Landmarks) -> Mask:
     crest = _iliac_crest(landmarks)
     inside = erode(landmarks.body, landmarks.geometry, _SKIN_MM)
     inside &= _in_front_of(np.full(len(inside), landmarks.spine[crest, 1]), landmarks)
-    beside_mm = np.abs(_off_midline_mm(landmarks))
-    inside &= ((beside_mm >= _GROIN_MM[0]) & (beside_mm <= _GROIN_MM[1]))[:, None]
+    lateral_mm = np.abs(_off_midline_mm(landmarks))
+    inside &= ((lateral_mm >= _GROIN_MM[0]) & (lateral_mm <= _GROIN_MM[1]))[:, None]
     top, bottom = (max(0, crest - round(mm / landmarks.geometry.spacing_mm[2])) for mm in _GROIN_BELOW_CREST_MM)
     inside[top:] = False
     inside[:bottom] = False
@@ -254,13 +254,13 @@ def _bone(landmarks: Landmarks) -> Mask:
     return largest_component((landmarks.hu > _BONE_HU) & landmarks.body)
 
 
-def _beside_pelvic_bone(landmarks: Landmarks) -> Mask:
+def _lateral_to_pelvic_bone(landmarks: Landmarks) -> Mask:
     """Whatever has the pelvic bone between itself and the midline: gluteal muscles and hips."""
     from scipy import ndimage
 
     bone = _bone(landmarks)
-    reach = 1 + 2 * round(_GLUTEAL_MM / landmarks.geometry.spacing_mm[1])
-    bone = ndimage.binary_dilation(bone, np.ones((1, reach, 1)))
+    length = 1 + 2 * round(_GLUTEAL_MM / landmarks.geometry.spacing_mm[1])
+    bone = ndimage.binary_dilation(bone, np.ones((1, length, 1)))
     off = _columns(landmarks) - landmarks.spine[:, 0][:, None]
     far = np.abs(off) * landmarks.geometry.spacing_mm[0] > _PELVIS_INSIDE_MM
     right = bone & (far & (off < 0))[:, None]

@@ -135,10 +135,10 @@ def _chest_station(at: _Chest) -> str:
         return "3A" if at.left < 14 else "left internal mammary"
     if at.up > 18 and at.front < -14 and abs(at.left) < 20:
         return "3P"
-    return _beside_airway(at)
+    return _central_station(at)
 
 
-def _beside_airway(at: _Chest) -> str:
+def _central_station(at: _Chest) -> str:
     """Tell stations 2 to 14 in the middle of the chest."""
     letter = "L" if at.left_of_wall > 0 else "R"
     if at.up > _ARCH_MM:
@@ -149,10 +149,10 @@ def _beside_airway(at: _Chest) -> str:
         return "5"
     if at.up > 4 and at.left > -32:
         return f"4{letter}"
-    return _beside_bronchi(at)
+    return _bronchial_station(at)
 
 
-def _beside_bronchi(at: _Chest) -> str:
+def _bronchial_station(at: _Chest) -> str:
     """Tell hilum, lung, and what lies below the carina."""
     aside, letter = abs(at.left_of_spine), "L" if at.left_of_spine > 0 else "R"
     if aside > 25 and at.up < -50 and at.front < -8:
@@ -176,7 +176,7 @@ def _belly_station(at: _Belly) -> str:
     if at.up < -148 and at.front < 52:
         return f"{_side(at.left)} common iliac"
     if at.front < 52:
-        return _beside_great_vessels(at)
+        return _great_vessel_station(at)
     if at.up > -58:
         return "peripancreatic"
     return "mesenteric root" if at.up > -100 and abs(at.left) < 25 else "mesenteric"
@@ -192,7 +192,7 @@ def _upper_station(at: _Belly) -> str:
     if at.left > 55:
         return "splenic hilum" if at.front < 20 else "gastrosplenic"
     if at.front < 27 and abs(at.left) < 45:
-        return f"{'left' if at.left > 5 else 'right'} retrocrural" if at.up > 2 else _beside_great_vessels(at)
+        return f"{'left' if at.left > 5 else 'right'} retrocrural" if at.up > 2 else _great_vessel_station(at)
     if at.left < -31:
         return "portal"
     if at.left < -4:
@@ -206,7 +206,7 @@ def _right_flank(at: _Belly) -> str:
     return "ileocolic" if at.up < -115 else "paracaval"
 
 
-def _beside_great_vessels(at: _Belly) -> str:
+def _great_vessel_station(at: _Belly) -> str:
     if at.left < -26:
         return "paracaval"
     if at.left < 3:

@@ -57,8 +57,8 @@ def _evenly(polygon: NDArray[np.float64]) -> NDArray[np.float64]:
     """Place ``POINTS`` vertices at even distances along a closed polygon."""
     closed = np.concatenate([polygon, polygon[:1]])
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
-    wanted = np.arange(POINTS) * (length[-1] / POINTS)
-    return np.stack([np.interp(wanted, length, closed[:, axis]) for axis in (0, 1)], axis=1)
+    places = np.arange(POINTS) * (length[-1] / POINTS)
+    return np.stack([np.interp(places, length, closed[:, axis]) for axis in (0, 1)], axis=1)
 
 
 def _perimeter(polygon: NDArray[np.float64]) -> float:

@@ -94,8 +94,8 @@ def fill_slices(mask: Mask, geometry: Geometry, gap_mm: float = 0.0) -> Mask:
         (padded[:, 1:-1, 0], mask[:, :, 0], sy),
         (padded[:, 1:-1, -1], mask[:, :, -1], sy),
     ):
-        reach = np.ones((1, 1 + int(gap_mm / spacing)))
-        outer[:] = ndimage.binary_closing(np.pad(edge, ((0, 0), (reach.size,) * 2)), reach)[:, reach.size : -reach.size]
+        gap = np.ones((1, 1 + int(gap_mm / spacing)))
+        outer[:] = ndimage.binary_closing(np.pad(edge, ((0, 0), (gap.size,) * 2)), gap)[:, gap.size : -gap.size]
     # Background that cannot be reached, within its slice, from the margin.
     labels, count = ndimage.label(~padded, structure=ndimage.generate_binary_structure(3, 1) * [[[0]], [[1]], [[0]]])
     enclosed = np.ones(count + 1, dtype=bool)

@@ -33,6 +33,9 @@ class Diameter:
     end_mm: Point
     length_mm: float
 
+    def __repr__(self) -> str:
+        return f"Diameter({self.length_mm:.1f} mm)"
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -44,6 +47,9 @@ class Shape:
     any_plane_short_axis: Diameter
     volume_mm3: float
     centroid_mm: Point
+
+    def __repr__(self) -> str:
+        return f"Shape({_axes(self)}, {self.volume_mm3:.0f} mm³)"
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,13 @@ class Sizes:
     volume_mm3: float
     mean_hu: float
     centroid_mm: Point
+
+    def __repr__(self) -> str:
+        return f"Sizes({_axes(self)}, {self.volume_mm3:.0f} mm³, {self.mean_hu:.0f} HU)"
+
+
+def _axes(shape: Shape | Sizes) -> str:
+    return f"short axis {shape.short_axis.length_mm:.1f} mm, long axis {shape.long_axis.length_mm:.1f} mm"
 
 
 @dataclass(frozen=True)
@@ -111,6 +124,9 @@ class NodeRads:
     shape: Judged
     reason: str
 
+    def __repr__(self) -> str:
+        return f"NodeRads({self}; {self.reason})"
+
     def __str__(self) -> str:
         return str(self.lowest) if self.lowest == self.highest else f"{self.lowest}–{self.highest}"
 
@@ -140,3 +156,10 @@ class LymphNode:
     station: str = ""
     model: str = ""
     node_rads: NodeRads | None = None
+
+    def __repr__(self) -> str:
+        place = ", ".join(f"{mm:.1f}" for mm in self.point_mm)
+        named = [name for name in (self.region, self.station) if name]
+        score = [] if self.score is None else [f"score {self.score:.2f}"]
+        rads = [f"Node-RADS {self.node_rads}"] if self.node_rads else []
+        return f"LymphNode({', '.join([str(self.node), f'at {place} mm', _axes(self.sizes), *named, *score, *rads])})"

@@ -28,6 +28,10 @@ class Region:
     mask: NDArray[np.bool_]
     geometry: Geometry
 
+    def __repr__(self) -> str:
+        litres = np.count_nonzero(self.mask) * self.geometry.voxel_mm3 / 1e6
+        return f"Region({self.name}, {litres:.2g} litres, grid of {self.geometry.summary})"
+
     def contains(self, points_mm: ArrayLike) -> NDArray[np.bool_]:
         """Tell which LPS points ``(n, 3)`` lie in a voxel of the region."""
         index_zyx = np.rint(self.geometry.mm_to_index(points_mm)).astype(int)[:, ::-1]

@@ -43,6 +43,10 @@ class Result:
     created: datetime = field(default_factory=datetime.now)
     seed: str = field(default_factory=lambda: uuid4().hex)
 
+    def __repr__(self) -> str:
+        origin = f"model {self.model}" if self.model else "annotated masks"
+        return f"Result({len(self.nodes)} nodes, {origin}, {self.volume.geometry.summary})"
+
     @property
     def layers(self) -> tuple[Masks, ...]:
         """All masks; each node lies in one of them."""

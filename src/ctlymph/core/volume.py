@@ -63,6 +63,17 @@ class Geometry:
         if np.abs(self.direction.T @ self.direction - np.eye(3)).max() > 1e-3:
             raise CtlymphError("the image's axes are not perpendicular (sheared); resample it to a rectangular grid")
 
+    def __repr__(self) -> str:
+        origin = ", ".join(f"{mm:g}" for mm in np.round(self.origin_mm, 2))
+        return f"Geometry({self.summary}, origin {origin} mm)"
+
+    @property
+    def summary(self) -> str:
+        """The size, spacing and orientation in words; i, j, k order."""
+        size = " × ".join(map(str, self.shape_ijk))
+        spacing = " × ".join(f"{mm:.4g}" for mm in self.spacing_mm)
+        return f"{size} voxels of {spacing} mm, {self.orientation}"
+
     @classmethod
     def from_affine(cls, affine: ArrayLike, shape_zyx: tuple[int, int, int]) -> Geometry:
         """Make one from a 4 × 4 matrix that maps ``i, j, k, 1`` to LPS mm."""
@@ -172,6 +183,10 @@ class Volume:
     def __post_init__(self) -> None:
         _check_array(self.hu, self.geometry, np.dtype(np.int16))
 
+    def __repr__(self) -> str:
+        # Neither case nor attributes, which hold the patient's name and number.
+        return f"Volume({self.geometry.summary}, {len(self.notes)} notes)"
+
     def crop(self, start_zyx: ArrayLike, shape_zyx: ArrayLike, fill: int = AIR_HU) -> Volume:
         """Cut out a box; whatever of it lies outside becomes ``fill``. Never shares memory with this volume."""
         return replace(
@@ -208,6 +223,9 @@ class Masks:
 
     def __post_init__(self) -> None:
         _check_array(self.labels, self.geometry, np.dtype(np.uint16))
+
+    def __repr__(self) -> str:
+        return f"Masks({self.geometry.summary}, largest label {self.labels.max(initial=0)})"
 
     def reorient(self, orientation: str = "LPS") -> Masks:
         """As :meth:`Volume.reorient`."""

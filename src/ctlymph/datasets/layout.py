@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.datasets.archive_file import LARGEST_TEXT, StoredFile
-from ctlymph.io.dicom.files import Source, ZipMember, files_below, is_named_as_dicom, open_files
+from ctlymph.io.dicom.files import ByteSource, ZipMember, files_below, is_named_as_dicom, open_files
 from ctlymph.io.dicom.header import Header, read_header
 
 SYNTHETIC = "SYNTHETIC.txt"
@@ -149,10 +149,10 @@ class _Gathered:
 
     sides: dict[tuple[str, str], dict[Path, dict[str, StoredFile]]] = field(default_factory=dict)
     masks: dict[str, list[StoredFile]] = field(default_factory=dict)
-    dicom: dict[Path, list[Source]] = field(default_factory=dict)
+    dicom: dict[Path, list[ByteSource]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def take(self, source: Source) -> None:
+    def take(self, source: ByteSource) -> None:
         """Put a file where it belongs; others are passed over."""
         name = source.path.name
         if side := _SIDE_FILE.fullmatch(name):
@@ -170,7 +170,7 @@ def _with_files(case: CaseFiles, kind: str, files: Mapping[str, StoredFile]) -> 
     return replace(case, positives=files) if kind == "posCADe" else replace(case, negatives=files)
 
 
-def _stored(source: Source) -> StoredFile:
+def _stored(source: ByteSource) -> StoredFile:
     if isinstance(source, ZipMember):
         return StoredFile(Path(str(source.archive.filename)), source.member.filename)
     return StoredFile(source.path)
@@ -180,7 +180,7 @@ def _in_archive(files: Mapping[str, StoredFile]) -> bool:
     return any(file.member for file in files.values())
 
 
-def _all_series(folders: Mapping[Path, Sequence[Source]]) -> tuple[dict[str, list[DicomSeries]], list[str]]:
+def _all_series(folders: Mapping[Path, Sequence[ByteSource]]) -> tuple[dict[str, list[DicomSeries]], list[str]]:
     found: dict[str, list[DicomSeries]] = {}
     notes: list[str] = []
     for folder, sources in folders.items():
@@ -197,7 +197,7 @@ def _all_series(folders: Mapping[Path, Sequence[Source]]) -> tuple[dict[str, lis
     return found, notes
 
 
-def _series_in(sources: Sequence[Source], notes: list[str]) -> Iterator[tuple[Header, Sequence[Source]]]:
+def _series_in(sources: Sequence[ByteSource], notes: list[str]) -> Iterator[tuple[Header, Sequence[ByteSource]]]:
     """Give the series of one folder, each with the header of a file.
 
     The first and the last file tell whether there is only one; only else are all headers read.
@@ -209,14 +209,14 @@ def _series_in(sources: Sequence[Source], notes: list[str]) -> Iterator[tuple[He
     if first.series_uid == last.series_uid:
         yield first, sources
         return
-    members: dict[str, tuple[Header, list[Source]]] = {}
+    members: dict[str, tuple[Header, list[ByteSource]]] = {}
     for source in sources:
         if header := _first_header([source], notes):
             members.setdefault(header.series_uid, (header, []))[1].append(source)
     yield from members.values()
 
 
-def _first_header(sources: Sequence[Source], notes: list[str]) -> Header | None:
+def _first_header(sources: Sequence[ByteSource], notes: list[str]) -> Header | None:
     """Give the header of the first file that is whole; damaged ones are noted."""
     for source in sources:
         try:

@@ -21,6 +21,7 @@ from ctlymph.core.morphology import box_around, dilate
 from ctlymph.core.nodes import Mark
 from ctlymph.core.progress import Progress
 from ctlymph.core.regions import Region
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import AIR_HU, Geometry, Masks, Volume, resample_array
 
 Arrays = dict[str, NDArray[Any]]
@@ -117,6 +118,8 @@ class Candidates:
     radii_mm: Floats
     extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
+    __repr__ = short_repr
+
     def __len__(self) -> int:
         return len(self.scores)
 
@@ -168,6 +171,8 @@ class TrueNodes:
     points_mm: Floats
     short_axes_mm: Floats
     masks: Masks | None
+
+    __repr__ = short_repr
 
     @property
     def enlarged(self) -> int:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csr_array
 
 from ctlymph.core.errors import CtlymphError
+from ctlymph.core.short_repr import short_repr
 from ctlymph.evaluation.detections import Bools, Floats
 from ctlymph.evaluation.matching import Matches
 
@@ -54,6 +55,8 @@ class Curve:
     false: NDArray[np.int64]
     nodes: int
     volumes: int
+
+    __repr__ = short_repr
 
     @property
     def sensitivity(self) -> Floats:

@@ -25,6 +25,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.short_repr import short_repr
 from ctlymph.evaluation.detections import Bools, Detections, Floats, GroundTruth, Ints
 
 Hit = Literal["15mm", "radius", "iou0.1", "ids"]
@@ -99,6 +100,8 @@ class Matches:
     node_score: Floats
     excluded: Bools
     reached: Bools
+
+    __repr__ = short_repr
 
     @property
     def false(self) -> Bools:

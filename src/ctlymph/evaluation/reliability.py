@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.short_repr import short_repr
 from ctlymph.evaluation.detections import Floats
 from ctlymph.evaluation.matching import Matches, Outcome
 
@@ -37,6 +38,8 @@ class Calibration:
     mean_score: Floats
     hit_rate: Floats
     error: float
+
+    __repr__ = short_repr
 
 
 def is_calibratable(matches: Matches) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Masks, Volume
 from ctlymph.followup.course import Course, Response
 
@@ -32,3 +33,5 @@ class Followed:
     model: str = ""
     trained_on: str = ""
     notes: Sequence[str] = ()
+
+    __repr__ = short_repr

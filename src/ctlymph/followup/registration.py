@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.morphology import Mask, box_around, dilate, erode, fill_slices, largest_component
 from ctlymph.core.progress import SILENT, Progress
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Geometry, Volume, geometry_of, resample_array, to_sitk
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Alignment:
     bending_mm: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 1, 1, 3), dtype=np.float32))
     grid: Geometry = field(default_factory=lambda: Geometry((1, 1, 1), np.zeros(3), np.ones(3)))
     agreement: float = 1.0
+
+    __repr__ = short_repr
 
     def to_earlier(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """Map points ``(n, 3)`` of the later scan to the earlier one's LPS mm, wherever they lie."""

@@ -66,11 +66,11 @@ def read_image(path: Path) -> Volume:
             kind than its suffix says, not a single 3D image of plain numbers,
             or its affine is sheared or holds NaN.
     """
-    stored = _load(path)
-    hu, notes = _whole_hu(stored)
+    voxels = _load(path)
+    hu, notes = _whole_hu(voxels)
     suffix = image_suffix(path) or ""
     attributes = {"path": str(path), "format": FORMATS[suffix]}
-    return Volume(hu, stored.geometry, path.name[: -len(suffix)], (*stored.notes, *notes), attributes)
+    return Volume(hu, voxels.geometry, path.name[: -len(suffix)], (*voxels.notes, *notes), attributes)
 
 
 def read_masks(path: Path) -> Masks:
@@ -80,12 +80,12 @@ def read_masks(path: Path) -> Masks:
         CtlymphError: As :func:`read_image`, or if a voxel is negative, larger
             than 65535 or not a whole number.
     """
-    stored = _load(path)
-    if stored.is_plain and stored.values.dtype in (np.uint8, np.uint16):
-        return Masks(np.ascontiguousarray(stored.values, dtype=np.uint16), stored.geometry)
-    labels = np.empty(stored.values.shape, dtype=np.uint16)
+    voxels = _load(path)
+    if voxels.is_plain and voxels.values.dtype in (np.uint8, np.uint16):
+        return Masks(np.ascontiguousarray(voxels.values, dtype=np.uint16), voxels.geometry)
+    labels = np.empty(voxels.values.shape, dtype=np.uint16)
     for k in range(len(labels)):
-        exact = stored.scaled(k)
+        exact = voxels.scaled(k)
         wrong = ~((exact >= 0) & (exact <= np.iinfo(np.uint16).max) & (np.mod(exact, 1) == 0))
         if wrong.any():
             raise CtlymphError(
@@ -93,7 +93,7 @@ def read_masks(path: Path) -> Masks:
                 " one a node; export it as a label map"
             )
         labels[k] = exact
-    return Masks(labels, stored.geometry)
+    return Masks(labels, voxels.geometry)
 
 
 def write_image(volume: Volume, path: Path, *, overwrite: bool = False) -> None:
@@ -116,7 +116,7 @@ def write_masks(masks: Masks, path: Path, *, overwrite: bool = False) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Stored:
+class _FileVoxels:
     """Voxels as a file stores them (z, y, x, any real type); their meaning is ``slope · value + intercept``."""
 
     values: NDArray[Any]
@@ -137,13 +137,13 @@ class _Stored:
         return np.asarray(values * self.slope + self.intercept)
 
 
-def _whole_hu(stored: _Stored) -> tuple[NDArray[np.int16], list[str]]:
-    if stored.is_plain and stored.values.dtype == np.int16 and stored.values.min() >= AIR_HU:
-        return np.ascontiguousarray(stored.values, dtype=np.int16), []
-    hu = np.empty(stored.values.shape, dtype=np.int16)
+def _whole_hu(voxels: _FileVoxels) -> tuple[NDArray[np.int16], list[str]]:
+    if voxels.is_plain and voxels.values.dtype == np.int16 and voxels.values.min() >= AIR_HU:
+        return np.ascontiguousarray(voxels.values, dtype=np.int16), []
+    hu = np.empty(voxels.values.shape, dtype=np.int16)
     found: Counter[str] = Counter()
     for k in range(len(hu)):
-        exact = stored.scaled(k)
+        exact = voxels.scaled(k)
         finite = np.isfinite(exact)
         found["missing"] += exact.size - int(np.count_nonzero(finite))
         exact = np.where(finite, exact, AIR_HU)
@@ -161,7 +161,7 @@ def _whole_hu(stored: _Stored) -> tuple[NDArray[np.int16], list[str]]:
     return hu, [text for kind, text in meaning.items() if found[kind]]
 
 
-def _load(path: Path) -> _Stored:
+def _load(path: Path) -> _FileVoxels:
     suffix = image_suffix(path)
     if suffix is None:
         raise CtlymphError(f"{path} has no image suffix that is known here; use one of {', '.join(FORMATS)}")
@@ -170,12 +170,12 @@ def _load(path: Path) -> _Stored:
         raise CtlymphError(f"{path} {what}; give an image file")
     if not os.access(path, os.R_OK):
         raise CtlymphError(f"cannot read {path}: permission denied; change its permissions")
-    stored = _load_nibabel(path) if FORMATS[suffix] in ("NIfTI", "Analyze") else _load_itk(path, FORMATS[suffix])
-    native = stored.values.dtype.newbyteorder("=")
-    return replace(stored, values=stored.values.astype(native, copy=False))
+    voxels = _load_nibabel(path) if FORMATS[suffix] in ("NIfTI", "Analyze") else _load_itk(path, FORMATS[suffix])
+    native = voxels.values.dtype.newbyteorder("=")
+    return replace(voxels, values=voxels.values.astype(native, copy=False))
 
 
-def _load_nibabel(path: Path) -> _Stored:
+def _load_nibabel(path: Path) -> _FileVoxels:
     import nibabel as nib
     from isal.igzip_lib import IsalError
     from nibabel.filebasedimages import ImageFileError
@@ -190,7 +190,7 @@ def _load_nibabel(path: Path) -> _Stored:
                 shape = shape[:-1]
             kind = image.get_data_dtype()
             _check_kind(path, shape, 2 if kind.kind == "c" else len(kind.names or (1,)))
-            values = _stored_voxels(path, image.dataobj).reshape(shape[::-1])
+            values = _read_voxels(path, image.dataobj).reshape(shape[::-1])
     except (
         ImageFileError,
         HeaderDataError,
@@ -204,7 +204,7 @@ def _load_nibabel(path: Path) -> _Stored:
         raise _unreadable(path, error) from error
     affine, notes = _nibabel_affine(image)
     geometry, more_notes = _straight_geometry(path, affine, values.shape)
-    return _Stored(values, geometry, float(image.dataobj.slope), float(image.dataobj.inter), (*notes, *more_notes))
+    return _FileVoxels(values, geometry, float(image.dataobj.slope), float(image.dataobj.inter), (*notes, *more_notes))
 
 
 @contextmanager
@@ -219,8 +219,8 @@ def _silent_nibabel() -> Iterator[None]:
         logger.disabled = False
 
 
-def _stored_voxels(path: Path, data: Any) -> NDArray[Any]:
-    """Read the voxels of a nibabel array proxy as they are stored, in the order …, z, y, x."""
+def _read_voxels(path: Path, data: Any) -> NDArray[Any]:
+    """Read the voxels of a nibabel array proxy without scaling, in the order …, z, y, x."""
     if path.suffix.lower() != ".gz":
         # nibabel's arrays are i, j, k in Fortran order: the transpose needs no copy.
         return np.asarray(data.get_unscaled().T)
@@ -257,7 +257,7 @@ def _nibabel_affine(image: Any) -> tuple[NDArray[np.float64], list[str]]:
     return affine, [_unoriented(why, "left", "front")]
 
 
-def _load_itk(path: Path, kind: str) -> _Stored:
+def _load_itk(path: Path, kind: str) -> _FileVoxels:
     import SimpleITK as sitk
 
     str(path).encode()  # SimpleITK aborts the process at a name that is not UTF-8
@@ -286,7 +286,7 @@ def _load_itk(path: Path, kind: str) -> _Stored:
     geometry, notes = _straight_geometry(path, affine, values.shape)
     if kind == "NRRD" and not reader.HasMetaDataKey("NRRD_space"):
         notes.append(_unoriented("the NRRD header names no space", "left", "back"))
-    return _Stored(values, geometry, notes=tuple(notes))
+    return _FileVoxels(values, geometry, notes=tuple(notes))
 
 
 def _unoriented(why: str, i: str, j: str) -> str:

@@ -77,8 +77,8 @@ def _points(name: str, root: ElementTree.Element) -> Iterator[Point]:
             continue
         matrix, offset_mm = _index_to_world(name, holder)
         for number, point in enumerate(points):
-            stored = [_number(name, f"{axis} of point {number}", point.findtext(axis)) for axis in "xyz"]
-            x, y, z = stored if matrix is None else (float(value) for value in matrix @ stored + offset_mm)
+            numbers = [_number(name, f"{axis} of point {number}", point.findtext(axis)) for axis in "xyz"]
+            x, y, z = numbers if matrix is None else (float(value) for value in matrix @ numbers + offset_mm)
             yield x, y, z
 
 

@@ -11,7 +11,7 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Geometry, Masks
 
 TOLERANCE_MM = 0.1
-"""How far apart the corners of two grids may lie that count as one: what headers lose by rounding."""
+"""Grids whose corners agree within this distance count as one: headers are rounded."""
 
 _TOUCHING = np.ones((3, 3, 3), dtype=bool)
 
@@ -27,8 +27,8 @@ def on_grid(masks: Masks, grid: Geometry) -> Masks:
         has, wants = (" × ".join(str(n) for n in g.shape_ijk) for g in (turned.geometry, grid))
         raise CtlymphError(f"it has {has} voxels and the CT {wants}; resample the mask to the CT's grid")
     if not turned.geometry.matches(grid, TOLERANCE_MM):
-        apart = np.linalg.norm(turned.geometry.corners_mm - grid.corners_mm, axis=1).max()
-        raise CtlymphError(f"it lies up to {apart:.2f} mm away from the CT's grid; resample the mask to that grid")
+        offset_mm = np.linalg.norm(turned.geometry.corners_mm - grid.corners_mm, axis=1).max()
+        raise CtlymphError(f"it lies up to {offset_mm:.2f} mm away from the CT's grid; resample the mask to that grid")
     return Masks(np.ascontiguousarray(turned.labels), grid)
 
 

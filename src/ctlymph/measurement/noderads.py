@@ -57,9 +57,9 @@ _SMOOTHING_MM = (0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8)
 """SDs of the Gaussian that smooths within a node: the first is taken that leaves little enough noise."""
 _LITTLE_NOISE_HU, _MUCH_NOISE_HU = 6.0, 9.0
 """What it should leave, and what makes texture impossible to judge. Chosen here."""
-_LEAST_MM3 = 60.0
+_MIN_MM3 = 60.0
 """Volume away from the edge that shows a node's texture: a ball of 5 mm. Chosen here."""
-_LEAST_SMOOTHED = 1.5
+_MIN_SMOOTHED = 1.5
 """The same, in volumes over which smoothing averages. Chosen here."""
 _EDGE = 0.12
 """Voxels with more of their surroundings in them than this are the node's edge."""
@@ -106,7 +106,7 @@ _SECTIONS = 2
 
 _SPHERICAL = 1.4
 """Longest over shortest diameter of the ellipsoid with the node's moments, below which it is spherical. Chosen here."""
-_LEAST_EXTENT = 3
+_MIN_EXTENT = 3
 """A node that is fewer voxels high, wide or deep has no shape that could be judged."""
 
 
@@ -290,7 +290,7 @@ class _Tissue:
     def noise_left_hu(self, sigma_mm: float) -> float:
         """SD of the noise after smoothing."""
         grain = np.maximum(_GRAIN_MM, self.geometry.spacing_zyx)
-        return self.noise_hu * float(np.sqrt(np.minimum(1, grain / _reach_mm(sigma_mm))).prod())
+        return self.noise_hu * float(np.sqrt(np.minimum(1, grain / _averaging_mm(sigma_mm))).prod())
 
     @cached_property
     def smoothing_mm(self) -> float:
@@ -329,7 +329,7 @@ class _Tissue:
         return float(np.count_nonzero(part) * self.geometry.voxel_mm3)
 
 
-def _reach_mm(sigma_mm: float) -> float:
+def _averaging_mm(sigma_mm: float) -> float:
     """Length over which a Gaussian averages: that of the box that leaves as much white noise."""
     return float(2 * np.sqrt(np.pi) * sigma_mm)
 
@@ -340,7 +340,7 @@ def _judge_texture(tissue: _Tissue) -> Judged:
     Without contrast agent a dark core may be noise, and necrosis need not show; only a node dark throughout tells.
     """
     size, left = tissue.volume_mm3(tissue.core), tissue.noise_left_hu(tissue.smoothing_mm)
-    needed = max(_LEAST_MM3, _LEAST_SMOOTHED * _reach_mm(tissue.smoothing_mm) ** 3)
+    needed = max(_MIN_MM3, _MIN_SMOOTHED * _averaging_mm(tissue.smoothing_mm) ** 3)
     noise = f"noise of {tissue.noise_hu:.0f} HU in slices of {tissue.geometry.spacing_mm.max():.1f} mm"
     if left > _MUCH_NOISE_HU:
         return Judged("", None, f"{noise} is too much")
@@ -377,8 +377,8 @@ def _necrosis(tissue: _Tissue, noise_left_hu: float) -> tuple[Judged | None, flo
 def _evenness(tissue: _Tissue) -> Judged:
     """Tell homogeneous from heterogeneous tissue."""
     deep = tissue.core & (tissue.foreign < _CORE)
-    if tissue.volume_mm3(deep) < _LEAST_MM3:
-        return Judged("", None, f"{tissue.volume_mm3(deep):.0f} mm³ lie far from the edge, {_LEAST_MM3:.0f} are needed")
+    if tissue.volume_mm3(deep) < _MIN_MM3:
+        return Judged("", None, f"{tissue.volume_mm3(deep):.0f} mm³ lie far from the edge, {_MIN_MM3:.0f} are needed")
     sigma_mm = _COARSER * tissue.smoothing_mm
     variance = float(tissue.mean(tissue.own_hu, deep, sigma_mm)[deep].var()) - tissue.noise_left_hu(sigma_mm) ** 2
     uneven = max(0.0, variance) ** 0.5
@@ -399,10 +399,10 @@ def _judge_border(mask: Mask, grid: Geometry) -> Judged:
     areas = sections.sum(axis=(1, 2))
     large = np.flatnonzero(areas >= 0.5 * areas.max())
     radius_mm = float(np.sqrt(areas.max() * pixel_mm.prod() / np.pi))
-    least_mm = max(_RADIUS_MM, _RADIUS_PX * float(pixel_mm.max()))
-    if radius_mm < least_mm or len(large) < _SECTIONS:
+    min_mm = max(_RADIUS_MM, _RADIUS_PX * float(pixel_mm.max()))
+    if radius_mm < min_mm or len(large) < _SECTIONS:
         sizes = f"largest section {2 * radius_mm:.1f} mm wide, {len(large)} like it"
-        return Judged("", None, f"{sizes}; {2 * least_mm:.1f} mm and {_SECTIONS} are needed")
+        return Judged("", None, f"{sizes}; {2 * min_mm:.1f} mm and {_SECTIONS} are needed")
     relief = float(np.mean([_relief(sections[index], pixel_mm) for index in large]))
     points = int(relief >= _IRREGULAR)
     return Judged(BORDERS[points], points, f"relief {relief:.1%} of the radius, irregular from {_IRREGULAR:.1%}")
@@ -437,8 +437,8 @@ def _judge_shape(tissue: _Tissue) -> Judged:
     if _is_cut(tissue.mask):
         return Judged("", None, "the scan ends within the node")
     extent = np.ptp(voxels, axis=0) + 1
-    if extent.min() < _LEAST_EXTENT:
-        return Judged("", None, f"{extent.min()} voxels across, {_LEAST_EXTENT} are needed")
+    if extent.min() < _MIN_EXTENT:
+        return Judged("", None, f"{extent.min()} voxels across, {_MIN_EXTENT} are needed")
     moments = np.cov((voxels * spacing).T) + np.diag(spacing**2 / 12)
     variances = np.linalg.eigvalsh(moments)
     ratio = float(np.sqrt(variances[2] / variances[0]))
@@ -446,7 +446,7 @@ def _judge_shape(tissue: _Tissue) -> Judged:
     if ratio >= _SPHERICAL:
         return Judged("not spherical", 0, said)
     seen = tissue.volume_mm3(tissue.mask & (tissue.foreign < _FAT_EDGE))
-    if seen < _LEAST_MM3 or 3 * tissue.noise_left_hu(_SMOOTHING_MM[1]) > -_FAT_HU + _NECROTIC_HU:
+    if seen < _MIN_MM3 or 3 * tissue.noise_left_hu(_SMOOTHING_MM[1]) > -_FAT_HU + _NECROTIC_HU:
         return Judged("", None, f"{said}; too small or too noisy to see a fatty hilum")
     return Judged("spherical, no fatty hilum", 1, said)
 

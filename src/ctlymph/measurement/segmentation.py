@@ -36,7 +36,7 @@ _CORE = 0.55
 _DEEP, _BEYOND = 0.35, 0.9
 """Seeds of the second walk, in radii of the mark: what lies so deep in the first mask, and what is so far from it."""
 
-_REACH = 2.25
+_EXTENT = 2.25
 """No mask reaches further from its mark, in radii of the mark."""
 
 _VOXELS_PER_RADIUS = 6.5
@@ -50,7 +50,7 @@ _STEP_HU = 25.0
 _NOISE_PER_MM = 30.0
 """Noise, HU, that asks for a Gaussian of one mm: sharp kernels (80 HU) get the most, 1.5 mm, smooth ones 0.4 mm."""
 
-_LEAST_NODE_HU = -10.0
+_MIN_NODE_HU = -10.0
 """A node thinner than the slices looks as dark as this by partial volume."""
 
 _CALCIUM = 0.05
@@ -100,7 +100,7 @@ def segment_mark(volume: Volume, mark: Mark) -> tuple[Mask, tuple[int, int, int]
         Boolean array z, y, x: a box of the CT's own grid, one connected piece, never
         empty; and the index z, y, x where the box starts in the CT.
     """
-    box = _box(volume.geometry, mark.point_mm, (_REACH + 0.05) * mark.radius_mm)
+    box = _box(volume.geometry, mark.point_mm, (_EXTENT + 0.05) * mark.radius_mm)
     start = tuple(part.start for part in box)
     geometry = volume.geometry.crop(start, [part.stop - part.start for part in box])
     fine = _fine_grid(geometry, mark)
@@ -111,10 +111,10 @@ def segment_mark(volume: Volume, mark: Mark) -> tuple[Mask, tuple[int, int, int]
     return largest_component(native), (start[0], start[1], start[2])
 
 
-def _box(geometry: Geometry, centre_mm: Point, reach_mm: float) -> tuple[slice, slice, slice]:
+def _box(geometry: Geometry, centre_mm: Point, radius_mm: float) -> tuple[slice, slice, slice]:
     """Slices z, y, x of the voxels within reach of a point, at least one along each axis."""
     centre = geometry.mm_to_index(centre_mm)[::-1]
-    reach = reach_mm / geometry.spacing_zyx
+    reach = radius_mm / geometry.spacing_zyx
     last = np.array(geometry.shape_zyx) - 1
     low = np.clip(np.floor(centre - reach).astype(int), 0, last)
     high = np.clip(np.ceil(centre + reach).astype(int), low, last)
@@ -140,13 +140,13 @@ def _level(hu: NDArray[np.float32], grid: Geometry, mark: Mark) -> NDArray[np.fl
     step_hu = max(_STEP_HU, noise_hu)
     # Beyond three steps an edge is shut for good; clipping there keeps the walker's equations well conditioned.
     near_node = np.clip(smooth, node_hu - 1.5 * step_hu, node_hu + 1.5 * step_hu)
-    ground = _Ground(near_node, (tissue >= 0.5) | core, smooth > node_hu, grid, step_hu, _NECK * mark.radius_mm)
-    _, _, node = ground.divided(core, away_mm >= _SHELL * mark.radius_mm)
+    domain = _WalkDomain(near_node, (tissue >= 0.5) | core, smooth > node_hu, grid, step_hu, _NECK * mark.radius_mm)
+    _, _, node = domain.divided(core, away_mm >= _SHELL * mark.radius_mm)
     core = core | erode(node, grid, _DEEP * mark.radius_mm)
     far = ~dilate(node, grid, _BEYOND * mark.radius_mm)
-    won, solid, node = ground.divided(core, far | (away_mm >= _REACH * mark.radius_mm))
+    won, solid, node = domain.divided(core, far | (away_mm >= _EXTENT * mark.radius_mm))
     # Towards fat the surface lies where the HU are halfway; towards other tissue, where the walker's odds are even.
-    own, other = np.minimum(won, np.maximum(tissue, core)), np.where(ground.walkable, np.minimum(won, 0.45), tissue)
+    own, other = np.minimum(won, np.maximum(tissue, core)), np.where(domain.walkable, np.minimum(won, 0.45), tissue)
     level = np.where(node, own, other)
     return np.asarray(np.where(node & solid & (won < 0.5), 1.0, level), dtype=np.float32)
 
@@ -173,7 +173,7 @@ def _tissue(hu: NDArray[np.float32], grid: Geometry, node_hu: float, noise_hu: f
     """Membership 0…1 in tissue like the node: 0.5 halfway to fat or lung, and halfway to a lumen, bone or calcium."""
     from scipy import ndimage
 
-    node_hu = max(node_hu, _LEAST_NODE_HU)
+    node_hu = max(node_hu, _MIN_NODE_HU)
     reach = 1 + 2 * np.ceil(_EDGE_MM / grid.spacing_zyx).astype(int)
     darkest = ndimage.minimum_filter(hu, tuple(reach), mode="nearest")
     outside = np.where(darkest < _LUNG_HU, darkest, _FAT_HU)
@@ -184,7 +184,7 @@ def _tissue(hu: NDArray[np.float32], grid: Geometry, node_hu: float, noise_hu: f
 
 
 @dataclass(frozen=True, eq=False)
-class _Ground:
+class _WalkDomain:
     """What a walker walks on.
 
     Attributes:

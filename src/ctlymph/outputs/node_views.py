@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ctlymph.core.contours import outlines
 from ctlymph.core.nodes import Diameter, LymphNode
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.outputs.slice_images import AXIAL, Frame, Plane, caption, frame_about, jpeg, rows_columns, square
 
@@ -47,6 +48,8 @@ class Scene:
     hu: NDArray[np.int16]
     labels: NDArray[np.uint16]
     grid: Geometry
+
+    __repr__ = short_repr
 
     @classmethod
     def upright(cls, volume: Volume, masks: Masks) -> Scene:

@@ -13,7 +13,7 @@ from pydicom.sr.coding import Code
 from ctlymph.followup.course import Assessment, Role
 from ctlymph.followup.followed import Followed
 from ctlymph.io.dicom import codes
-from ctlymph.io.dicom.references import ObjectHeader, source_of
+from ctlymph.io.dicom.references import ObjectHeader, referenced_ct
 from ctlymph.io.dicom.sr_writer import images_with, program_report, write_report
 from ctlymph.io.dicom.uids import new_uid
 
@@ -44,7 +44,7 @@ def write_response_report(path: Path, followed: Followed, visit: int, created: d
     Raises:
         CtlymphError: If the CT was not read from DICOM, or the file cannot be written.
     """
-    source = source_of(followed.volumes[visit])
+    source = referenced_ct(followed.volumes[visit])
     assessment = followed.response.assessments[visit]
     groups = [_total(assessment, seed), *_targets(followed, assessment, seed)]
     images = list(images_with(followed.course.visits[visit].nodes, followed.volumes[visit].geometry, source))

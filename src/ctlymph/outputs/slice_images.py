@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.nodes import Point
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import AIR_HU, Geometry
 
 WINDOW_HU = (-160.0, 240.0)
@@ -55,6 +56,8 @@ class Frame:
     centre: NDArray[np.float64]
     spacing_mm: NDArray[np.float64]
     width_mm: float
+
+    __repr__ = short_repr
 
     @property
     def step(self) -> NDArray[np.float64]:

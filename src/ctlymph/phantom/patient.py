@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctlymph.core.progress import SILENT, Progress
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.phantom.nodes.placement import TrueNode
 from ctlymph.phantom.patient_anatomy import Anatomy, torso
@@ -48,6 +49,8 @@ class Phantom:
     volume: Volume
     masks: Masks
     nodes: tuple[TrueNode, ...]
+
+    __repr__ = short_repr
 
 
 def make_patient(spec: PhantomSpec, progress: Progress = SILENT) -> Phantom:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.core.nodes import LymphNode
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Masks, Volume
 
 _BESIDE_MM = 15.0
@@ -28,6 +29,8 @@ class Drawn:
     layers: tuple[Masks, ...]
     nodes: tuple[LymphNode, ...]
     notes: tuple[str, ...]
+
+    __repr__ = short_repr
 
 
 def read_drawn(file: Path, volume: Volume, *, split: bool = False) -> Drawn:

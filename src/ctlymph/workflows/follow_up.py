@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ctlymph.core.errors import CtlymphError, Remedy, shown
 from ctlymph.core.nodes import LymphNode
 from ctlymph.core.progress import SILENT, Progress
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Masks, Volume
 from ctlymph.followup.course import Course, Role, Visit
 from ctlymph.followup.followed import Followed
@@ -45,6 +46,8 @@ class Scan:
     model: str = ""
     trained_on: str = ""
     notes: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
     @property
     def day(self) -> date | None:

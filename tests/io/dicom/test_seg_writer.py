@@ -14,7 +14,7 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Masks, Volume
 from ctlymph.io import read
 from ctlymph.io.dicom.ct_writer import CTHeader, image_uid, write_ct_series
-from ctlymph.io.dicom.references import ObjectHeader, Source, SourceImage
+from ctlymph.io.dicom.references import ObjectHeader, ReferencedCT, SourceImage
 from ctlymph.io.dicom.seg_reader import read_segmentation
 from ctlymph.io.dicom.seg_writer import Segment, write_segmentation
 
@@ -40,13 +40,13 @@ def masks(axial: Volume) -> Masks:
 
 
 @pytest.fixture
-def source(axial: Volume) -> Source:
+def source(axial: Volume) -> ReferencedCT:
     images = [SourceImage(image_uid(CT.series_uid, n + 1)) for n in range(len(axial.hu))]
-    return Source(CT, images, images)
+    return ReferencedCT(CT, images, images)
 
 
 def test_our_own_reader_gives_the_same_voxels_on_the_ct_that_it_refers_to(
-    tmp_path: Path, axial: Volume, masks: Masks, source: Source
+    tmp_path: Path, axial: Volume, masks: Masks, source: ReferencedCT
 ) -> None:
     write_ct_series(axial, tmp_path / "ct", CT)
     write_segmentation(tmp_path / "seg.dcm", [masks], NODES, source, SEG)
@@ -57,7 +57,7 @@ def test_our_own_reader_gives_the_same_voxels_on_the_ct_that_it_refers_to(
     assert {image.ReferencedSOPInstanceUID for image in series.ReferencedInstanceSequence} < images
 
 
-def test_highdicom_reads_segments_with_their_meaning(tmp_path: Path, masks: Masks, source: Source) -> None:
+def test_highdicom_reads_segments_with_their_meaning(tmp_path: Path, masks: Masks, source: ReferencedCT) -> None:
     import highdicom as hd
 
     write_segmentation(tmp_path / "seg.dcm", [masks], NODES, source, SEG)
@@ -68,20 +68,22 @@ def test_highdicom_reads_segments_with_their_meaning(tmp_path: Path, masks: Mask
     assert seg.number_of_frames == 3
 
 
-def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, masks: Masks, source: Source) -> None:
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, masks: Masks, source: ReferencedCT) -> None:
     for name in ("a", "b"):
         write_segmentation(tmp_path / name, [masks], NODES, source, SEG)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 @pytest.mark.skipif(which("dciodvfy") is None, reason="needs dciodvfy (Debian's dicom3tools)")
-def test_dciodvfy_finds_no_error(tmp_path: Path, masks: Masks, source: Source) -> None:
+def test_dciodvfy_finds_no_error(tmp_path: Path, masks: Masks, source: ReferencedCT) -> None:
     write_segmentation(tmp_path / "seg.dcm", [masks], NODES, source, SEG)
     said = subprocess.run(["dciodvfy", tmp_path / "seg.dcm"], capture_output=True, text=True, check=False).stderr
     assert not [line for line in said.splitlines() if line.startswith("Error")], said
 
 
-def test_a_segment_without_voxels_and_another_grid_are_refused(tmp_path: Path, masks: Masks, source: Source) -> None:
+def test_a_segment_without_voxels_and_another_grid_are_refused(
+    tmp_path: Path, masks: Masks, source: ReferencedCT
+) -> None:
     with pytest.raises(CtlymphError, match="no voxel"):
         write_segmentation(tmp_path / "seg.dcm", [masks], [Segment(3, "node 3")], source, SEG)
     with pytest.raises(CtlymphError, match="no segment"):

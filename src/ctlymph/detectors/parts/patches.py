@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import AIR_HU, Geometry, Masks, resample_array
 from ctlymph.detectors.base import ENLARGED_MM, TISSUE_HU, Arrays, DetectionContext, TrueNodes, sample, working_grid
 
@@ -96,6 +97,8 @@ class Part:
     what: NDArray[np.uint8]
     centres_zyx: Floats
     short_axes_mm: Floats
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError
+from ctlymph.core.short_repr import short_repr
 from ctlymph.detectors.base import (
     LEARNING,
     NO_CANDIDATES,
@@ -54,6 +55,8 @@ class Heatmap:
     map: NDArray[np.floating[Any]]
     step: int
     radii_mm: NDArray[np.floating[Any]]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

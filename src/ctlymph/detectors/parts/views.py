@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import AIR_HU, Geometry, Volume
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Frames:
     sides_mm: NDArray[np.float64]
     shifts_mm: NDArray[np.float64]
     turns: NDArray[np.float64]
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.sides_mm)

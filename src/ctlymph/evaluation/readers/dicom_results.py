@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Masks
 
 
@@ -22,6 +23,8 @@ class Objects:
     case: str
     layers: tuple[Masks, ...]
     scores: Mapping[int, float]
+
+    __repr__ = short_repr
 
 
 def read_objects(path: Path) -> Objects | None:

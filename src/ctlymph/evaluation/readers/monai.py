@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.short_repr import short_repr
 
 MODES = ("cccwhd", "xyzxyz")
 _FRAME = re.compile(r"(LPS|RAS) mm\b")
@@ -42,6 +43,8 @@ class Detections:
     case: str
     boxes_mm: NDArray[np.float64]
     scores: NDArray[np.float64]
+
+    __repr__ = short_repr
 
 
 def read_detections(path: Path) -> list[Detections]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,15 +81,15 @@ class CTHeader:
         CtlymphError: If a text is too long for DICOM or holds a backslash, or the body part is another.
     """
 
-    patient_id: str = ""
-    patient_name: str = ""
-    birth_date: str = ""
-    sex: str = ""
-    age: str = ""
-    study_date: str = ""
-    study_time: str = ""
+    patient_id: str = field(default="", repr=False)
+    patient_name: str = field(default="", repr=False)
+    birth_date: str = field(default="", repr=False)
+    sex: str = field(default="", repr=False)
+    age: str = field(default="", repr=False)
+    study_date: str = field(default="", repr=False)
+    study_time: str = field(default="", repr=False)
     study_id: str = "1"
-    accession_number: str = ""
+    accession_number: str = field(default="", repr=False)
     study_description: str = ""
     series_description: str = ""
     body_part: str = ""
@@ -105,14 +105,14 @@ class CTHeader:
     def __post_init__(self) -> None:
         if self.body_part and self.body_part not in BODY_PARTS:
             raise CtlymphError(f"body part {self.body_part!r} is none of {', '.join(sorted(BODY_PARTS))}")
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for each in fields(self):
+            value = getattr(self, each.name)
             if not isinstance(value, str):
                 continue
-            limit = _LIMITS.get(field.name, 64)
+            limit = _LIMITS.get(each.name, 64)
             if len(value) > limit or "\\" in value:
                 raise CtlymphError(
-                    f"DICOM allows {limit} characters and no backslash in {field.name.replace('_', ' ')},"
+                    f"DICOM allows {limit} characters and no backslash in {each.name.replace('_', ' ')},"
                     f" not {value!r}; shorten or rename it"
                 )
 

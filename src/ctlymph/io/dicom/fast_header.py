@@ -20,7 +20,7 @@ both ways equal on every file that pydicom ships and on randomly damaged ones.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ctlymph.io.dicom.files import PREAMBLE
 
@@ -36,7 +36,7 @@ _IMPLICIT = struct.Struct("<HHL")
 _EXPLICIT = struct.Struct("<HH2sH")
 _LENGTH = struct.Struct("<L")
 
-_WANTED = {
+_ELEMENTS = {
     "SpecificCharacterSet": (0x00080005, b"CS"),
     "ImageType": (0x00080008, b"CS"),
     "SOPClassUID": (0x00080016, b"UI"),
@@ -82,7 +82,7 @@ _WANTED = {
     "RescaleSlope": (0x00281053, b"DS"),
     "ModalityLUTSequence": (0x00283000, b"SQ"),
 }
-_VR_OF_TAG = dict(_WANTED.values())
+_VR_OF_TAG = dict(_ELEMENTS.values())
 _SIGNED_OR_NOT = frozenset((0x00280120, 0x00280121))
 
 
@@ -98,11 +98,11 @@ class NeedMoreError(Exception):
 class StrictElements:
     """Values of a data set by keyword: raw bytes, decoded when asked for; ``ValueError`` means: ask pydicom."""
 
-    values: dict[int, bytes]
+    values: dict[int, bytes] = field(repr=False)
 
     def text(self, keyword: str) -> str:
         """Give a text, its values separated by backslashes; empty if absent."""
-        text = self.values.get(_WANTED[keyword][0], b"").rstrip(b"\0 ").decode("ascii")
+        text = self.values.get(_ELEMENTS[keyword][0], b"").rstrip(b"\0 ").decode("ascii")
         if not text.isprintable():
             raise UnusualError("a control character, perhaps of another character set")
         return trimmed(text)
@@ -114,7 +114,7 @@ class StrictElements:
 
     def integer(self, keyword: str) -> int | None:
         """Give one unsigned 16-bit number or integer string; None if absent."""
-        tag, vr = _WANTED[keyword]
+        tag, vr = _ELEMENTS[keyword]
         raw = self.values.get(tag, b"")
         if not raw:
             return None
@@ -127,7 +127,7 @@ class StrictElements:
 
     def has(self, keyword: str) -> bool:
         """Tell whether the element is there, empty or not."""
-        return _WANTED[keyword][0] in self.values
+        return _ELEMENTS[keyword][0] in self.values
 
 
 def trimmed(text: str) -> str:

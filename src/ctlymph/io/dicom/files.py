@@ -27,7 +27,7 @@ PREAMBLE = 128
 _PLAUSIBLE_BYTES, _PLAUSIBLE_RATIO = 1 << 28, 100  # CT compresses by 2 to 10; padding alone can do by 1000
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """Where the bytes of one DICOM object come from.
 
     Every method raises :class:`CtlymphError`, naming the file, if it cannot be read.
@@ -53,25 +53,25 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DiskFile:
-    """A :class:`Source` on disk."""
+    """A :class:`ByteSource` on disk."""
 
     path: Path
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """See :meth:`Source.open`."""
+        """See :meth:`ByteSource.open`."""
         with _explained(self.path):
             file = self.path.open("rb")
         with file:
             yield file
 
     def head(self, count: int) -> tuple[bytes, int]:
-        """See :meth:`Source.head`."""
+        """See :meth:`ByteSource.head`."""
         with _explained(self.path), FileIO(self.path) as file:
             return file.read(count), os.fstat(file.fileno()).st_size
 
     def read_into(self, offset: int, array: NDArray[Any]) -> int:
-        """See :meth:`Source.read_into`."""
+        """See :meth:`ByteSource.read_into`."""
         with _explained(self.path), FileIO(self.path) as file:
             file.seek(offset)
             return file.readinto(memoryview(array.data).cast("B"))
@@ -79,24 +79,24 @@ class DiskFile:
 
 @dataclass(frozen=True, slots=True)
 class ZipMember:
-    """A :class:`Source` within an open zip archive; threads may read from one archive at the same time."""
+    """A :class:`ByteSource` within an open zip archive; threads may read from one archive at the same time."""
 
     archive: zipfile.ZipFile
     member: zipfile.ZipInfo
 
     @property
     def path(self) -> Path:
-        """See :attr:`Source.path`."""
+        """See :attr:`ByteSource.path`."""
         return Path(str(self.archive.filename)) / self.member.filename
 
     def head(self, count: int) -> tuple[bytes, int]:
-        """See :meth:`Source.head`."""
+        """See :meth:`ByteSource.head`."""
         with _explained(self.path), self.archive.open(self.member) as file:
             return file.read(count), self.member.file_size
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """See :meth:`Source.open`."""
+        """See :meth:`ByteSource.open`."""
         yield BytesIO(self._read())
 
     def _read(self) -> bytes:
@@ -104,7 +104,7 @@ class ZipMember:
             return self.archive.read(self.member)
 
     def read_into(self, offset: int, array: NDArray[Any]) -> int:
-        """See :meth:`Source.read_into`."""
+        """See :meth:`ByteSource.read_into`."""
         target = memoryview(array.data).cast("B")
         part = self._read()[offset : offset + len(target)]
         target[: len(part)] = part
@@ -112,7 +112,7 @@ class ZipMember:
 
 
 @contextmanager
-def open_files(path: Path) -> Iterator[list[Source]]:
+def open_files(path: Path) -> Iterator[list[ByteSource]]:
     """Yield every file that may be DICOM below ``path``, in the order of names; archives stay open in the block.
 
     A single file that is neither a zip archive nor a DICOMDIR comes back alone,
@@ -131,7 +131,7 @@ def holds_dicom(path: Path) -> bool:
     return path.is_dir() or _is_zip(path) or _is_dicomdir(path) or starts_as_dicom(DiskFile(path).head(256)[0])
 
 
-def is_named_as_dicom(source: Source) -> bool:
+def is_named_as_dicom(source: ByteSource) -> bool:
     """Tell whether a file's name ends as those of DICOM files do."""
     return source.path.suffix.lower() in (".dcm", ".dicom", ".ima")
 
@@ -155,7 +155,7 @@ def starts_as_dicom(head: bytes) -> bool:
     return False
 
 
-def _sources(path: Path, archives: ExitStack) -> Iterator[Source]:
+def _sources(path: Path, archives: ExitStack) -> Iterator[ByteSource]:
     if not path.exists():
         raise CtlymphError(f"{path} does not exist; check the name")
     if path.is_dir():
@@ -200,7 +200,7 @@ def _is_dicomdir(path: Path) -> bool:
     return path.is_file() and path.name.upper() == "DICOMDIR"
 
 
-def _members(path: Path, archives: ExitStack) -> Iterator[Source]:
+def _members(path: Path, archives: ExitStack) -> Iterator[ByteSource]:
     with _explained(path):
         archive = archives.enter_context(zipfile.ZipFile(path))
     for member in sorted(archive.infolist(), key=lambda member: member.filename):
@@ -215,7 +215,7 @@ def _members(path: Path, archives: ExitStack) -> Iterator[Source]:
             yield ZipMember(archive, member)
 
 
-def _referenced_files(dicomdir: Path) -> Iterator[Source]:
+def _referenced_files(dicomdir: Path) -> Iterator[ByteSource]:
     """Yield the files that the directory records of a DICOMDIR refer to (PS3.3 annex F)."""
     import pydicom
     from pydicom.errors import InvalidDicomError

@@ -10,12 +10,13 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.short_repr import short_repr
 from ctlymph.io.dicom.fast_header import NeedMoreError, UnusualError, read_elements, trimmed
-from ctlymph.io.dicom.files import PREAMBLE, Source, is_named_as_dicom, starts_as_dicom
+from ctlymph.io.dicom.files import PREAMBLE, ByteSource, is_named_as_dicom, starts_as_dicom
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -59,7 +60,7 @@ class PixelFormat:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class FrameHeader:
     """One plane: where it lies and what its numbers mean; None or empty where the file does not say.
 
     Attributes:
@@ -71,7 +72,7 @@ class Frame:
         step_mm: Spacing between slices.
         slope: Rescale slope, stored value to HU.
         intercept: Rescale intercept, HU.
-        image_type: Values of Image Type, or of an enhanced frame's Frame Type.
+        image_type: Values of Image Type, or of an enhanced frame's FrameHeader Type.
         acquisition: What can tell two acquisitions or reconstructions apart: acquisition number and UID,
             temporal position, convolution kernel.
     """
@@ -101,21 +102,23 @@ class Header:
         defect: What is wrong with the file, if it cannot be used.
     """
 
-    source: Source
+    source: ByteSource
     sop_class: str
     sop_uid: str
     study_uid: str
     series_uid: str
     frame_of_reference_uid: str
     modality: str
-    patient_id: str
+    patient_id: str = field(repr=False)
     description: str
     patient_position: str
-    frames: tuple[Frame, ...]
+    frames: tuple[FrameHeader, ...]
     pixels: PixelFormat | None
     has_lookup_table: bool
     offset: int | None = None
     defect: str | None = None
+
+    __repr__ = short_repr
 
     @property
     def is_ct(self) -> bool:
@@ -150,7 +153,7 @@ def faults() -> tuple[type[Exception], ...]:
     return (*damage(), InvalidDicomError)
 
 
-def read_header(source: Source) -> Header | None:
+def read_header(source: ByteSource) -> Header | None:
     """Read what a file says about itself; None if it is not DICOM.
 
     Raises:
@@ -172,12 +175,12 @@ def read_header(source: Source) -> Header | None:
     return pydicom_header(source)
 
 
-def _refuse_empty_download(source: Source, size: int) -> None:
+def _refuse_empty_download(source: ByteSource, size: int) -> None:
     if size < PREAMBLE + 4 and is_named_as_dicom(source):
         raise CtlymphError(f"{source.path} is truncated ({size} bytes); fetch it again, or delete it")
 
 
-def strict_header(source: Source, head: bytes, size: int) -> Header:
+def strict_header(source: ByteSource, head: bytes, size: int) -> Header:
     """Make a header from a file's first bytes, if everything in it is plain.
 
     On top of the rule of :mod:`~ctlymph.io.dicom.fast_header`, CT pixels are plain
@@ -207,7 +210,7 @@ def strict_header(source: Source, head: bytes, size: int) -> Header:
     return replace(header, offset=place.offset, defect=defect if place.offset + need > size else None)
 
 
-def pydicom_header(source: Source) -> Header | None:
+def pydicom_header(source: ByteSource) -> Header | None:
     """Make a header with pydicom; None if the file is not DICOM after all.
 
     Raises:
@@ -215,9 +218,9 @@ def pydicom_header(source: Source) -> Header | None:
     """
     dataset, complete = _read_with_pydicom(source)
     if not any(keyword in dataset for keyword in ("SOPClassUID", "Modality", "SeriesInstanceUID")):
-        stored_class = dataset.file_meta.get("MediaStorageSOPClassUID", "")
+        media_class = dataset.file_meta.get("MediaStorageSOPClassUID", "")
         marked = source.head(PREAMBLE + 4)[0][PREAMBLE:] == b"DICM"
-        if stored_class != DICOMDIR_CLASS and (marked or stored_class):
+        if media_class != DICOMDIR_CLASS and (marked or media_class):
             raise CtlymphError(f"{source.path} is truncated or damaged: it names no series; fetch it again")
         return None
     try:
@@ -236,7 +239,7 @@ def pydicom_header(source: Source) -> Header | None:
     return header
 
 
-def read_identity(source: Source) -> dict[str, str]:
+def read_identity(source: ByteSource) -> dict[str, str]:
     """Read what a file says of its patient and study beyond its header: the elements of :data:`IDENTITY` that it has.
 
     Raises:
@@ -262,7 +265,7 @@ def _identity(elements: _Elements) -> dict[str, str]:
     return {keyword: text for keyword in IDENTITY if (text := elements.text(keyword))}
 
 
-def _read_with_pydicom(source: Source) -> tuple[Dataset, bool]:
+def _read_with_pydicom(source: ByteSource) -> tuple[Dataset, bool]:
     """Read all elements before the pixels, and tell whether pixels follow."""
     import pydicom
 
@@ -303,7 +306,7 @@ class _PydicomElements:
         return keyword in self.dataset
 
 
-def _header(source: Source, elements: _Elements) -> Header:
+def _header(source: ByteSource, elements: _Elements) -> Header:
     pixels = _pixel_format(elements)
     modality, sop_class = elements.text("Modality"), elements.text("SOPClassUID")
     ct = modality == "CT" or sop_class in CT_CLASSES
@@ -345,7 +348,7 @@ def _pixel_format(elements: _Elements) -> PixelFormat | None:
     )
 
 
-def _frames(elements: _Elements) -> Iterator[Frame]:
+def _frames(elements: _Elements) -> Iterator[FrameHeader]:
     several = (elements.integer("NumberOfFrames") or 1) > 1
     if not several and elements.text("SOPClassUID") not in CT_CLASSES - {CT_CLASS}:
         yield _frame(0, elements, elements.text("ImageType"))
@@ -355,14 +358,14 @@ def _frames(elements: _Elements) -> Iterator[Frame]:
         raise UnusualError("several frames")
 
 
-def _frame(index: int, elements: _Elements, image_type: str) -> Frame:
+def _frame(index: int, elements: _Elements, image_type: str) -> FrameHeader:
     def one(keyword: str) -> float | None:
         values = elements.numbers(keyword)
         return values[0] if values else None
 
     number = elements.integer("AcquisitionNumber")
     temporal = elements.integer("TemporalPositionIdentifier")
-    return Frame(
+    return FrameHeader(
         index=index,
         position_mm=elements.numbers("ImagePositionPatient"),
         orientation=elements.numbers("ImageOrientationPatient"),
@@ -390,7 +393,7 @@ _FUNCTIONAL_GROUPS = {
 }
 
 
-def _enhanced_frames(dataset: Dataset) -> Iterator[Frame]:
+def _enhanced_frames(dataset: Dataset) -> Iterator[FrameHeader]:
     """Gather each frame's values from the functional groups of a multi-frame image (PS3.3 section C.7.6.16)."""
     from pydicom import Dataset
 

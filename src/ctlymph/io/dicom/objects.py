@@ -10,9 +10,9 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.core.nodes import LymphNode
 from ctlymph.io.dicom.ct_writer import derived_header, image_uid, write_ct_series
 from ctlymph.io.dicom.header import CT_CLASS
-from ctlymph.io.dicom.references import ObjectHeader, source_of
+from ctlymph.io.dicom.references import ObjectHeader, referenced_ct
 from ctlymph.io.dicom.seg_writer import Segment, write_segmentation
-from ctlymph.io.dicom.sr_writer import Measured, drawn_in, write_ohif_report, write_segment_report
+from ctlymph.io.dicom.sr_writer import Measured, axis_in_image, write_ohif_report, write_segment_report
 from ctlymph.io.dicom.uids import new_uid
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def obstacle(result: Result, name: str) -> str:
     if not result.nodes:
         return "there are no nodes"
     try:
-        source = source_of(result.volume)
+        source = referenced_ct(result.volume)
         if name == "sr_ohif":
             if not source.slices:
                 return "the CT was resampled when it was read, so that none of its images shows the axes"
             for node in result.nodes:
-                drawn_in(result.volume.geometry, source.slices, node.sizes.long_axis)
+                axis_in_image(result.volume.geometry, source.slices, node.sizes.long_axis)
     except CtlymphError as error:
         return str(error)
     return ""
@@ -82,7 +82,7 @@ def write_object(path: Path, result: Result, name: str) -> None:
     Raises:
         CtlymphError: If there is an :func:`obstacle`, or the file cannot be written.
     """
-    source = source_of(result.volume)
+    source = referenced_ct(result.volume)
     segments = [_segment(node, result.model) for node in result.nodes]
     if name == "seg":
         write_segmentation(path, result.layers, segments, source, _header(result, "seg"))

@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.volume import AIR_HU
-from ctlymph.io.dicom.header import Frame, Header, PixelFormat, damage
+from ctlymph.io.dicom.header import FrameHeader, Header, PixelFormat, damage
 
 if TYPE_CHECKING:
     from pydicom.uid import UID
 
 _THREADS = 2
 _PLANES_PER_TURN = 8
-_LEAST_TISSUE_HU, _MOST_TISSUE_HU = -900, 3071
+_MIN_TISSUE_HU, _MAX_TISSUE_HU = -900, 3071
 
 
 @dataclass(frozen=True, slots=True)
-class Plane:
+class DicomPlane:
     """One plane to read: a frame and the file that holds it."""
 
     header: Header
-    frame: Frame
+    frame: FrameHeader
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class Plane:
         return f"{self.header.source.path}" + (f" (frame {self.frame.index + 1})" if several else "")
 
 
-def read_planes(planes: Sequence[Plane], progress: Progress = SILENT) -> tuple[NDArray[np.int16], bool]:
+def read_planes(planes: Sequence[DicomPlane], progress: Progress = SILENT) -> tuple[NDArray[np.int16], bool]:
     """Read planes of one size, in HU.
 
     Stored values are rescaled plane by plane and rounded. Whatever is below
@@ -76,7 +76,7 @@ def read_planes(planes: Sequence[Plane], progress: Progress = SILENT) -> tuple[N
     return hu, padded
 
 
-def _turns(planes: Sequence[Plane]) -> Iterator[slice]:
+def _turns(planes: Sequence[DicomPlane]) -> Iterator[slice]:
     """Split planes into the parts that one thread reads at a time; a multi-frame file is opened once."""
     start = 0
     for _, group in groupby(planes, key=lambda plane: id(plane.header) if plane.header.offset is None else None):
@@ -87,7 +87,7 @@ def _turns(planes: Sequence[Plane]) -> Iterator[slice]:
         start = stop
 
 
-def _read_part(planes: Sequence[Plane], hu: NDArray[np.int16]) -> bool:
+def _read_part(planes: Sequence[DicomPlane], hu: NDArray[np.int16]) -> bool:
     header = planes[0].header
     padded = False
     if header.offset is None:
@@ -100,7 +100,7 @@ def _read_part(planes: Sequence[Plane], hu: NDArray[np.int16]) -> bool:
     return padded
 
 
-def _read_plain(plane: Plane, out: NDArray[np.int16]) -> bool:
+def _read_plain(plane: DicomPlane, out: NDArray[np.int16]) -> bool:
     """Read uncompressed pixels into the very memory where their HU shall be."""
     pixels = plane.header.pixels
     assert pixels is not None
@@ -147,7 +147,7 @@ def _guessed_syntax(implicit: bool | None, little_endian: bool | None) -> UID:
     return ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
 
 
-def _to_hu(raw: NDArray[Any], plane: Plane, out: NDArray[np.int16]) -> bool:
+def _to_hu(raw: NDArray[Any], plane: DicomPlane, out: NDArray[np.int16]) -> bool:
     """Turn stored values into HU; ``raw`` may share its memory with ``out``. Tell whether something became air."""
     pixels = plane.header.pixels
     assert pixels is not None
@@ -182,18 +182,18 @@ def _padding(raw: NDArray[Any], pixels: PixelFormat, slope: float, intercept: fl
     """Find the pixels that hold no measurement (PS3.3 section C.7.5.1.1.2), unless they become air anyhow."""
     if pixels.padding is None:
         return None
-    values = [_as_stored(bits, pixels) for bits in (pixels.padding, pixels.padding_limit) if bits is not None]
+    values = [_signed_value(bits, pixels) for bits in (pixels.padding, pixels.padding_limit) if bits is not None]
     low, high = min(values), max(values)
-    least, most = sorted((low * slope + intercept, high * slope + intercept))
-    if most <= _LEAST_TISSUE_HU:
+    low_hu, high_hu = sorted((low * slope + intercept, high * slope + intercept))
+    if high_hu <= _MIN_TISSUE_HU:
         return None
     padding = (raw >= low) & (raw <= high)
     if not padding.any():
         return None
-    return padding if least > _MOST_TISSUE_HU else _joined_to_edge(padding)
+    return padding if low_hu > _MAX_TISSUE_HU else _joined_to_edge(padding)
 
 
-def _as_stored(bits: int, pixels: PixelFormat) -> int:
+def _signed_value(bits: int, pixels: PixelFormat) -> int:
     negative = pixels.signed and bits >> (pixels.bits_allocated - 1)
     return bits - (1 << pixels.bits_allocated) if negative else bits
 

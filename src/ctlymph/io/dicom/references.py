@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ctlymph.core.errors import CtlymphError
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Volume
 from ctlymph.io.dicom.ct_writer import CTHeader, derived_header
 from ctlymph.io.dicom.header import CT_CLASS
@@ -43,7 +44,7 @@ class SourceImage:
 
 
 @dataclass(frozen=True)
-class Source:
+class ReferencedCT:
     """The CT that something was derived from.
 
     Attributes:
@@ -57,8 +58,10 @@ class Source:
     objects: Sequence[SourceImage]
     slices: Sequence[SourceImage]
 
+    __repr__ = short_repr
 
-def source_of(volume: Volume) -> Source:
+
+def referenced_ct(volume: Volume) -> ReferencedCT:
     """Tell which DICOM objects a volume was read from.
 
     Raises:
@@ -78,10 +81,10 @@ def source_of(volume: Volume) -> Source:
     uids, frames = given.get("sop_instance_uids") or (), given.get("frame_numbers") or ()
     many = kind != CT_CLASS
     slices = tuple(SourceImage(uid, kind, frame * many) for uid, frame in zip(uids, frames, strict=True))
-    return Source(header, tuple(SourceImage(uid, kind) for uid in given["source_uids"]), slices)
+    return ReferencedCT(header, tuple(SourceImage(uid, kind) for uid in given["source_uids"]), slices)
 
 
-def fill_in(dataset: Dataset, source: Source) -> None:
+def fill_in(dataset: Dataset, source: ReferencedCT) -> None:
     """Set the elements of patient and study that objects derived from a CT share with it."""
     ct = source.header
     dataset.SpecificCharacterSet = "ISO_IR 192"

@@ -17,14 +17,14 @@ from ctlymph.core.volume import Geometry, Masks
 from ctlymph.io.atomic import explained, new_file
 from ctlymph.io.dicom.codes import ANATOMICAL_STRUCTURE, code_item, node_type, side, site
 from ctlymph.io.dicom.ct_writer import decimal
-from ctlymph.io.dicom.references import ObjectHeader, Source, SourceImage, fill_in
+from ctlymph.io.dicom.references import ObjectHeader, ReferencedCT, SourceImage, fill_in
 from ctlymph.io.dicom.seg_reader import SEG_CLASS
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _SEGMENTATION = Code("113076", "DCM", "Segmentation")
-_SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
+_SOURCE_IMAGE = Code("121322", "DCM", "ReferencedCT image for image processing operation")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def write_segmentation(
     path: Path,
     layers: Sequence[Masks],
     segments: Sequence[Segment],
-    source: Source,
+    source: ReferencedCT,
     header: ObjectHeader,
     *,
     overwrite: bool = False,
@@ -95,15 +95,15 @@ def tracking_uid(segment: str, header: ObjectHeader) -> str:
     return header.uid(f"tracking {segment}")
 
 
-Frame = tuple[int, int, NDArray[np.bool_]]
+SegmentFrame = tuple[int, int, NDArray[np.bool_]]
 """Segment number, slice and pixels."""
 
 
-def _frames(layers: Sequence[Masks], segments: Sequence[Segment]) -> list[Frame]:
+def _frames(layers: Sequence[Masks], segments: Sequence[Segment]) -> list[SegmentFrame]:
     from scipy.ndimage import find_objects
 
     boxes = [(layer.labels, find_objects(layer.labels)) for layer in layers]
-    frames: list[Frame] = []
+    frames: list[SegmentFrame] = []
     for number, segment in enumerate(segments, start=1):
         place = segment.label - 1
         found = [(labels, box[place]) for labels, box in boxes if 0 <= place < len(box) and box[place] is not None]
@@ -117,7 +117,7 @@ def _frames(layers: Sequence[Masks], segments: Sequence[Segment]) -> list[Frame]
     return frames
 
 
-def _about(source: Source, header: ObjectHeader) -> Dataset:
+def _about(source: ReferencedCT, header: ObjectHeader) -> Dataset:
     """Fill in patient, study, series and equipment."""
     from pydicom import Dataset
     from pydicom.uid import ExplicitVRLittleEndian
@@ -186,7 +186,7 @@ def _colour(number: int) -> list[int]:
     return [round(0.7 * 65535), *(round((60 * float(turn) + 128) * 257) for turn in (np.cos(hue), np.sin(hue)))]
 
 
-def _set_references(dataset: Dataset, source: Source, slices: Sequence[int]) -> None:
+def _set_references(dataset: Dataset, source: ReferencedCT, slices: Sequence[int]) -> None:
     from pydicom import Dataset
 
     used = dict.fromkeys(source.slices[k].uid for k in slices) if source.slices else ()
@@ -199,7 +199,7 @@ def _set_references(dataset: Dataset, source: Source, slices: Sequence[int]) -> 
         dataset.SourceImageSequence = [_as_source(image) for image in images]
 
 
-def _set_groups(dataset: Dataset, geometry: Geometry, source: Source, frames: Sequence[Frame]) -> None:
+def _set_groups(dataset: Dataset, geometry: Geometry, source: ReferencedCT, frames: Sequence[SegmentFrame]) -> None:
     """Set what frames share, and each frame's segment, place and image."""
     from pydicom import Dataset
 

@@ -8,7 +8,7 @@ lists every case.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isfinite
 from pathlib import Path
@@ -19,9 +19,9 @@ import numpy as np
 from ctlymph.core.errors import CtlymphError, Remedy, shown
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.volume import Volume
-from ctlymph.io.dicom.files import Source, is_named_as_dicom, open_files
-from ctlymph.io.dicom.header import Frame, Header, read_header, read_identity
-from ctlymph.io.dicom.pixels import Plane, read_planes
+from ctlymph.io.dicom.files import ByteSource, is_named_as_dicom, open_files
+from ctlymph.io.dicom.header import FrameHeader, Header, read_header, read_identity
+from ctlymph.io.dicom.pixels import DicomPlane, read_planes
 from ctlymph.io.dicom.stack import SAME_PLACE_MM, Grid, Stack, refuse_gaps, stack_planes, to_grid
 
 CLEARLY_LARGER = 3
@@ -53,7 +53,7 @@ class SeriesInfo:
     modality: str
     description: str
     slices: int
-    patient_id: str
+    patient_id: str = field(repr=False)
     study_uid: str
 
     def __str__(self) -> str:
@@ -105,7 +105,7 @@ def read_dicom(path: Path, options: ReadOptions | None = None) -> Volume:
     if padded:
         notes.append("Padding, and other values below −1024 HU, were set to −1024 HU (air).")
     case = headers[0].patient_id or (path.absolute().name if path.is_dir() else path.stem)
-    attributes = identity | _attributes(path, stack, grid) | _truth_beside(found, headers[0].study_uid)
+    attributes = identity | _attributes(path, stack, grid) | _annotations(found, headers[0].study_uid)
     return Volume(grid.hu, grid.geometry, case, tuple(notes), attributes)
 
 
@@ -119,7 +119,7 @@ def list_series(path: Path) -> list[SeriesInfo]:
         return [info for info, _ in _series(_read_headers(path, sources, SILENT)[0])]
 
 
-def _read_headers(path: Path, sources: Sequence[Source], progress: Progress) -> tuple[list[Header], list[str]]:
+def _read_headers(path: Path, sources: Sequence[ByteSource], progress: Progress) -> tuple[list[Header], list[str]]:
     """Read all headers; note which files are not DICOM though their names say so."""
     headers, notes = [], []
     with progress.task("Reading headers", len(sources)) as advance:
@@ -206,20 +206,20 @@ def _refuse_without_ct(path: Path, series: Sequence[tuple[SeriesInfo, list[Heade
     raise CtlymphError(f"{path} holds {kinds} and no CT; ctlymph needs a CT series")
 
 
-def _is_placed(frame: Frame) -> bool:
+def _is_placed(frame: FrameHeader) -> bool:
     return bool(frame.position_mm and frame.orientation and frame.spacing_yx_mm)
 
 
-def _is_localizer(frame: Frame) -> bool:
+def _is_localizer(frame: FrameHeader) -> bool:
     return "LOCALIZER" in frame.image_type or "SCOUT" in frame.image_type
 
 
-def _fitting_planes(headers: Sequence[Header], notes: list[str]) -> list[Plane]:
+def _fitting_planes(headers: Sequence[Header], notes: list[str]) -> list[DicomPlane]:
     """Give the planes of a series that belong together, localizers, copies and strays left out."""
     for header in headers:
         if header.defect:
             raise CtlymphError(f"{header.source.path} is truncated: {header.defect}; fetch it again")
-    planes = [Plane(header, frame) for header in _without_copies(headers, notes) for frame in header.frames]
+    planes = [DicomPlane(header, frame) for header in _without_copies(headers, notes) for frame in header.frames]
     planes = _kept(planes, lambda frame: not _is_localizer(frame), "localizer images", notes)
     planes = _kept(planes, _is_placed, "images without a position", notes)
     _refuse_mixtures(planes, notes)
@@ -236,14 +236,16 @@ def _without_copies(headers: Sequence[Header], notes: list[str]) -> list[Header]
     return list(kept.values())
 
 
-def _kept(planes: list[Plane], wanted: Callable[[Frame], bool], kind: str, notes: list[str]) -> list[Plane]:
+def _kept(
+    planes: list[DicomPlane], wanted: Callable[[FrameHeader], bool], kind: str, notes: list[str]
+) -> list[DicomPlane]:
     kept = [plane for plane in planes if wanted(plane.frame)]
     if len(kept) < len(planes):
         notes.append(f"{len(planes) - len(kept)} {kind} in the series were left out.")
     return kept
 
 
-def _refuse_mixtures(planes: Sequence[Plane], notes: list[str]) -> None:
+def _refuse_mixtures(planes: Sequence[DicomPlane], notes: list[str]) -> None:
     for plane in planes:
         header, pixels = plane.header, plane.header.pixels
         if pixels is None or not pixels.is_grey:
@@ -262,9 +264,9 @@ def _refuse_mixtures(planes: Sequence[Plane], notes: list[str]) -> None:
         notes.append("The slices name more than one frame of reference; their positions were taken to be in one.")
 
 
-def _alike(planes: list[Plane], notes: list[str]) -> list[Plane]:
+def _alike(planes: list[DicomPlane], notes: list[str]) -> list[DicomPlane]:
     """Give the largest group of planes of one size, spacing and direction; refuse a draw."""
-    groups: list[list[Plane]] = []
+    groups: list[list[DicomPlane]] = []
     for plane in planes:
         group = next((group for group in groups if _are_alike(group[0], plane)), None)
         if group is None:
@@ -284,7 +286,7 @@ def _alike(planes: list[Plane], notes: list[str]) -> list[Plane]:
     return groups[0]
 
 
-def _are_alike(one: Plane, other: Plane) -> bool:
+def _are_alike(one: DicomPlane, other: DicomPlane) -> bool:
     a, b, p, q = one.frame, other.frame, one.header.pixels, other.header.pixels
     if p is None or q is None or (p.rows, p.columns) != (q.rows, q.columns):
         return False
@@ -295,7 +297,7 @@ def _are_alike(one: Plane, other: Plane) -> bool:
     return np.allclose(a.orientation, b.orientation, atol=1e-3) and np.allclose(a.spacing_yx_mm, b.spacing_yx_mm, 1e-3)
 
 
-def _one_acquisition(planes: list[Plane], notes: list[str]) -> list[Plane]:
+def _one_acquisition(planes: list[DicomPlane], notes: list[str]) -> list[DicomPlane]:
     """Separate acquisitions, or reconstructions, that a series holds over the same range, and give the largest.
 
     Acquisitions that follow one another, as in step-and-shoot scans, or lie
@@ -306,7 +308,7 @@ def _one_acquisition(planes: list[Plane], notes: list[str]) -> list[Plane]:
         return planes
     heights = {id(plane): float(height) for plane, height in zip(stack.planes, stack.heights_mm, strict=True)}
     for number, name in enumerate(_ACQUISITION_KEYS):
-        parts: dict[str, list[Plane]] = {}
+        parts: dict[str, list[DicomPlane]] = {}
         for plane in planes:
             parts.setdefault(plane.frame.acquisition[number], []).append(plane)
         if _overlap([[heights[id(plane)] for plane in part] for part in parts.values()]):
@@ -324,8 +326,8 @@ def _earlier(key: str) -> tuple[int, ...]:
     return (1, -int(key)) if key.lstrip("-").isdecimal() else (0, *(-ord(letter) for letter in key))
 
 
-def _overlap(ranges: Sequence[Sequence[float]]) -> bool:
-    limits = sorted((min(heights), max(heights)) for heights in ranges)
+def _overlap(groups_mm: Sequence[Sequence[float]]) -> bool:
+    limits = sorted((min(heights), max(heights)) for heights in groups_mm)
     return any(later[0] <= earlier[1] + SAME_PLACE_MM for earlier, later in pairwise(limits))
 
 
@@ -372,7 +374,7 @@ def _attributes(path: Path, stack: Stack, grid: Grid) -> dict[str, Any]:
     }
 
 
-def _truth_beside(found: Sequence[Header], study_uid: str) -> dict[str, Any]:
+def _annotations(found: Sequence[Header], study_uid: str) -> dict[str, Any]:
     offered: dict[str, list[str]] = {"SEG": [], "SR": []}
     for header in found:
         if header.modality in offered and header.study_uid == study_uid:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.short_repr import short_repr
 from ctlymph.io.dicom.codes import LONG_AXIS, PROBABILITY, SHORT_AXIS, VOLUME
 from ctlymph.io.dicom.header import faults
 from ctlymph.io.dicom.seg_reader import SEG_CLASS
@@ -46,11 +47,13 @@ class ReportedNode:
 
 
 @dataclass(frozen=True)
-class Report:
+class StructuredReport:
     """A report, and where it lies."""
 
     path: Path
     nodes: tuple[ReportedNode, ...]
+
+    __repr__ = short_repr
 
     @property
     def scores(self) -> Mapping[int, float]:
@@ -66,16 +69,16 @@ class Report:
         """
         import pydicom
 
-        wanted = {node.segmentation_uid for node in self.nodes}
-        if len(wanted) > 1:
-            raise CtlymphError(f"{self.path} refers to {len(wanted)} segmentations; give one of them instead")
+        uids = {node.segmentation_uid for node in self.nodes}
+        if len(uids) > 1:
+            raise CtlymphError(f"{self.path} refers to {len(uids)} segmentations; give one of them instead")
         for folder in (self.path.parent, self.path.parent.parent):
             for file in sorted(folder.glob("*.dcm")) + sorted(folder.glob("*/*.dcm")):
                 try:
                     header = pydicom.dcmread(file, specific_tags=["SOPInstanceUID", "SOPClassUID"])
                 except faults():
                     continue
-                if header.get("SOPClassUID") == SEG_CLASS and header.get("SOPInstanceUID") in wanted:
+                if header.get("SOPClassUID") == SEG_CLASS and header.get("SOPInstanceUID") in uids:
                     return file
         raise CtlymphError(
             f"the DICOM-SEG that {self.path} refers to is not beside it; put it there, or give it itself"
@@ -93,7 +96,7 @@ def is_report(path: Path) -> bool:
     return str(found or "").startswith(_SR_CLASSES)
 
 
-def read_report(path: Path) -> Report:
+def read_report(path: Path) -> StructuredReport:
     """Read the nodes of a report whose groups refer to segments.
 
     Raises:
@@ -109,7 +112,7 @@ def read_report(path: Path) -> Report:
         raise CtlymphError(f"cannot read {path}: {shown(error)}; give a DICOM report (TID 1500)") from error
     if not nodes:
         raise CtlymphError(f"{path} has no measurement that refers to a segment; give a report with segments, or a SEG")
-    return Report(path, nodes)
+    return StructuredReport(path, nodes)
 
 
 def _node(group: Dataset) -> ReportedNode | None:

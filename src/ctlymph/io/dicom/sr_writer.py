@@ -20,10 +20,11 @@ from pydicom.sr.coding import Code
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.nodes import Diameter, LymphNode
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Geometry
 from ctlymph.io.atomic import explained, new_file
 from ctlymph.io.dicom import codes
-from ctlymph.io.dicom.references import ObjectHeader, Source, SourceImage, fill_in
+from ctlymph.io.dicom.references import ObjectHeader, ReferencedCT, SourceImage, fill_in
 from ctlymph.io.dicom.seg_reader import SEG_CLASS
 from ctlymph.io.dicom.seg_writer import Segment, tracking_uid
 from ctlymph.io.dicom.uids import new_uid
@@ -56,9 +57,11 @@ class Measured:
     nodes: Sequence[LymphNode]
     segments: Sequence[Segment]
     grid: Geometry
-    source: Source
+    source: ReferencedCT
     model: str
     segmentation: ObjectHeader
+
+    __repr__ = short_repr
 
 
 def write_segment_report(path: Path, measured: Measured, header: ObjectHeader) -> None:
@@ -83,7 +86,7 @@ def write_ohif_report(path: Path, measured: Measured, header: ObjectHeader) -> N
     if not measured.source.slices:
         raise CtlymphError(f"{path.name} draws in the CT's own images, and this CT was resampled when it was read")
     report = program_report([_segment_group(measured, 0)])  # highdicom makes no report without; it is replaced
-    _under(report[0], "126010").ContentSequence = [_drawn_group(measured, n) for n in range(len(measured.nodes))]
+    _under(report[0], "126010").ContentSequence = [_line_group(measured, n) for n in range(len(measured.nodes))]
     images = list(images_with(measured.nodes, measured.grid, measured.source))
     write_report(path, report, measured.source, header, images, three_d=False)
 
@@ -172,7 +175,7 @@ def _judgements(node: LymphNode) -> list[Any]:
     ]
 
 
-def _drawn_group(measured: Measured, number: int) -> ContentItem:
+def _line_group(measured: Measured, number: int) -> ContentItem:
     """Make the group of a node whose axes are lines in an image."""
     from highdicom.sr import RelationshipTypeValues as Relation
     from highdicom.sr.value_types import (
@@ -207,7 +210,7 @@ def _line(measured: Measured, axis: Diameter) -> ContentItem:
     from highdicom.sr import RelationshipTypeValues as Relation
     from highdicom.sr.value_types import ContentSequence, ImageContentItem, ScoordContentItem
 
-    image, points = drawn_in(measured.grid, measured.source.slices, axis)
+    image, points = axis_in_image(measured.grid, measured.source.slices, axis)
     line = ScoordContentItem(_PATH, "POLYLINE", points, relationship_type=Relation.INFERRED_FROM)
     where = ImageContentItem(
         _SOURCE_IMAGE, image.sop_class, image.uid, image.frame or None, relationship_type=Relation.SELECTED_FROM
@@ -216,7 +219,9 @@ def _line(measured: Measured, axis: Diameter) -> ContentItem:
     return line
 
 
-def drawn_in(grid: Geometry, slices: Sequence[SourceImage], axis: Diameter) -> tuple[SourceImage, NDArray[np.float64]]:
+def axis_in_image(
+    grid: Geometry, slices: Sequence[SourceImage], axis: Diameter
+) -> tuple[SourceImage, NDArray[np.float64]]:
     """Give the image that an axis lies in, and its ends there as DICOM counts: column, row, (2, 2).
 
     The upper left corner of the first pixel is 0, 0, and so its centre 0.5, 0.5 (PS3.3 C.18.6).
@@ -242,7 +247,7 @@ def _segmentation_of(measured: Measured) -> Dataset:
     return result
 
 
-def images_with(nodes: Sequence[LymphNode], grid: Geometry, source: Source) -> Iterator[Dataset]:
+def images_with(nodes: Sequence[LymphNode], grid: Geometry, source: ReferencedCT) -> Iterator[Dataset]:
     """Give the CT's images in which nodes are longest, or all objects, as far as a report wants to know them."""
     from pydicom import Dataset
 
@@ -262,7 +267,7 @@ def images_with(nodes: Sequence[LymphNode], grid: Geometry, source: Source) -> I
 def write_report(
     path: Path,
     report: Sequence[Dataset],
-    source: Source,
+    source: ReferencedCT,
     header: ObjectHeader,
     evidence: Sequence[Dataset],
     three_d: bool = True,
@@ -315,4 +320,4 @@ _TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")
 _FINDING = Code("121071", "DCM", "Finding")
 _FINDING_SITE = Code("363698007", "SCT", "Finding Site")
 _PATH = Code("121055", "DCM", "Path")
-_SOURCE_IMAGE = Code("121112", "DCM", "Source of Measurement")
+_SOURCE_IMAGE = Code("121112", "DCM", "ReferencedCT of Measurement")

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError, Remedy
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import AIR_HU, Geometry
-from ctlymph.io.dicom.pixels import Plane
+from ctlymph.io.dicom.pixels import DicomPlane
 
 POSITION_TOLERANCE_MM = 0.1
 """Planes this near to an even, straight stack are taken to lie on it: positions are often rounded to 0.1 mm."""
@@ -46,10 +47,12 @@ class Stack:
         places_mm: ``(n, 3)``; where the first pixel of each plane lies from that of the first plane, along i, j, k.
     """
 
-    planes: tuple[Plane, ...]
+    planes: tuple[DicomPlane, ...]
     direction: NDArray[np.float64]
     spacing_xy_mm: tuple[float, float]
     places_mm: NDArray[np.float64]
+
+    __repr__ = short_repr
 
     @property
     def heights_mm(self) -> NDArray[np.float64]:
@@ -105,7 +108,7 @@ class Stack:
         return f"{'xyz'[axis]} = {self.planes[number].frame.position_mm[axis]:.2f} mm"
 
 
-def stack_planes(planes: Sequence[Plane]) -> Stack:
+def stack_planes(planes: Sequence[DicomPlane]) -> Stack:
     """Sort parallel planes of one size along their normal; the first one gives direction and spacing.
 
     Raises:
@@ -130,7 +133,7 @@ def stack_planes(planes: Sequence[Plane]) -> Stack:
     )
 
 
-def _check_place(plane: Plane) -> None:
+def _check_place(plane: DicomPlane) -> None:
     frame = plane.frame
     values = (*frame.position_mm, *frame.orientation, *frame.spacing_yx_mm)
     counts = (len(frame.position_mm), len(frame.orientation), len(frame.spacing_yx_mm))
@@ -176,6 +179,8 @@ class Grid:
     notes: tuple[str, ...] = ()
     interpolated: tuple[int, ...] = ()
     resampled: bool = False
+
+    __repr__ = short_repr
 
 
 def to_grid(stack: Stack, hu: NDArray[np.int16]) -> Grid:
@@ -258,13 +263,13 @@ def _tolerance(heights: NDArray[np.float64]) -> float:
     return min(POSITION_TOLERANCE_MM, 0.25 * float(heights[1] - heights[0]))
 
 
-def _between(hu: NDArray[np.int16], places: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int16]:
-    """Interpolate linearly between planes; one that lies within the tolerance of a wanted height is copied."""
-    result = np.empty((len(wanted), *hu.shape[1:]), np.int16)
-    upper = np.clip(np.searchsorted(places, wanted), 1, len(places) - 1)
-    for out, height, above in zip(result, wanted, upper, strict=True):
+def _between(hu: NDArray[np.int16], places: NDArray[np.float64], heights: NDArray[np.float64]) -> NDArray[np.int16]:
+    """Interpolate linearly between planes; one that lies within the tolerance of a requested height is copied."""
+    result = np.empty((len(heights), *hu.shape[1:]), np.int16)
+    upper = np.clip(np.searchsorted(places, heights), 1, len(places) - 1)
+    for out, height, above in zip(result, heights, upper, strict=True):
         nearest = above - (height - places[above - 1] < places[above] - height)
-        if abs(places[nearest] - height) <= _tolerance(wanted):
+        if abs(places[nearest] - height) <= _tolerance(heights):
             out[...] = hu[nearest]
             continue
         part = np.float32((height - places[above - 1]) / (places[above] - places[above - 1]))
@@ -272,28 +277,28 @@ def _between(hu: NDArray[np.int16], places: NDArray[np.float64], wanted: NDArray
     return result
 
 
-def _within_gaps(stack: Stack, wanted: NDArray[np.float64]) -> NDArray[np.int_]:
-    margin = _tolerance(wanted)
-    inside = np.zeros(len(wanted), bool)
+def _within_gaps(stack: Stack, heights: NDArray[np.float64]) -> NDArray[np.int_]:
+    margin = _tolerance(heights)
+    inside = np.zeros(len(heights), bool)
     for gap in stack.gaps:
         low, high = stack.heights_mm[gap : gap + 2]
-        inside |= (wanted > low + margin) & (wanted < high - margin)
+        inside |= (heights > low + margin) & (heights < high - margin)
     return np.flatnonzero(inside)
 
 
-def _step_notes(stack: Stack, wanted: NDArray[np.float64], interpolated: NDArray[np.int_]) -> list[str]:
+def _step_notes(stack: Stack, heights: NDArray[np.float64], interpolated: NDArray[np.int_]) -> list[str]:
     notes = []
     if len(interpolated):
         gaps = ", ".join(f"{stack.where(gap)} and {stack.where(gap + 1)[4:]}" for gap in stack.gaps[:5])
         more = ", …" if len(stack.gaps) > 5 else ""
         notes.append(f"{len(interpolated)} missing slices were interpolated (between {gaps}{more}).")
-    apart = np.abs(stack.heights_mm[:, None] - wanted[None, :])
-    kept = (apart.min(axis=1) <= _tolerance(wanted)).all()
-    filled = np.count_nonzero(apart.min(axis=0) > _tolerance(wanted))
+    distances_mm = np.abs(stack.heights_mm[:, None] - heights[None, :])
+    kept = (distances_mm.min(axis=1) <= _tolerance(heights)).all()
+    filled = np.count_nonzero(distances_mm.min(axis=0) > _tolerance(heights))
     if not kept or filled > len(interpolated):
         steps = np.delete(stack.steps_mm, stack.gaps)
         notes.append(
             f"The slices lie unevenly ({steps.min():.2f} to {steps.max():.2f} mm apart) and were interpolated "
-            f"to an even {wanted[1]:.3f} mm."
+            f"to an even {heights[1]:.3f} mm."
         )
     return notes

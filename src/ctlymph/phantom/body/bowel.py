@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.core.short_repr import short_repr
 from ctlymph.phantom.body.loops import SPACING_MM, Room, packed, winding
 from ctlymph.phantom.body.parts import Build, Part, Row
 from ctlymph.phantom.body.shapes import (
@@ -134,6 +135,8 @@ class SmallBowel:
 
     course_mm: NDArray[np.float64]
     parts: tuple[Part, ...]
+
+    __repr__ = short_repr
 
 
 def stomach_and_duodenum(build: Build, room: Solid) -> list[Part]:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.core.short_repr import short_repr
 from ctlymph.phantom.body.shapes import Bounds, Solid, Union
 
 SPACING_MM = 9.0
@@ -32,6 +33,8 @@ class Room:
 
     corner_mm: Points
     is_free: NDArray[np.bool_]
+
+    __repr__ = short_repr
 
     @classmethod
     def between(cls, within: Solid, closed: Sequence[Solid], box: Bounds) -> Room:

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ctlymph.core.short_repr import short_repr
 from ctlymph.phantom.body.shapes import Ellipsoid, Rough, Solid, Tubes, Waves, tube
 
 Kind = Literal["surroundings", "fat", "muscle", "bone", "lung", "vessel", "airway", "organ", "bowel", "twigs", "node"]
@@ -183,6 +184,8 @@ class Build:
     injected: int = -1
     arms_up: bool = True
     findings: frozenset[Finding] = frozenset()
+
+    __repr__ = short_repr
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, contrast: bool) -> Build:

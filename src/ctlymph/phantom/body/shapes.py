@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ctlymph.core.short_repr import short_repr
+
 Array = NDArray[np.float32]
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Lowest and highest x, y, z of a box, LPS mm."""
@@ -59,6 +61,8 @@ class Ellipsoid(Solid):
     radii_mm: tuple[float, float, float]
     axes: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
 
+    __repr__ = short_repr
+
     @cached_property
     def bounds(self) -> Bounds:
         """A box, LPS mm, that holds the solid."""
@@ -100,6 +104,8 @@ class Tubes(Solid):
     ends_mm: NDArray[np.float64]
     radii_mm: NDArray[np.float64]
     stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    __repr__ = short_repr
 
     @cached_property
     def _boxes(self) -> Bounds:
@@ -163,6 +169,8 @@ class Column(Solid):
     """
 
     rows: NDArray[np.float64]
+
+    __repr__ = short_repr
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -370,6 +378,8 @@ class Waves:
     """
 
     rows: NDArray[np.float64]
+
+    __repr__ = short_repr
 
     def at(self, x: Array, y: Array, z: Array) -> Array:
         """Give the value where coordinates (LPS mm) broadcast together."""

@@ -18,7 +18,7 @@ from ctlymph.datasets.ct_lymph_nodes.catalogue import TITLE, catalogue
 from ctlymph.io.atomic import new_file
 from ctlymph.io.csv_table import write_csv
 from ctlymph.io.dicom.ct_writer import CTHeader, image_uid, write_ct_series
-from ctlymph.io.dicom.references import ObjectHeader, Source, SourceImage
+from ctlymph.io.dicom.references import ObjectHeader, ReferencedCT, SourceImage
 from ctlymph.io.dicom.seg_writer import Segment, write_segmentation
 from ctlymph.io.dicom.uids import new_uid
 from ctlymph.io.images import write_masks
@@ -174,7 +174,7 @@ def _write_dicom(case: CaseToWrite, masks: Masks, root: Path, layout: Layout) ->
     seg.mkdir(parents=True)
     segments = [Segment(label, f"Lymph node {label}", case.region) for label in range(1, count + 1)]
     name = f"{_uuid(case.uid('seg instance'))}.dcm" if layout == "idc" else "1-1.dcm"
-    write_segmentation(seg / name, [masks], segments, Source(header, images, images), about)
+    write_segmentation(seg / name, [masks], segments, ReferencedCT(header, images, images), about)
 
 
 def _series_folders(case: CaseToWrite, root: Path, layout: Layout) -> tuple[Path, Path]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ctlymph.core.nodes import Point
+from ctlymph.core.short_repr import short_repr
 from ctlymph.phantom.body.shapes import Array, Bounds, Ellipsoid, Solid
 from ctlymph.phantom.nodes.node_statistics import DEGREES, RELIEF_FALL, NodeFigures
 
@@ -30,6 +31,8 @@ class Lobulated(Solid):
 
     base: Ellipsoid
     relief: NDArray[np.float64]
+
+    __repr__ = short_repr
 
     @cached_property
     def bounds(self) -> Bounds:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Geometry
 from ctlymph.phantom.body.shapes import Array
 from ctlymph.phantom.body.splines import spline_weights
@@ -40,6 +41,8 @@ class Haze:
     across: Array
     along: Array
     shade_hu: Array
+
+    __repr__ = short_repr
 
 
 class Rays:
