@@ -82,7 +82,7 @@ def benchmark(
     _check(output, overwrite)
     collection, wanted = Collection(folder), (region,) if region else REGIONS
     collection.cases(region)
-    cases = [case.case for case in usable(collection, wanted).all]
+    cases = usable(collection, wanted).distinct
     plan = Plan(
         collection=collection,
         methods=_methods(methods, steps),

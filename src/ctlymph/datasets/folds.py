@@ -99,6 +99,18 @@ class Folds:
             raise CtlymphError(f"{shown(name)} is in no fold; make folds of all cases that you use")
         return self._fold_of[name]
 
+    def check(self, cases: Iterable[Case]) -> None:
+        """See that every case is in a fold, and all cases of a patient are in the same.
+
+        Raises:
+            CtlymphError: If not; it names the cases.
+        """
+        first: dict[str, str] = {}
+        for case in cases:
+            other = first.setdefault(case.patient, case.name)
+            if self.fold_of(case.name) != self.fold_of(other):
+                raise CtlymphError(f"{other} and {case.name} are of one patient; put them in one fold")
+
     def test(self, fold: int) -> list[str]:
         """Name the cases that are tested in a round, from 0."""
         return list(self.folds[fold])

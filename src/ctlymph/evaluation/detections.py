@@ -100,7 +100,7 @@ class GroundTruth:
     Attributes:
         cases: Names of all cases that were looked at, each once, those without nodes too: they are the volumes.
         patients: The patient of each case. Two names of one scan are of one patient.
-        regions: The region that was annotated in each case; empty where not known.
+        regions: The region that was annotated in each case, several separated by semicolons; empty where not known.
         case: Shape m: each node's case, an index into ``cases``.
         points_mm: Shape m, 3: the node's centre, x, y, z in LPS mm.
         short_axis_mm: Shape m: NaN where not known.
@@ -108,6 +108,8 @@ class GroundTruth:
         stations: Lymph node station of each node; empty where not known.
         ids: The node's name within its case: its row or its label.
         boxes_mm: Shape m, 2, 3: low and high corner of each node's box, LPS mm; None where there are none.
+        node_regions: The region of each node in a case with several; empty for the region of its case. None: as if all
+            were empty.
 
     Raises:
         ValueError: If a shape does not fit; it is named.
@@ -124,6 +126,7 @@ class GroundTruth:
     stations: tuple[str, ...]
     ids: tuple[str, ...]
     boxes_mm: Floats | None = None
+    node_regions: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         _take(self, "true nodes", "case", np.int32, ())
@@ -137,6 +140,8 @@ class GroundTruth:
             _check_length("true nodes", field, getattr(self, field), length)
         for field in ("stations", "ids"):
             _check_length("true nodes", field, getattr(self, field), count)
+        if self.node_regions is not None:
+            _check_length("true nodes", "node_regions", self.node_regions, count)
         _check_cases("true nodes", self.cases, self.case)
         _check_finite(self, "true nodes", ("points_mm",))
         _check_boxes(self, "true nodes")
@@ -148,22 +153,24 @@ class GroundTruth:
         return len(self.case)
 
     def of_region(self, region: str) -> GroundTruth:
-        """Give the cases in which a region was annotated, and their nodes.
+        """Return the cases in which a region was annotated, and their nodes there.
 
         Raises:
             CtlymphError: If there is none.
         """
-        kept = [number for number, each in enumerate(self.regions) if each == region]
+        kept = [number for number, each in enumerate(self.regions) if region in each.split(";")]
         if not kept:
             known = ", ".join(sorted({each or "not known" for each in self.regions}))
             raise CtlymphError(f"the {region} was annotated in no case (annotated: {known}); leave the region out")
-        rows = np.flatnonzero(np.isin(self.case, kept))
+        node_regions = self.node_regions or ("",) * len(self)
+        inside = [each in ("", region) for each in node_regions]
+        rows = np.flatnonzero(np.isin(self.case, kept) & np.array(inside, dtype=bool))
         place = np.full(len(self.cases), -1, np.int32)
         place[kept] = np.arange(len(kept))
         return GroundTruth(
             cases=tuple(self.cases[number] for number in kept),
             patients=tuple(self.patients[number] for number in kept),
-            regions=tuple(self.regions[number] for number in kept),
+            regions=(region,) * len(kept),
             case=place[self.case[rows]],
             points_mm=self.points_mm[rows],
             short_axis_mm=self.short_axis_mm[rows],

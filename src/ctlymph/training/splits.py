@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.core.regions import REGIONS
-from ctlymph.datasets.case import Collection
+from ctlymph.datasets.case import Case, Collection
 from ctlymph.datasets.folds import Folds
 from ctlymph.training.cases import AnnotatedCase
 from ctlymph.training.cross_validation import Split
 from ctlymph.training.stage_cache import StageCache
+
+_NEEDED = {"ct", "annotations"}
 
 
 @dataclass(frozen=True)
@@ -28,27 +30,51 @@ class Usable:
 
     @property
     def all(self) -> list[AnnotatedCase]:
-        """The cases of all regions."""
+        """The cases of all regions; one that is annotated in two comes twice."""
         return [case for cases in self.cases.values() for case in cases]
+
+    @property
+    def distinct(self) -> list[Case]:
+        """The cases of all regions, each once."""
+        return list({case.name: case.case for case in self.all}.values())
 
 
 def usable(collection: Collection, regions: Sequence[str] = REGIONS) -> Usable:
-    """Choose the cases with CT and annotations.
+    """Choose the cases to train and cross-validate on: those with CT and annotations that are not for testing only.
 
     Raises:
         CtlymphError: If there is none.
     """
+    here = {region: collection.cases(region) for region in regions}
+    chosen = _chosen(
+        collection, {region: [case for case in cases if not case.is_test] for region, cases in here.items()}
+    )
+    tests = sorted({case.name for cases in here.values() for case in cases if case.is_test})
+    note = f"{len(tests)} cases are for testing only, and nothing is trained on them: {_first(tests)}"
+    return replace(chosen, notes=(*chosen.notes, note)) if tests else chosen
+
+
+def usable_tests(collection: Collection, region: str) -> Usable:
+    """Choose the cases to test on: those of the test split, or, where there is none, all, with CT and annotations.
+
+    Raises:
+        CtlymphError: If there is none.
+    """
+    cases = collection.cases(region)
+    return _chosen(collection, {region: [case for case in cases if case.is_test] or cases})
+
+
+def _chosen(collection: Collection, cases: Mapping[str, Sequence[Case]]) -> Usable:
     found: dict[str, list[AnnotatedCase]] = {}
-    left_out = []
-    for region in regions:
-        there = collection.cases(region)
-        cases = [AnnotatedCase(case, region) for case in there if {"ct", "annotations"} <= case.has]
-        left_out += [case.name for case in there if not {"ct", "annotations"} <= case.has]
-        if cases:
-            found[region] = cases
+    left_out: list[str] = []
+    for region, here in cases.items():
+        whole = [AnnotatedCase(case, region) for case in here if case.has >= _NEEDED]
+        left_out += [case.name for case in here if not case.has >= _NEEDED]
+        if whole:
+            found[region] = whole
     if not found:
         raise CtlymphError(
-            f"{collection.folder} holds no case of the {' or '.join(regions)} with both CT and annotations",
+            f"{collection.folder} holds no case of the {' or '.join(cases)} with both CT and annotations",
             Remedy.DOWNLOAD,
             kinds="ct,annotations,masks",
         )
@@ -65,14 +91,13 @@ def splits(
     Args:
         stage_cache: Where they are kept.
         chosen: The cases.
-        folds: They must name every case.
+        folds: Of every case; all cases of a patient in the same.
         extra_train: Collections that are learned from in every round, and never tested on.
 
     Raises:
-        CtlymphError: If a case is in none, or none can be worked on.
+        CtlymphError: If a case is in no fold, those of a patient are in several, or no case can be worked on.
     """
-    for case in chosen.all:
-        folds.fold_of(case.name)
+    folds.check(chosen.distinct)
     unreadable = stage_cache.load(chosen.all)
     if len(unreadable) == len(chosen.all):
         raise CtlymphError(f"no case can be worked on; {next(iter(unreadable.items()))[1]}")
@@ -89,7 +114,7 @@ def _extra_train(
         for region in regions
         for collection in collections
         for case in collection.cases(region)
-        if {"ct", "annotations"} <= case.has
+        if case.has >= _NEEDED and not case.is_test
     ]
     unreadable = stage_cache.load(cases)
     return [case for case in cases if case.name not in unreadable]

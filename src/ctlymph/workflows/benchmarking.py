@@ -32,7 +32,7 @@ from ctlymph.evaluation.readers.cts import Scans
 from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 from ctlymph.training.cases import UnannotatedCase
 from ctlymph.training.cross_validation import OutOfFold, Split, cross_validate, marks_of
-from ctlymph.training.splits import splits, usable
+from ctlymph.training.splits import splits, usable, usable_tests
 from ctlymph.training.stage_cache import Case, StageCache
 
 STANDARD = ("blobs", "liu2014", "cherry2014", "seff2014-max", "seff2014-mean", "seff2014", "seff2015")
@@ -133,7 +133,7 @@ def run(plan: Plan, stage_cache: StageCache) -> Report:
             split,
             {method.name: method.systems[region] for method in plan.methods if method.name in tested},
         )
-        others += [each for other in plan.others if (each := beyond.judged(other)) is not None]
+        others += [each for other in (plan.collection, *plan.others) if (each := beyond.judged(other)) is not None]
         if plan.cts and (each := beyond.tried(plan.cts)) is not None:
             tried.append(each)
     return Report(plan, tuple(crossed), tuple(others), tuple(tried))
@@ -177,11 +177,13 @@ class _Beyond:
     systems: Mapping[str, System]
 
     def judged(self, other: Collection) -> Comparison | None:
-        """Judge them on another collection; None where it has no case of the region."""
+        """Judge them on another collection, or on the test cases of their own; None where none is of the region."""
         region = self.split.cases[0].region
-        if not any({"ct", "annotations"} <= case.has for case in other.cases(region)):
+        is_own = other is self.plan.collection
+        here = [case for case in other.cases(region) if case.is_test or not is_own]
+        if not any({"ct", "annotations"} <= case.has for case in here):
             return None
-        chosen = usable(other, (region,))
+        chosen = usable_tests(other, region)
         cases = chosen.cases[region]
         unreadable = self.stage_cache.load(cases)
         split = Split(cases, self.split.folds, unreadable)
@@ -190,7 +192,8 @@ class _Beyond:
         marks = [marks_of(name, split, each) for name, each in tested.items()]
         evaluation = evaluate_region(marks, truth, region, _protocol(self.plan))
         notes = (*chosen.notes, *(f"{name} gets no marks: {why}" for name, why in unreadable.items()))
-        return _comparison(other.folder.name, evaluation, tested, cases, self.stage_cache, notes)
+        title = "test cases" if is_own else other.folder.name
+        return _comparison(title, evaluation, tested, cases, self.stage_cache, notes)
 
     def tried(self, cts: Sequence[Path]) -> Comparison | None:
         """Let them mark CTs whose nodes nobody knows; None where none holds the region."""

@@ -128,7 +128,7 @@ def train(folder: Path, training: Training, stage_cache: StageCache) -> Card:
         raise CtlymphError(f"{training.method.name} is a rule and learns nothing; use it as it is")
     check_can_learn([training.method])
     chosen = usable(training.collection, regions)
-    folds = make_folds([case.case for case in chosen.all], training.folds or 2, stage_cache.seed)
+    folds = make_folds(chosen.distinct, training.folds or 2, stage_cache.seed)
     by_region = splits(stage_cache, chosen, folds, training.extra_train)
     judged = {region: _judged(training, stage_cache, split, region) for region, split in by_region.items()}
     figures = {region: each for region, each in judged.items() if each is not None}

@@ -124,7 +124,9 @@ def _annotated(marks: Detections, truth: GroundTruth) -> NDArray[np.bool_]:
     if marks.regions is None:
         return np.ones(len(marks), dtype=bool)
     pairs = zip(marks.regions, marks.case.tolist(), strict=True)
-    inside = (not region or truth.regions[case] in ("", region) for region, case in pairs)
+    inside = (
+        not region or not truth.regions[case] or region in truth.regions[case].split(";") for region, case in pairs
+    )
     return np.fromiter(inside, dtype=bool, count=len(marks))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.core.nodes import Point
 from ctlymph.core.progress import SILENT, Progress
+from ctlymph.datasets.cases_csv import CASES
 from ctlymph.evaluation.detections import GroundTruth
 from ctlymph.evaluation.readers.case_names import case_of, case_of_file, indices, patient_of, region_of
 from ctlymph.evaluation.readers.dicom_results import read_objects
@@ -26,8 +27,8 @@ _POINT, _AXES = ("x_mm", "y_mm", "z_mm"), ("short_axis_mm", "long_axis_mm")
 _LABELS = ("node", "station", "patient", "annotated_region")
 _COLUMNS = CsvColumns(("case", *_LABELS), (*_POINT, *_AXES, *BOX), (*_LABELS, *_AXES, *BOX))
 _FORMATS = (
-    "the folder of the collection, a nodes.csv or truth.csv, an instance mask (NIfTI, NRRD, MetaImage) or a folder of "
-    "masks, a DICOM-SEG or its report, or a folder of CTs and their DICOM-SEG"
+    "a folder with a cases.csv, the folder of the collection, a nodes.csv or truth.csv, an instance mask (NIfTI, NRRD, "
+    "MetaImage) or a folder of masks, a DICOM-SEG or its report, or a folder of CTs and their DICOM-SEG"
 )
 
 
@@ -41,6 +42,7 @@ class _Node:
     long_axis_mm: float = np.nan
     station: str = ""
     box_mm: NDArray[np.float64] | None = field(default=None, compare=False)
+    region: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def read_ground_truth(
     Args:
         path: One of
 
+            - a folder with a ``cases.csv`` (see :mod:`ctlymph.datasets.cases_csv`): the points or labels named there;
             - a folder of the public collection: its annotations, or without these the masks (NIfTI or DICOM-SEG
               beside its CT) in it;
             - any folder of CTs and a DICOM-SEG for each: every segment is a node;
@@ -120,6 +123,8 @@ def _read(path: Path, cases: tuple[str, ...], boxes: bool, progress: Progress) -
             nodes = tuple(node for layer in objects.layers for node in _measured(layer))
             return [_CaseTruth(objects.case, objects.case, "", nodes)]
         raise CtlymphError(f"{path} is nothing that true nodes are read from; give {_FORMATS}")
+    if (path / CASES).is_file():
+        return _from_collection(path, cases, boxes, progress)
     masks = _mask_files(path)
     tables = _tables(path)
     if tables:
@@ -312,7 +317,7 @@ def _annotated(case: Case) -> tuple[_Node, ...]:
         return np.nan if known is None else known
 
     return tuple(
-        _Node(str(node.row), node.point_mm, length(node.short_axis_mm), length(node.long_axis_mm))
+        _Node(str(node.row), node.point_mm, length(node.short_axis_mm), length(node.long_axis_mm), region=node.region)
         for node in case.nodes()
     )
 
@@ -331,4 +336,5 @@ def _truth(cases: Sequence[_CaseTruth]) -> GroundTruth:
         stations=tuple(node.station for node in nodes),
         ids=tuple(node.name for node in nodes),
         boxes_mm=np.stack(boxes) if boxes and len(boxes) == len(nodes) else None,
+        node_regions=tuple(node.region for node in nodes) if any(node.region for node in nodes) else None,
     )
