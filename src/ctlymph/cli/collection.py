@@ -1,4 +1,4 @@
-"""``ctlymph collection``: what the public collection holds, and whether a folder holds it whole."""
+"""``ctlymph collection``: datasets of one's own, and the public collection and what a folder has of it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import typer
 from ctlymph.cli.collection_download import download
 from ctlymph.cli.collection_export import export
 from ctlymph.cli.collection_folds import folds
+from ctlymph.cli.collection_init import init
 from ctlymph.cli.console import progress, say, show_json, show_table
 from ctlymph.cli.options import CasesOption, RegionOption, WhatOption, kinds_of, names_of
 from ctlymph.core.errors import CtlymphError, shown
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ctlymph.datasets.ct_lymph_nodes.verify import Finding
 
 app = typer.Typer(
-    help="The public collection CT Lymph Nodes: find it, get it, check it, hand it on.",
+    help="Datasets: your own (init, folds, export), and the public collection CT Lymph Nodes.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -269,6 +270,7 @@ def _show_findings(folder: Path, findings: Sequence[Finding]) -> None:
 
 
 # In the order in which they are used.
+app.command()(init)
 app.command()(download)
 app.command()(verify)
 app.command()(folds)

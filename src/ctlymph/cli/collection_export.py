@@ -16,7 +16,7 @@ from ctlymph.cli.processes import in_processes
 from ctlymph.core.errors import shown
 
 if TYPE_CHECKING:
-    from ctlymph.datasets.exports.export_job import Job
+    from ctlymph.datasets.exports.export_job import ExportJob
 
 
 class Target(StrEnum):
@@ -39,7 +39,9 @@ def export(
     folds: FoldsOption = None,
     seed: SeedOption = 0,
     task: Annotated[int, typer.Option(min=1, max=999, help="Number of the dataset (nnunet, nndetection).")] = 501,
-    name: Annotated[str, typer.Option(help="Name of the dataset.")] = "CTLymphNodes",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the dataset; default CTLymphNodes, or of your own data the folder's.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Cases converted at the same time.")] = 1,
     skip_incomplete: Annotated[
         bool, typer.Option("--skip-incomplete", help="Leave out cases that lack data that the form needs.")
@@ -62,7 +64,7 @@ def export(
     """
     from ctlymph.datasets.case import Collection
     from ctlymph.datasets.exports import monai_datalist, nndetection, nnunet, nodes_csv
-    from ctlymph.datasets.exports.export_job import Job, complete_cases
+    from ctlymph.datasets.exports.export_job import ExportJob, complete_cases, default_name
 
     collection = Collection(folder)
     needed = {
@@ -76,12 +78,13 @@ def export(
     wanted, remarks = complete_cases(collection.cases(region, names_of(cases)), needed[form], skip=skip_incomplete)
     for remark in remarks:
         say(remark)
-    chosen = chosen_folds(folds, wanted, seed) if folds and form is not Target.csv else None  # a table has none
-    job = Job(wanted, output, task, name, chosen, overwrite)
+    training = [case for case in wanted if not case.is_test]
+    chosen = chosen_folds(folds, training, seed) if folds and form is not Target.csv else None  # a table has none
+    job = ExportJob(wanted, output, task, name or default_name(wanted, collection.folder), chosen, overwrite)
     say(f"{_write(job, form, jobs)}: {len(wanted)} cases")
 
 
-def _write(job: Job, form: Target, jobs: int) -> Path:
+def _write(job: ExportJob, form: Target, jobs: int) -> Path:
     from ctlymph.datasets.exports.export_job import write_terms
     from ctlymph.datasets.exports.monai_datalist import write_monai
     from ctlymph.datasets.exports.nndetection import write_nndetection

@@ -50,7 +50,7 @@ def folds(
 
     cases: list[CatalogueEntry] | list[Case]
     if folder:
-        cases = Collection(folder).cases(region)
+        cases = [case for case in Collection(folder).cases(region) if not case.is_test]
     elif region in (None, *{entry.region for entry in catalogue().entries}):
         cases = [entry for entry in catalogue().entries if region in (None, entry.region)]
     else:

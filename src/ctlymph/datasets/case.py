@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from ctlymph.datasets.ct_lymph_nodes.cite import LICENSE_NAME
 from ctlymph.datasets.layout import PATIENTS, SYNTHETIC, CaseFiles, DicomSeries, FoundCases, find_cases
 from ctlymph.datasets.node_labels import measured_nodes, read_labels, read_points_table, with_sizes
 from ctlymph.io import read
+from ctlymph.io.csv_table import read_rows
 from ctlymph.io.dicom.series import ReadOptions, read_dicom
 from ctlymph.io.images import image_suffix
 
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 KINDS = ("ct", "seg", "annotations", "candidates", "masks")
 """The kinds of data that the collection has of a case."""
 
-HOW_TO = f"write {CASES} into it, with the columns {','.join(HEADER)} and a row for each case, such as {EXAMPLE}"
+HOW_TO = (
+    f"write {CASES} into it (ctlymph collection init drafts it), with the columns {','.join(HEADER)} "
+    f"and a row for each case, such as {EXAMPLE}"
+)
 """How a folder of one's own becomes a dataset."""
 
 
@@ -272,11 +275,8 @@ def _patients(path: Path) -> dict[str, str]:
     """Read which cases are of one patient, as collections before ``cases.csv`` say it."""
     if not path.is_file():
         return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return {row["case"]: row["patient"] for row in csv.DictReader(file)}
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-        raise CtlymphError(f"cannot read {path}: {shown(error)}; its columns are case and patient") from error
+    rows = read_rows(path, ("case", "patient"), "its columns are case and patient")
+    return {row["case"]: row["patient"] for row in rows}
 
 
 def _listed(row: CaseRow, found: CaseFiles | None, synthetic: bool) -> Case:

@@ -16,14 +16,14 @@ headers, as those of the public collection are (:mod:`ctlymph.datasets.layout`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.core.regions import REGIONS
 from ctlymph.datasets.layout import CASE_NAME
-from ctlymph.io.csv_table import CsvColumns, CsvTable, column_names, read_table
+from ctlymph.io.csv_table import CsvRow, column_names, read_rows
 
 CASES = "cases.csv"
 """The table's name, at the top of the folder."""
@@ -32,6 +32,7 @@ TRAIN, TEST = "train", "test"
 UNDECIDED = "?"
 """Stands for a region in a draft, until a person fills it in."""
 
+REQUIRED = ("case", "region")
 HEADER = ("case", "patient", "region", "split", "ct", "labels")
 EXAMPLE = "PAT001,PAT001,mediastinum,train,images/PAT001.nii.gz,labels/PAT001.nii.gz"
 _FILES = ("ct", "labels", "points")
@@ -81,13 +82,13 @@ def read_cases_csv(path: Path) -> list[CaseRow]:
         CtlymphError: If the table cannot be read, a required column or value is missing, a region or split is unknown,
             a case stands twice, a file does not exist, or the cases of a patient are in both splits. The line is named.
     """
-    table = read_table(path, CsvColumns(("case", "region", *_OPTIONAL), (), _OPTIONAL))
-    if not len(table):
+    rows = read_rows(path, REQUIRED, f"its columns are {','.join(HEADER)}, and a row is such as {EXAMPLE}")
+    if not rows:
         raise CtlymphError(f"{path} holds no case; add a row for each, such as {EXAMPLE}")
-    rows = [_row(table, number) for number in range(len(table))]
-    _check_once(table, [row.case for row in rows])
-    _check_splits(table, rows)
-    return rows
+    cases = [_case_row(row) for row in rows]
+    _check_names(rows, cases)
+    _check_splits(rows, cases)
+    return cases
 
 
 def parse_regions(text: str) -> tuple[str, ...]:
@@ -105,60 +106,56 @@ def parse_regions(text: str) -> tuple[str, ...]:
     return tuple(region for region in REGIONS if region in names)
 
 
-def _row(table: CsvTable, number: int) -> CaseRow:
-    cells = {name: words[number] for name, words in table.texts.items()}
-    where = f"{table.path}, line {table.lines[number]}"
+def _case_row(row: CsvRow) -> CaseRow:
+    cells = {name: row.texts.get(name, "").strip() for name in (*REQUIRED, *_OPTIONAL)}
     if not re.fullmatch(CASE_NAME, cells["case"]):
-        raise CtlymphError(
-            f"{where}: {shown(cells['case'])!r} cannot name a case; use up to 64 letters, digits, -, _ and ."
-        )
+        raise row.error(f"{shown(cells['case'])!r} cannot name a case; use up to 64 letters, digits, -, _ and .")
     try:
         regions = parse_regions(cells["region"])
-    except ValueError as error:
-        known = " or ".join(REGIONS)
-        raise CtlymphError(
-            f"{where}: region is {shown(cells['region'])!r}; write {known}, or both as {';'.join(REGIONS)}"
-        ) from error
-    split = cells.get("split", "").lower()
+    except ValueError:
+        known = f"write {' or '.join(REGIONS)}, or both as {';'.join(REGIONS)}"
+        raise row.error(f"region is {shown(cells['region'])!r}; {known}") from None
+    split = cells["split"].lower()
     if split not in ("", TRAIN, TEST):
-        raise CtlymphError(f"{where}: split is {shown(split)!r}; write {TRAIN} or {TEST}, or leave it empty")
-    files = {name: _file(table.path.parent, where, name, cells.get(name, "")) for name in _FILES}
-    if len(regions) > 1 and (files["points"] is None or "region" not in column_names(files["points"])):
-        raise CtlymphError(
-            f"{where}: two regions are labelled, so each node must say which it is in; give a points table with a "
-            "column region, or split the case into two rows, one a region, with the same patient"
+        raise row.error(f"split is {shown(split)!r}; write {TRAIN} or {TEST}, or leave it empty")
+    files = {name: _file(row, name, cells[name]) for name in _FILES}
+    points = files["points"]
+    if len(regions) > 1 and (points is None or "region" not in column_names(points)):
+        raise row.error(
+            "two regions are annotated, so each node must say which it is in; give a points table with a column "
+            "region, or make the case two rows, one a region, with the same patient"
         )
-    return CaseRow(cells["case"], cells.get("patient", ""), regions, split, licence=cells.get("licence", ""), **files)
+    return CaseRow(cells["case"], cells["patient"], regions, split, licence=cells["licence"], **files)
 
 
-def _file(folder: Path, where: str, name: str, cell: str) -> Path | None:
+def _file(row: CsvRow, name: str, cell: str) -> Path | None:
     if not cell:
         return None
-    path = folder / cell.replace("\\", "/")
+    path = row.path.parent / cell.replace("\\", "/")
     if not path.exists():
-        raise CtlymphError(f"{where}: {name} {shown(cell)} does not exist in {folder}; correct the path")
+        raise row.error(f"{name} {shown(cell)} does not exist in {row.path.parent}; correct the path")
     return path
 
 
-def _check_once(table: CsvTable, names: Sequence[str]) -> None:
-    first: dict[str, int] = {}
-    for name, line in zip(names, table.lines.tolist(), strict=True):
-        if name.lower() in first:  # on many disks, names that differ only in case are one
-            raise CtlymphError(
-                f"{table.path}, line {line}: {name} stands in line {first[name.lower()]} already; give every case a "
-                "name of its own (scans of one patient: the same patient)"
+def _check_names(rows: Sequence[CsvRow], cases: Sequence[CaseRow]) -> None:
+    lines: dict[str, int] = {}
+    for row, case in zip(rows, cases, strict=True):
+        first = lines.setdefault(case.case.lower(), row.line)  # on many disks, names that differ only in case are one
+        if first != row.line:
+            raise row.error(
+                f"{case.case} stands in line {first} already; give every case a name of its own, and scans of one "
+                "patient the same patient"
             )
-        first[name.lower()] = line
 
 
-def _check_splits(table: CsvTable, rows: Iterable[CaseRow]) -> None:
+def _check_splits(rows: Sequence[CsvRow], cases: Sequence[CaseRow]) -> None:
     """Refuse a patient who is both trained on and tested."""
-    first: dict[str, tuple[bool, int]] = {}
-    for row, line in zip(rows, table.lines.tolist(), strict=True):
-        is_test, other = first.setdefault(row.patient or row.case, (row.split == TEST, line))
-        if is_test != (row.split == TEST):
-            raise CtlymphError(
-                f"{table.path}, line {line}: patient {row.patient or row.case} is tested in line "
-                f"{other if is_test else line} and may be trained on in line {line if is_test else other}; put all "
-                "cases of a patient into one split"
+    first: dict[str, tuple[CsvRow, CaseRow]] = {}
+    for row, case in zip(rows, cases, strict=True):
+        patient = case.patient or case.case
+        other_row, other = first.setdefault(patient, (row, case))
+        if (other.split == TEST) != (case.split == TEST):
+            raise row.error(
+                f"{case.case} and {other.case} (line {other_row.line}) are of patient {patient}, but only one of them "
+                "is a test case; put all cases of a patient into one split"
             )

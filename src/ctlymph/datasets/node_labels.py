@@ -14,9 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from ctlymph.core.errors import CtlymphError
-from ctlymph.core.volume import Geometry, Masks, Volume
+from ctlymph.core.volume import Geometry, Masks
 from ctlymph.datasets.annotations import AnnotatedNode
 from ctlymph.io.csv_table import CsvColumns, read_table
+from ctlymph.io.dicom.files import files_below
+from ctlymph.io.dicom.seg_reader import is_segmentation, read_segmentation
+from ctlymph.io.images import image_suffix, read_masks
+from ctlymph.measurement.axes import measure_shapes
+from ctlymph.measurement.masks import on_grid, split
 
 _POINT, _AXES = ("x_mm", "y_mm", "z_mm"), ("short_axis_mm", "long_axis_mm")
 _COLUMNS = CsvColumns(("case", "region"), (*_POINT, *_AXES), ("case", "region", *_AXES))
@@ -40,9 +45,6 @@ def read_labels(path: Path, grid: Geometry | None) -> Masks:
     Raises:
         CtlymphError: If it cannot be read, or does not lie on the CT's grid.
     """
-    from ctlymph.io.images import image_suffix, read_masks
-    from ctlymph.measurement.masks import on_grid, split
-
     try:
         if path.is_file() and image_suffix(path):
             masks = read_masks(path)
@@ -56,9 +58,6 @@ def read_labels(path: Path, grid: Geometry | None) -> Masks:
 
 
 def _read_seg(path: Path, grid: Geometry | None) -> Masks:
-    from ctlymph.io.dicom.files import files_below
-    from ctlymph.io.dicom.seg_reader import is_segmentation, read_segmentation
-
     files = files_below(path) if path.is_dir() else [path]
     file = next((file for file in files if is_segmentation(file)), None)
     if file is None:
@@ -74,13 +73,11 @@ def measured_nodes(masks: Masks) -> tuple[AnnotatedNode, ...]:
     Returns:
         One node a label, ``row`` being the label: centroid, long and short axis.
     """
-    from ctlymph.measurement.axes import measure_masks
-
-    no_hu = np.broadcast_to(np.int16(0), masks.geometry.shape_zyx)  # one number: no axis depends on HU
     nodes = []
-    for node in measure_masks(Volume(no_hu, masks.geometry), masks):
-        short, long = node.sizes.short_axis.length_mm, node.sizes.long_axis.length_mm
-        nodes.append(AnnotatedNode(node.node, node.point_mm, node.index_ijk, short, long))
+    for label, shape in measure_shapes(masks).items():
+        voxel = masks.geometry.nearest_voxel(shape.centroid_mm)
+        axes = shape.short_axis.length_mm, shape.long_axis.length_mm
+        nodes.append(AnnotatedNode(label, shape.centroid_mm, voxel, *axes))
     return tuple(nodes)
 
 

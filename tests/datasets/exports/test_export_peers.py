@@ -15,9 +15,9 @@ import pytest
 
 from ctlymph.datasets.case import Collection
 from ctlymph.datasets.exports import monai_datalist as for_monai
-from ctlymph.datasets.exports.export_job import Job
+from ctlymph.datasets.exports.export_job import ExportJob
 from ctlymph.datasets.exports.nnunet import write_nnunet
-from ctlymph.datasets.exports.prepared import Preparation, Prepared
+from ctlymph.datasets.exports.prepared import Preparation, PreparedCase
 from ctlymph.datasets.folds import make_folds
 from ctlymph.datasets.torch_dataset import CaseDataset
 from small_collection import SmallCase
@@ -26,14 +26,14 @@ from small_collection import SmallCase
 @pytest.fixture(scope="module")
 def exported(
     small_collection: tuple[Path, dict[str, SmallCase]], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Job, list[Prepared]]:
+) -> tuple[ExportJob, list[PreparedCase]]:
     folder = tmp_path_factory.mktemp("exported")
     cases = Collection(small_collection[0]).cases()
-    return Job(cases, folder, folds=make_folds(cases, 2)), Preparation(folder).prepare_all(cases)
+    return ExportJob(cases, folder, folds=make_folds(cases, 2)), Preparation(folder).prepare_all(cases)
 
 
 def test_nnunet_finds_the_dataset_whole(
-    exported: tuple[Job, list[Prepared]], capfd: pytest.CaptureFixture[str]
+    exported: tuple[ExportJob, list[PreparedCase]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     integrity = pytest.importorskip("nnunetv2.experiment_planning.verify_dataset_integrity")
     integrity.verify_dataset_integrity(str(write_nnunet(*exported)), 1)
@@ -43,7 +43,7 @@ def test_nnunet_finds_the_dataset_whole(
     assert "mismatch" not in printed
 
 
-def test_monai_trains_on_the_list_of_labels(exported: tuple[Job, list[Prepared]]) -> None:
+def test_monai_trains_on_the_list_of_labels(exported: tuple[ExportJob, list[PreparedCase]]) -> None:
     torch = pytest.importorskip("torch")
     monai = pytest.importorskip("monai")
     folder = for_monai.write_monai(*exported)
@@ -67,7 +67,7 @@ def test_monai_trains_on_the_list_of_labels(exported: tuple[Job, list[Prepared]]
 
 
 def test_monai_puts_boxes_and_points_on_the_nodes(
-    exported: tuple[Job, list[Prepared]], small_collection: tuple[Path, dict[str, SmallCase]]
+    exported: tuple[ExportJob, list[PreparedCase]], small_collection: tuple[Path, dict[str, SmallCase]]
 ) -> None:
     pytest.importorskip("torch")
     monai = pytest.importorskip("monai")

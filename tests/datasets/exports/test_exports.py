@@ -13,14 +13,15 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Masks
 from ctlymph.datasets.case import Case, Collection
 from ctlymph.datasets.exports import monai_datalist, nndetection, nnunet, nodes_csv
-from ctlymph.datasets.exports.export_job import Job, complete_cases
-from ctlymph.datasets.exports.prepared import Preparation, Prepared, prepare
+from ctlymph.datasets.exports.export_job import ExportJob, complete_cases
+from ctlymph.datasets.exports.prepared import Preparation, PreparedCase, prepare
 from ctlymph.datasets.folds import make_folds
 from ctlymph.io.images import read_image, read_masks, write_masks
 from ctlymph.io.node_tables import COLUMNS
 from small_collection import SmallCase, write_small_collection
 
 Small = tuple[Path, dict[str, SmallCase]]
+Exported = tuple[Path, list[PreparedCase], ExportJob]
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +30,10 @@ def cases(small_collection: Small) -> list[Case]:
 
 
 @pytest.fixture(scope="module")
-def exported(cases: list[Case], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Prepared], Job]:
+def exported(cases: list[Case], tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """All forms of the small collection in one folder."""
     folder = tmp_path_factory.mktemp("exported")
-    job = Job(cases, folder, folds=make_folds(cases, 2))
+    job = ExportJob(cases, folder, folds=make_folds(cases, 2))
     prepared = Preparation(folder).prepare_all(cases)
     nnunet.write_nnunet(job, prepared)
     nndetection.write_nndetection(job, prepared)
@@ -46,9 +47,7 @@ def load(path: Path) -> dict[str, object]:
     return document
 
 
-def test_image_and_labels_are_those_of_the_collection_on_one_grid(
-    exported: tuple[Path, list[Prepared], Job], small_collection: Small
-) -> None:
+def test_image_and_labels_are_those_of_the_collection_on_one_grid(exported: Exported, small_collection: Small) -> None:
     folder, _, _ = exported
     for name, case in small_collection[1].items():
         ct = read_image(folder / "cases" / name / "ct.nii.gz")
@@ -64,9 +63,7 @@ def test_image_and_labels_are_those_of_the_collection_on_one_grid(
         assert (affines[0] == affines[2]).all()
 
 
-def test_a_label_lies_in_ras_where_the_annotation_is(
-    exported: tuple[Path, list[Prepared], Job], cases: list[Case]
-) -> None:
+def test_a_label_lies_in_ras_where_the_annotation_is(exported: Exported, cases: list[Case]) -> None:
     for case in cases:
         image = nib.load(exported[0] / "cases" / case.name / "instances.nii.gz")
         for node in case.nodes():
@@ -94,7 +91,7 @@ def test_labels_with_gaps_become_consecutive_and_the_record_tells_their_source(
         assert instance.high_ijk == (x.max(), y.max(), z.max())
 
 
-def test_a_box_holds_whole_voxels(exported: tuple[Path, list[Prepared], Job], small_collection: Small) -> None:
+def test_a_box_holds_whole_voxels(exported: Exported, small_collection: Small) -> None:
     for prepared in exported[1]:
         geometry = small_collection[1][prepared.name].volume.geometry
         assert prepared.instances
@@ -150,7 +147,7 @@ def test_cases_without_masks_are_named_or_left_out(tmp_path: Path, small_collect
     assert complete_cases(cases, nodes_csv.NEEDS, skip=False) == (cases, [])
 
 
-def test_nnunet_gets_its_layout(exported: tuple[Path, list[Prepared], Job]) -> None:
+def test_nnunet_gets_its_layout(exported: Exported) -> None:
     folder, prepared, job = exported
     dataset = folder / "Dataset501_CTLymphNodes"
     names = sorted(case.name for case in prepared)
@@ -167,14 +164,14 @@ def test_nnunet_gets_its_layout(exported: tuple[Path, list[Prepared], Job]) -> N
     assert all(not set(one["train"]) & set(one["val"]) and sorted(one["train"] + one["val"]) == names for one in splits)
 
 
-def test_the_ct_is_on_the_disk_once_for_all_forms(exported: tuple[Path, list[Prepared], Job]) -> None:
+def test_the_ct_is_on_the_disk_once_for_all_forms(exported: Exported) -> None:
     folder = exported[0]
     ct = folder / "cases" / "MED_LYMPH_001" / "ct.nii.gz"
     for place in ("Dataset501_CTLymphNodes", "Task501_CTLymphNodes/raw_splitted"):
         assert (folder / place / "imagesTr" / "MED_LYMPH_001_0000.nii.gz").samefile(ct)
 
 
-def test_nndetection_finds_each_instance_and_its_class(exported: tuple[Path, list[Prepared], Job]) -> None:
+def test_nndetection_finds_each_instance_and_its_class(exported: Exported) -> None:
     # The rules of nnDetection's own check (nndet/utils/check.py), written anew: its package needs an old torch.
     task = exported[0] / "Task501_CTLymphNodes"
     description = load(task / "dataset.json")
@@ -202,7 +199,7 @@ def test_nndetection_finds_each_instance_and_its_class(exported: tuple[Path, lis
         assert np.unique(np.asarray(label.dataobj)).tolist() == [0, *map(int, instances)]
 
 
-def test_monai_gets_boxes_and_points_in_ras(exported: tuple[Path, list[Prepared], Job], cases: list[Case]) -> None:
+def test_monai_gets_boxes_and_points_in_ras(exported: Exported, cases: list[Case]) -> None:
     folder, prepared, job = exported
     items = {
         name: load(folder / name)["training"]
@@ -222,7 +219,7 @@ def test_monai_gets_boxes_and_points_in_ras(exported: tuple[Path, list[Prepared]
 
 
 def test_nodes_csv_has_the_annotated_nodes_and_leaves_unknown_sizes_empty(
-    exported: tuple[Path, list[Prepared], Job], cases: list[Case]
+    exported: Exported, cases: list[Case]
 ) -> None:
     with (exported[0] / "nodes.csv").open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
@@ -242,8 +239,8 @@ def test_nodes_csv_has_the_annotated_nodes_and_leaves_unknown_sizes_empty(
 
 def test_a_dataset_with_cases_of_another_export_is_refused_or_cleared(cases: list[Case], tmp_path: Path) -> None:
     prepared = Preparation(tmp_path).prepare_all(cases)
-    nnunet.write_nnunet(Job(cases, tmp_path, folds=make_folds(cases, 2)), prepared)
-    fewer = Job(cases[:2], tmp_path)
+    nnunet.write_nnunet(ExportJob(cases, tmp_path, folds=make_folds(cases, 2)), prepared)
+    fewer = ExportJob(cases[:2], tmp_path)
     with pytest.raises(CtlymphError, match="not of this export"):
         nnunet.write_nnunet(fewer, prepared[:2])
     dataset = nnunet.write_nnunet(replace(fewer, overwrite=True), prepared[:2])
@@ -255,9 +252,9 @@ def test_a_description_by_others_is_not_replaced(cases: list[Case], tmp_path: Pa
     prepared = Preparation(tmp_path).prepare_all(cases[:1])
     (tmp_path / "datalist.json").write_text('{"training": []}')
     with pytest.raises(CtlymphError, match=r"datalist\.json exists"):
-        monai_datalist.write_monai(Job(cases[:1], tmp_path), prepared)
-    monai_datalist.write_monai(Job(cases[:1], tmp_path, overwrite=True), prepared)
-    monai_datalist.write_monai(Job(cases[:1], tmp_path), prepared)
+        monai_datalist.write_monai(ExportJob(cases[:1], tmp_path), prepared)
+    monai_datalist.write_monai(ExportJob(cases[:1], tmp_path, overwrite=True), prepared)
+    monai_datalist.write_monai(ExportJob(cases[:1], tmp_path), prepared)
 
 
 def test_where_links_are_impossible_files_are_copied_once(
@@ -268,11 +265,11 @@ def test_where_links_are_impossible_files_are_copied_once(
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     prepared = Preparation(tmp_path).prepare_all(cases[:1])
-    dataset = nnunet.write_nnunet(Job(cases[:1], tmp_path), prepared)
+    dataset = nnunet.write_nnunet(ExportJob(cases[:1], tmp_path), prepared)
     copy = dataset / "imagesTr" / f"{cases[0].name}_0000.nii.gz"
     assert copy.read_bytes() == (prepared[0].folder / "ct.nii.gz").read_bytes()
     inode = copy.stat().st_ino
-    nnunet.write_nnunet(Job(cases[:1], tmp_path), prepared)
+    nnunet.write_nnunet(ExportJob(cases[:1], tmp_path), prepared)
     assert copy.stat().st_ino == inode
 
 
@@ -281,4 +278,4 @@ def test_where_links_are_impossible_files_are_copied_once(
 )
 def test_impossible_exports_are_refused(cases: list[Case], change: dict[str, object], message: str) -> None:
     with pytest.raises(CtlymphError, match=message):
-        replace(Job(cases, Path()), **change)  # type: ignore[arg-type]
+        replace(ExportJob(cases, Path()), **change)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,26 +15,32 @@ from typing import Any
 from ctlymph.core.errors import CtlymphError, Remedy, shown
 from ctlymph.datasets.case import Case
 from ctlymph.datasets.ct_lymph_nodes import cite
+from ctlymph.datasets.exports.prepared import PreparedCase
 from ctlymph.datasets.folds import Folds
 from ctlymph.io.atomic import explained, new_file
 
 MADE_BY = "made_by"
+PUBLIC_NAME = "CTLymphNodes"
+"""Name of the dataset that the public collection becomes."""
+ONE_REGION = (
+    "Nodes are labelled only in the region that is given for each case. Elsewhere in the CT, unlabelled voxels may be"
+    " nodes."
+)
 CAVEATS = (
-    "Nodes are labelled in one region only: the mediastinum in MED cases, the abdomen in ABD cases."
-    " Elsewhere in the CT, unlabelled voxels may be nodes.",
+    ONE_REGION,
     "Not every visible node is labelled, least of all in MED cases.",
     "Some scans are here under two names (shared_scan): what is background under one may be a node under the other."
     " Keep both names in one fold.",
 )
-"""What whoever trains on the labels must know."""
+"""What everybody who trains on the public collection must know; the first holds for any dataset."""
 
 
 @dataclass(frozen=True)
-class Job:
+class ExportJob:
     """An export: which cases, where, and under what name.
 
     Attributes:
-        cases: What to export, in order.
+        cases: What to export, in order. Cases of the test split are exported apart from the others.
         folder: Where to.
         task: Number of the dataset, for forms that number them.
         name: Name of the dataset: letters, digits, ``-`` and ``_``.
@@ -44,7 +51,7 @@ class Job:
     cases: Sequence[Case]
     folder: Path
     task: int = 501
-    name: str = "CTLymphNodes"
+    name: str = PUBLIC_NAME
     folds: Folds | None = None
     overwrite: bool = False
 
@@ -56,7 +63,26 @@ class Job:
         if not 1 <= self.task <= 999:
             raise CtlymphError(f"{self.task} is no number for a dataset; choose one from 1 to 999")
         if self.folds is not None:
-            object.__setattr__(self, "folds", self.folds.only(case.name for case in self.cases))
+            training = [case for case in self.cases if not case.is_test]
+            self.folds.check(training)
+            object.__setattr__(self, "folds", self.folds.only(case.name for case in training))
+
+    @property
+    def tests(self) -> frozenset[str]:
+        """Names of the cases that are for testing only."""
+        return frozenset(case.name for case in self.cases if case.is_test)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether all cases are of the public collection."""
+        return all(case.entry for case in self.cases)
+
+
+def default_name(cases: Sequence[Case], folder: Path) -> str:
+    """Return a name for the dataset of some cases: that of the public collection, or one made of the folder's."""
+    if all(case.entry for case in cases):
+        return PUBLIC_NAME
+    return re.sub(r"[^A-Za-z0-9_-]+", "", folder.name) or "LymphNodes"
 
 
 def complete_cases(
@@ -94,29 +120,36 @@ def complete_cases(
     return whole, [*remarks, *(f"{name} is left out: it has no {what}" for name, what in lacking.items())]
 
 
-def about(job: Job) -> dict[str, Any]:
-    """Give what every export says of itself: origin, licence, what to cite, what to beware of."""
-    known = all(case.entry for case in job.cases)
+def provenance(job: ExportJob) -> dict[str, Any]:
+    """Return what every export says of itself: origin, licence, what to cite, what to beware of."""
+    public = job.is_public
+    licences = sorted({case.licence for case in job.cases} - {""})
     return {
         "name": job.name,
-        "description": "Lymph nodes in CT; exported from CT Lymph Nodes (The Cancer Imaging Archive)" if known else "",
-        "reference": cite.PAGE_URL if known else "",
-        "licence": f"{cite.LICENSE_NAME} ({cite.LICENSE_URL})" if known else "",
-        "citations": [reference.as_text() for reference in cite.REFERENCES] if known else [],
+        "description": "Lymph nodes in CT; exported from CT Lymph Nodes (The Cancer Imaging Archive)" if public else "",
+        "reference": cite.PAGE_URL if public else "",
+        "licence": f"{cite.LICENSE_NAME} ({cite.LICENSE_URL})" if public else ", ".join(licences),
+        "citations": [reference.as_text() for reference in cite.REFERENCES] if public else [],
         "release": version("ctlymph"),
         MADE_BY: "ctlymph",
-        "caveats": list(CAVEATS),
+        "caveats": list(CAVEATS if public else (ONE_REGION,)),
         "cases": {case.name: {"region": case.region, "known_defects": sorted(case.flags)} for case in job.cases},
     }
 
 
-def write_terms(job: Job) -> None:
+def parted(job: ExportJob, cases: Sequence[PreparedCase]) -> tuple[list[PreparedCase], list[PreparedCase]]:
+    """Return the cases to train on, and those of the test split."""
+    tests = job.tests
+    return [case for case in cases if case.name not in tests], [case for case in cases if case.name in tests]
+
+
+def write_terms(job: ExportJob) -> None:
     """Write the licence of the collection and what to cite into the folder, unless there are such files.
 
     Raises:
         CtlymphError: If they cannot be written.
     """
-    if all(case.entry for case in job.cases):
+    if job.is_public:
         texts = {"LICENSE.txt": cite.license_text(), "CITATION.txt": cite.as_text(), "CITATION.bib": cite.as_bibtex()}
         for name, text in texts.items():
             path = job.folder / name
@@ -170,7 +203,7 @@ def place(folder: Path, files: Mapping[str, Path], *, overwrite: bool) -> None:
     Each is a hard link, which takes no space, or a copy where the disk knows no links.
 
     Args:
-        folder: Made if absent.
+        folder: Made if absent, unless there are no files.
         files: Where the content of each lies, by name.
         overwrite: Replace other files of these names, and remove files of other names.
 
@@ -178,6 +211,8 @@ def place(folder: Path, files: Mapping[str, Path], *, overwrite: bool) -> None:
         CtlymphError: If the folder holds other files and ``overwrite`` is not set, or cannot be written.
     """
     with explained(folder):
+        if not files and not folder.exists():
+            return
         folder.mkdir(parents=True, exist_ok=True)
         foreign = sorted(each for each in folder.iterdir() if each.name not in files and not each.name.startswith("."))
         if foreign and not overwrite:

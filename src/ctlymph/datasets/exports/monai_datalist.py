@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from ctlymph.core.nodes import Point
-from ctlymph.datasets.exports.export_job import Job, about, write_json
-from ctlymph.datasets.exports.prepared import CT, NODES, Prepared
+from ctlymph.datasets.exports.export_job import ExportJob, provenance, write_json
+from ctlymph.datasets.exports.prepared import CT, NODES, PreparedCase
 
 NEEDS = (frozenset({"ct"}), frozenset({"masks", "seg"}))
 LIST, BOXES, POINTS = "datalist.json", "datalist_boxes.json", "datalist_points.json"
 
 
-def write_monai(job: Job, cases: Sequence[Prepared]) -> Path:
+def write_monai(job: ExportJob, cases: Sequence[PreparedCase]) -> Path:
     """Write the lists and give the folder that they are in.
 
     Args:
@@ -32,7 +32,7 @@ def write_monai(job: Job, cases: Sequence[Prepared]) -> Path:
     Raises:
         CtlymphError: If other files stand in their place, or they cannot be written.
     """
-    description = {"modality": {"0": "CT"}, "tensorImageSize": "3D", **about(job)}
+    description = {"modality": {"0": "CT"}, "tensorImageSize": "3D", **provenance(job)}
     segmentation = [_item(job, case) | {"label": (_relative(job, case) / NODES).as_posix()} for case in cases]
     boxes = [_item(job, case) | _boxes(case) for case in cases]
     annotated = [case.name for case in job.cases if "annotations" in case.has]
@@ -45,26 +45,28 @@ def write_monai(job: Job, cases: Sequence[Prepared]) -> Path:
     return job.folder
 
 
-def _write(job: Job, name: str, description: dict[str, Any], items: list[dict[str, Any]]) -> None:
-    document = {**description, "numTraining": len(items), "numTest": 0, "training": items, "test": []}
+def _write(job: ExportJob, name: str, description: dict[str, Any], items: list[dict[str, Any]]) -> None:
+    tests = [item for item in items if item["case"] in job.tests]
+    training = [item for item in items if item["case"] not in job.tests]
+    document = {**description, "numTraining": len(training), "numTest": len(tests), "training": training, "test": tests}
     write_json(job.folder / name, document, overwrite=job.overwrite)
 
 
-def _item(job: Job, case: Prepared) -> dict[str, Any]:
-    fold = {"fold": job.folds.fold_of(case.name)} if job.folds else {}
+def _item(job: ExportJob, case: PreparedCase) -> dict[str, Any]:
+    fold = {"fold": job.folds.fold_of(case.name)} if job.folds and case.name not in job.tests else {}
     return {"case": case.name, "image": (_relative(job, case) / CT).as_posix(), **fold}
 
 
-def _relative(job: Job, case: Prepared) -> Path:
+def _relative(job: ExportJob, case: PreparedCase) -> Path:
     return case.folder.relative_to(job.folder)
 
 
-def _boxes(case: Prepared) -> dict[str, Any]:
+def _boxes(case: PreparedCase) -> dict[str, Any]:
     boxes = [[-x, -y, z, *extent] for x, y, z, *extent in (instance.box_mm for instance in case.instances)]
     return {"box": boxes, "label": [0] * len(boxes)}
 
 
-def _points(job: Job, name: str) -> dict[str, Any]:
+def _points(job: ExportJob, name: str) -> dict[str, Any]:
     nodes = next(case for case in job.cases if case.name == name).nodes()
     return {
         "point": [_ras(node.point_mm) for node in nodes],

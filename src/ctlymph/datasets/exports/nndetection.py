@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ctlymph.datasets.exports.export_job import Job, about, place, write_json, write_splits
-from ctlymph.datasets.exports.prepared import CLASSES, CT, INSTANCES, Prepared
+from ctlymph.datasets.exports.export_job import ExportJob, parted, place, provenance, write_json, write_splits
+from ctlymph.datasets.exports.prepared import CLASSES, CT, INSTANCES, PreparedCase
 
 NEEDS = (frozenset({"ct"}), frozenset({"masks", "seg"}))
 
 
-def write_nndetection(job: Job, cases: Sequence[Prepared]) -> Path:
+def write_nndetection(job: ExportJob, cases: Sequence[PreparedCase]) -> Path:
     """Write the task and give its folder.
 
     Args:
@@ -27,20 +27,22 @@ def write_nndetection(job: Job, cases: Sequence[Prepared]) -> Path:
     """
     task = job.folder / f"Task{job.task:03d}_{job.name}"
     raw = task / "raw_splitted"
-    images = {f"{case.name}_0000.nii.gz": case.folder / CT for case in cases}
-    labels = {f"{case.name}.nii.gz": case.folder / INSTANCES for case in cases}
-    labels |= {f"{case.name}.json": case.folder / CLASSES for case in cases}
-    place(raw / "imagesTr", images, overwrite=job.overwrite)
-    place(raw / "labelsTr", labels, overwrite=job.overwrite)
+    training, tests = parted(job, cases)
+    for suffix, part in (("Tr", training), ("Ts", tests)):
+        images = {f"{case.name}_0000.nii.gz": case.folder / CT for case in part}
+        labels = {f"{case.name}.nii.gz": case.folder / INSTANCES for case in part}
+        labels |= {f"{case.name}.json": case.folder / CLASSES for case in part}
+        place(raw / f"images{suffix}", images, overwrite=job.overwrite)
+        place(raw / f"labels{suffix}", labels, overwrite=job.overwrite)
     description = {
         "task": task.name,
         "dim": 3,
         "target_class": None,
-        "test_labels": False,
+        "test_labels": bool(tests),
         "labels": {"0": "lymph_node"},
         "modalities": {"0": "CT"},
         "annotation_style": "seg",
-        **about(job),
+        **provenance(job),
     }
     write_json(task / "dataset.json", description, overwrite=job.overwrite)
     write_splits(task / "splits_final.json", job.folds, overwrite=job.overwrite)

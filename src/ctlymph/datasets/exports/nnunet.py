@@ -1,6 +1,7 @@
 """The collection as a raw dataset of nnU-Net v2: ``DatasetNNN_NAME`` with ``imagesTr``, ``labelsTr``, ``dataset.json``.
 
-Labels are 0 background and 1 lymph node: nnU-Net segments, it does not tell nodes apart.
+Labels are 0 background and 1 lymph node: nnU-Net segments, it does not tell nodes apart. Cases of the test split are in
+``imagesTs`` and ``labelsTs``.
 ``splits_final.json`` holds the folds; nnU-Net looks for it beside its preprocessed data.
 """
 
@@ -9,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ctlymph.datasets.exports.export_job import Job, about, place, write_json, write_splits
-from ctlymph.datasets.exports.prepared import CT, NODES, Prepared
+from ctlymph.datasets.exports.export_job import ExportJob, parted, place, provenance, write_json, write_splits
+from ctlymph.datasets.exports.prepared import CT, NODES, PreparedCase
 
 NEEDS = (frozenset({"ct"}), frozenset({"masks", "seg"}))
 
 
-def write_nnunet(job: Job, cases: Sequence[Prepared]) -> Path:
+def write_nnunet(job: ExportJob, cases: Sequence[PreparedCase]) -> Path:
     """Write the dataset and give its folder.
 
     Args:
@@ -26,16 +27,18 @@ def write_nnunet(job: Job, cases: Sequence[Prepared]) -> Path:
         CtlymphError: If other files stand in its place, or it cannot be written.
     """
     dataset = job.folder / f"Dataset{job.task:03d}_{job.name}"
-    images = {f"{case.name}_0000.nii.gz": case.folder / CT for case in cases}
-    labels = {f"{case.name}.nii.gz": case.folder / NODES for case in cases}
-    place(dataset / "imagesTr", images, overwrite=job.overwrite)
-    place(dataset / "labelsTr", labels, overwrite=job.overwrite)
+    training, tests = parted(job, cases)
+    for suffix, part in (("Tr", training), ("Ts", tests)):
+        images = {f"{case.name}_0000.nii.gz": case.folder / CT for case in part}
+        labels = {f"{case.name}.nii.gz": case.folder / NODES for case in part}
+        place(dataset / f"images{suffix}", images, overwrite=job.overwrite)
+        place(dataset / f"labels{suffix}", labels, overwrite=job.overwrite)
     description = {
         "channel_names": {"0": "CT"},
         "labels": {"background": 0, "lymph_node": 1},
-        "numTraining": len(cases),
+        "numTraining": len(training),
         "file_ending": ".nii.gz",
-        **about(job),
+        **provenance(job),
     }
     write_json(dataset / "dataset.json", description, overwrite=job.overwrite)
     write_splits(dataset / "splits_final.json", job.folds, overwrite=job.overwrite)

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ctlymph.datasets.case import Case
-from ctlymph.datasets.exports.export_job import Job
+from ctlymph.datasets.exports.export_job import ExportJob
 from ctlymph.io.atomic import explained, new_file
 from ctlymph.io.node_tables import NodeRow, read_nodes_csv, write_rows
 
 NEEDS = (frozenset({"annotations"}),)
 
 
-def write_table(job: Job) -> Path:
+def write_table(job: ExportJob) -> Path:
     """Write ``nodes.csv`` and give its path.
 
     ``node`` is the row in the annotation files, sizes are those of the annotation.
@@ -47,4 +47,4 @@ def _rows(case: Case) -> Iterator[NodeRow]:
             geometry = geometry or case.ct().geometry
             index = geometry.nearest_voxel(node.point_mm)
         sizes = (node.short_axis_mm, node.long_axis_mm, None, None)
-        yield NodeRow(case.name, node.row, *node.point_mm, *index, None, case.region, "", *sizes, "")
+        yield NodeRow(case.name, node.row, *node.point_mm, *index, None, node.region or case.region, "", *sizes, "")

@@ -23,6 +23,7 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.datasets.archive_file import LARGEST_MASK
 from ctlymph.datasets.case import Case
 from ctlymph.io.atomic import new_folder
+from ctlymph.io.dicom.files import files_below
 
 if TYPE_CHECKING:
     from ctlymph.core.volume import Geometry, Masks
@@ -58,7 +59,7 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedCase:
     """A case that is ready for export.
 
     Attributes:
@@ -91,10 +92,10 @@ class Preparation:
 
     folder: Path
     overwrite: bool = False
-    run: Runner[Prepared] = one_by_one
+    run: Runner[PreparedCase] = one_by_one
     progress: Progress = SILENT
 
-    def prepare_all(self, cases: Sequence[Case]) -> list[Prepared]:
+    def prepare_all(self, cases: Sequence[Case]) -> list[PreparedCase]:
         """Make cases ready, those that are not yet, and give them in the order that they came in.
 
         Raises:
@@ -110,7 +111,7 @@ class Preparation:
         return [done[case.name] for case in cases]
 
 
-def prepare(case: Case, folder: Path, overwrite: bool = False) -> Prepared:
+def prepare(case: Case, folder: Path, overwrite: bool = False) -> PreparedCase:
     """Write the CT of a case and its labels, on the CT's grid, to ``folder``, unless they are there already.
 
     Raises:
@@ -122,7 +123,7 @@ def prepare(case: Case, folder: Path, overwrite: bool = False) -> Prepared:
     sources = _sources(case)
     record = _read_record(folder)
     if record and record.sources == sources and record.is_whole(folder):
-        return Prepared(case.name, folder, record.instances)
+        return PreparedCase(case.name, folder, record.instances)
     if record and record.sources != sources and not overwrite:
         raise CtlymphError(f"{folder} was made from other files", Remedy.OVERWRITE)
     ct = case.ct()
@@ -135,7 +136,7 @@ def prepare(case: Case, folder: Path, overwrite: bool = False) -> Prepared:
         _write_json(staging / CLASSES, {"instances": {str(instance.label): 0 for instance in instances}})
         sizes = {file: (staging / file).stat().st_size for file in (CT, INSTANCES, NODES, CLASSES)}
         _write_json(staging / RECORD, {"case": case.name, **asdict(_Record(sources, sizes, instances))})
-    return Prepared(case.name, folder, instances)
+    return PreparedCase(case.name, folder, instances)
 
 
 def _sources(case: Case) -> dict[str, Any]:
@@ -144,6 +145,10 @@ def _sources(case: Case) -> dict[str, Any]:
     for series in case.files.series:
         files = [series.path] if series.path.is_file() else series.files  # an archive, or files in a folder
         sources[series.series_uid] = [len(series.files), sum(file.stat().st_size for file in files)]
+    for kind, own in (("ct", case.files.ct), ("labels", case.files.labels)):
+        if own is not None:
+            files = list(files_below(own)) if own.is_dir() else [own]
+            sources[kind] = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     if case.files.mask:
         sources["mask"] = hashlib.sha256(case.files.mask.read(LARGEST_MASK)).hexdigest()
     return sources
