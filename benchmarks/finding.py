@@ -14,7 +14,7 @@ import numpy as np
 
 from ctlymph.detectors.registry import DEFAULT
 from ctlymph.phantom.patient import PhantomSpec, make_patient
-from ctlymph.workflows.detection import DetectOptions, run
+from ctlymph.workflows.detection import DetectOptions, find_nodes
 
 THRESHOLDS = (0.0, 0.3, 0.4, 0.45, 0.5, 0.6)
 
@@ -30,7 +30,7 @@ def main() -> None:
     others: list[float] = []
     for seed in range(options.seed, options.seed + options.cases):
         patient = make_patient(PhantomSpec(seed=seed, spacing_mm=(0.8, 0.8, 2.0), contrast=bool(seed % 2)))
-        result = run(patient.volume, DetectOptions(model=options.model, threshold=0.0))
+        result = find_nodes(patient.volume, DetectOptions(model=options.model, threshold=0.0))
         unmatched = {node.node: node for node in result.nodes}
         for truth in patient.nodes:
             shorts.append(truth.short_axis_mm)

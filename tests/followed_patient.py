@@ -8,8 +8,7 @@ from datetime import date
 import numpy as np
 
 from ctlymph.core.volume import Geometry, Masks, Volume
-from ctlymph.followup.course import Course, NodeRef, Visit
-from ctlymph.followup.followed import Followed
+from ctlymph.followup.course import Course, FollowUp, NodeRef, Visit
 from ctlymph.followup.recist import respond
 from ctlymph.measurement.axes import measure_masks
 
@@ -37,7 +36,7 @@ def followed(
     parents: Mapping[NodeRef, tuple[NodeRef, ...]],
     days: list[date | None],
     patient: str = "PATIENT_7",
-) -> Followed:
+) -> FollowUp:
     """Measure, and judge, a patient of known lineage."""
     pairs = [scan(balls, seed) for seed, balls in enumerate(scans)]
     visits = tuple(
@@ -48,10 +47,10 @@ def followed(
         visits, {ref: () for n, balls in enumerate(scans) if n for ref in ((n, each) for each in balls)} | dict(parents)
     )
     volumes, masks = zip(*pairs, strict=True)
-    return Followed(patient, volumes, masks, course, respond(course), notes=("scan 2 was turned by 1.2°",))
+    return FollowUp(patient, volumes, masks, course, respond(course), notes=("scan 2 was turned by 1.2°",))
 
 
-def patient() -> Followed:
+def patient() -> FollowUp:
     """Two targets (1, 2) that shrink and merge, a non-target (3) that vanishes, a normal node (4), a new lesion (6)."""
     return followed(
         [

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from ctlymph.core.errors import CtlymphError
-from ctlymph.followup.course import Role
-from ctlymph.followup.followed import Followed
+from ctlymph.followup.course import FollowUp, Role
 from ctlymph.followup.lineages import families
 from ctlymph.followup.recist import respond
 from ctlymph.followup.roles import read_roles, write_roles
@@ -42,12 +41,12 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def made() -> Followed:
+def made() -> FollowUp:
     return patient()
 
 
 @pytest.fixture(scope="module")
-def folder(made: Followed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(made: FollowUp, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("response")
     write_response(path, made)
     return path
@@ -66,13 +65,13 @@ def table(path: Path) -> list[dict[str, str]]:
 # --- the files
 
 
-def test_all_files_are_written_and_named(made: Followed, tmp_path: Path) -> None:
+def test_all_files_are_written_and_named(made: FollowUp, tmp_path: Path) -> None:
     paths = write_response(tmp_path, made)
     assert sorted(path.name for path in paths) == ["response.csv", "response.html", "response.json", "targets.csv"]
     assert all(path.stat().st_size > 0 for path in paths)
 
 
-def test_the_table_has_a_row_for_every_node_at_every_visit(made: Followed, folder: Path) -> None:
+def test_the_table_has_a_row_for_every_node_at_every_visit(made: FollowUp, folder: Path) -> None:
     rows = table(folder / "response.csv")
     expected = [(visit.number, node.node) for visit in made.course.visits for node in visit.nodes]
     assert [(int(row["visit"]), int(row["node"])) for row in rows] == expected
@@ -100,7 +99,7 @@ def test_the_table_tells_roles_parents_and_families(folder: Path) -> None:
     assert rows["0", "1"]["day"] == "2024-01-10"
 
 
-def test_what_the_nodes_add_makes_the_sum(made: Followed, folder: Path) -> None:
+def test_what_the_nodes_add_makes_the_sum(made: FollowUp, folder: Path) -> None:
     rows = table(folder / "response.csv")
     for assessment in made.response.assessments:
         added = [float(row["adds_mm"]) for row in rows if row["visit"] == str(assessment.visit) and row["adds_mm"]]
@@ -118,7 +117,7 @@ def test_a_split_target_too_small_to_measure_shares_its_5_mm(tmp_path: Path) -> 
     assert [row["adds_mm"] for row in table(tmp_path / "response.csv")[1:]] == ["2.50", "2.50"]
 
 
-def test_the_document_holds_everything(made: Followed, folder: Path) -> None:
+def test_the_document_holds_everything(made: FollowUp, folder: Path) -> None:
     document = json.loads((folder / "response.json").read_text(encoding="utf-8"))
     assert document["notice"] == "For research use, not for diagnosis"
     assert document["roles"] == {"1": "target", "2": "target", "3": "non-target", "4": "normal"}
@@ -138,7 +137,7 @@ def test_the_document_holds_everything(made: Followed, folder: Path) -> None:
     }
 
 
-def test_families_come_in_the_order_of_what_they_are(made: Followed) -> None:
+def test_families_come_in_the_order_of_what_they_are(made: FollowUp) -> None:
     titles = [family.title for family in families(made.course, made.response)]
     assert titles == ["Targets 1 and 2", "Non-target 3", "New lesion 6", "Normal node 4"]
 
@@ -156,7 +155,7 @@ def test_the_page_needs_nothing_from_outside(folder: Path, page: Page) -> None:
     assert not page.count("script")
 
 
-def test_the_page_gives_the_category_of_every_visit_and_the_reasons(made: Followed, page: Page) -> None:
+def test_the_page_gives_the_category_of_every_visit_and_the_reasons(made: FollowUp, page: Page) -> None:
     for words in ("PATIENT_7", "For research use, not for diagnosis", "progressive disease", "scan 2 was turned"):
         assert words in page.text
     for assessment in made.response.assessments:
@@ -165,7 +164,7 @@ def test_the_page_gives_the_category_of_every_visit_and_the_reasons(made: Follow
             assert sentence in page.text
 
 
-def test_the_page_shows_each_node_of_each_family_and_where_none_was_found(made: Followed, page: Page) -> None:
+def test_the_page_shows_each_node_of_each_family_and_where_none_was_found(made: FollowUp, page: Page) -> None:
     assert page.count("image") == sum(len(visit.nodes) for visit in made.course.visits)
     assert page.count("section", "strip") == 4
     # non-target 3 at scan 1, the new lesion at scans 0 and 1
@@ -191,7 +190,7 @@ def test_where_volume_disagrees_the_page_says_so_in_words(tmp_path: Path) -> Non
     assert "day not known" in text
 
 
-def test_names_from_outside_cannot_put_anything_on_the_page(made: Followed, tmp_path: Path) -> None:
+def test_names_from_outside_cannot_put_anything_on_the_page(made: FollowUp, tmp_path: Path) -> None:
     wicked = '<script>alert("1")</script><img src=x>'
     visits = tuple(replace(visit, name=wicked) for visit in made.course.visits)
     course = replace(made.course, visits=visits)
@@ -210,7 +209,7 @@ def test_a_patient_without_nodes_has_a_page_too(tmp_path: Path) -> None:
     assert "does not mean that there is no enlarged one" in text
 
 
-def test_the_same_patient_gives_the_same_bytes(made: Followed, folder: Path, tmp_path: Path) -> None:
+def test_the_same_patient_gives_the_same_bytes(made: FollowUp, folder: Path, tmp_path: Path) -> None:
     for path in write_response(tmp_path, made):
         assert path.read_bytes() == (folder / path.name).read_bytes()
 
@@ -218,7 +217,7 @@ def test_the_same_patient_gives_the_same_bytes(made: Followed, folder: Path, tmp
 # --- curves
 
 
-def test_curves_join_what_merged_and_pass_0_where_nothing_was_found(made: Followed) -> None:
+def test_curves_join_what_merged_and_pass_0_where_nothing_was_found(made: FollowUp) -> None:
     drawn = curves(made.course, made.response)
     assert [label.text for label in drawn.labels] == ["T1", "T2", "N3", "new 6"]
     assert drawn.hidden == 1
@@ -231,7 +230,7 @@ def test_curves_join_what_merged_and_pass_0_where_nothing_was_found(made: Follow
     assert through[1].endswith(",360.0")
 
 
-def test_the_axis_of_time_is_true_to_scale_where_days_are_known(made: Followed) -> None:
+def test_the_axis_of_time_is_true_to_scale_where_days_are_known(made: FollowUp) -> None:
     drawn = curves(made.course, made.response)
     xs = [column.x for column in drawn.columns]
     assert drawn.to_scale
@@ -246,7 +245,7 @@ def test_the_axis_of_time_is_true_to_scale_where_days_are_known(made: Followed) 
 # --- roles
 
 
-def test_roles_come_back_as_they_were_written(made: Followed, tmp_path: Path) -> None:
+def test_roles_come_back_as_they_were_written(made: FollowUp, tmp_path: Path) -> None:
     nodes = made.course.visits[0].nodes
     roles = {1: Role.TARGET, 2: Role.LEFT_OUT, 3: Role.TARGET, 4: Role.NORMAL}
     write_roles(tmp_path / "targets.csv", nodes, roles)
@@ -270,7 +269,7 @@ def test_roles_come_back_as_they_were_written(made: Followed, tmp_path: Path) ->
         ("node\n1\n", "no column role"),
     ],
 )
-def test_roles_that_cannot_be_are_refused(made: Followed, tmp_path: Path, text: str, words: str) -> None:
+def test_roles_that_cannot_be_are_refused(made: FollowUp, tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "targets.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(CtlymphError) as caught:
@@ -279,7 +278,7 @@ def test_roles_that_cannot_be_are_refused(made: Followed, tmp_path: Path, text: 
     assert "\n" not in str(caught.value)
 
 
-def test_more_than_five_targets_are_refused_and_five_are_not(made: Followed, tmp_path: Path) -> None:
+def test_more_than_five_targets_are_refused_and_five_are_not(made: FollowUp, tmp_path: Path) -> None:
     nodes = [replace(made.course.visits[0].nodes[0], node=number) for number in range(1, 7)]
     path = tmp_path / "targets.csv"
     write_roles(path, nodes, dict.fromkeys(range(1, 7), Role.TARGET))
@@ -289,7 +288,7 @@ def test_more_than_five_targets_are_refused_and_five_are_not(made: Followed, tmp
     assert len(read_roles(path, nodes[:5])) == 5
 
 
-def test_a_file_of_roles_that_is_not_there_or_no_text_is_refused(made: Followed, tmp_path: Path) -> None:
+def test_a_file_of_roles_that_is_not_there_or_no_text_is_refused(made: FollowUp, tmp_path: Path) -> None:
     nodes = made.course.visits[0].nodes
     with pytest.raises(CtlymphError, match="cannot read"):
         read_roles(tmp_path / "none.csv", nodes)

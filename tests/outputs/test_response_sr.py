@@ -9,7 +9,7 @@ from shutil import which
 import highdicom as hd
 import pytest
 
-from ctlymph.followup.followed import Followed
+from ctlymph.followup.course import FollowUp
 from ctlymph.io import read
 from ctlymph.io.dicom.ct_writer import CTHeader, write_ct_series
 from ctlymph.outputs.response_sr import write_response_report
@@ -17,7 +17,7 @@ from followed_patient import patient
 
 
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory: pytest.TempPathFactory) -> Followed:
+def followed(tmp_path_factory: pytest.TempPathFactory) -> FollowUp:
     """A patient whose scans were read from DICOM."""
     made, folder = patient(), tmp_path_factory.mktemp("scans")
     volumes = []
@@ -27,7 +27,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Followed:
     return replace(made, volumes=volumes)
 
 
-def test_reports_tell_sum_category_and_targets_with_dicoms_codes(followed: Followed, tmp_path: Path) -> None:
+def test_reports_tell_sum_category_and_targets_with_dicoms_codes(followed: FollowUp, tmp_path: Path) -> None:
     tracked = []
     for visit in (1, 2):
         path = tmp_path / f"{visit}.dcm"
@@ -48,7 +48,7 @@ def test_reports_tell_sum_category_and_targets_with_dicoms_codes(followed: Follo
 
 
 @pytest.mark.skipif(which("dciodvfy") is None, reason="needs dciodvfy (Debian's dicom3tools)")
-def test_dciodvfy_finds_no_error(followed: Followed, tmp_path: Path) -> None:
+def test_dciodvfy_finds_no_error(followed: FollowUp, tmp_path: Path) -> None:
     write_response_report(tmp_path / "r.dcm", followed, 2, datetime(2020, 2, 3), "seed")
     said = subprocess.run(["dciodvfy", tmp_path / "r.dcm"], capture_output=True, text=True, check=False).stderr
     assert not [line for line in said.splitlines() if line.startswith("Error")], said

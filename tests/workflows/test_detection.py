@@ -18,7 +18,7 @@ from ctlymph.core.result import Result
 from ctlymph.detectors.model_store import CARD, INSTALLED
 from ctlymph.detectors.registry import DEFAULT
 from ctlymph.phantom.patient import Phantom
-from ctlymph.workflows.detection import DetectOptions, detector, run
+from ctlymph.workflows.detection import DetectOptions, detector, find_nodes
 
 REAL = [
     "ct/ACRIN-FLT-Breast_001_lower_chest_to_pelvis.nii.gz",
@@ -31,7 +31,7 @@ REAL = [
 
 @pytest.fixture(scope="module")
 def result(phantom: Phantom) -> Result:
-    return run(phantom.volume, DetectOptions())
+    return find_nodes(phantom.volume, DetectOptions())
 
 
 def assert_consistent(result: Result) -> None:
@@ -71,7 +71,7 @@ def test_the_phantoms_enlarged_nodes_are_found_and_their_sizes_are_near_the_trut
 
 
 def test_the_public_call_gives_the_same_nodes_and_is_repeatable(phantom: Phantom, result: Result) -> None:
-    assert ctlymph.detect(phantom.volume) == result.nodes
+    assert list(ctlymph.detect(phantom.volume)) == result.nodes
 
 
 def test_a_higher_threshold_gives_the_head_of_the_same_list(phantom: Phantom, result: Result) -> None:
@@ -82,7 +82,7 @@ def test_a_higher_threshold_gives_the_head_of_the_same_list(phantom: Phantom, re
 
 
 def test_nodes_stay_where_they_are_in_the_patient_when_the_array_is_turned(phantom: Phantom, result: Result) -> None:
-    turned = run(phantom.volume.reorient("RAI"), DetectOptions())
+    turned = find_nodes(phantom.volume.reorient("RAI"), DetectOptions())
     assert_consistent(turned)
     best = result.nodes[0]
     apart = [np.linalg.norm(np.subtract(node.point_mm, best.point_mm)) for node in turned.nodes]
@@ -135,7 +135,7 @@ def test_a_ct_of_one_slice_is_looked_at_as_if_it_went_on(phantom: Phantom) -> No
     node = max((node for node in phantom.nodes if node.region == "mediastinum"), key=lambda node: node.short_axis_mm)
     height = grid.nearest_voxel(node.centre_mm)[2]
     one = phantom.volume.crop((height, 0, 0), (1, *phantom.volume.hu.shape[1:]))
-    result = run(one, DetectOptions(model="blobs", threshold=0.1))
+    result = find_nodes(one, DetectOptions(model="blobs", threshold=0.1))
     assert any("went on above and below" in note for note in result.notes)
     assert all(found.index_ijk[2] == 0 for found in result.nodes)
     assert all(one.geometry.contains(found.point_mm) for found in result.nodes)
@@ -152,7 +152,7 @@ def test_the_real_node_of_a_real_slice_is_among_the_marks(shared_data: Path) -> 
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_cts_give_consistent_results(shared_data: Path, name: str) -> None:
-    result = run(ctlymph.read(shared_data / name), DetectOptions())
+    result = find_nodes(ctlymph.read(shared_data / name), DetectOptions())
     assert_consistent(result)
     assert len(result.nodes) <= 60
-    assert 1 <= len(run(result.volume, DetectOptions(model="blobs")).nodes) <= 60
+    assert 1 <= len(find_nodes(result.volume, DetectOptions(model="blobs")).nodes) <= 60

@@ -25,7 +25,7 @@ from ctlymph.detectors.registry import METHODS, Method, method
 from ctlymph.detectors.roth2014 import RothViews
 from ctlymph.detectors.shin2016 import ResidualViews
 from ctlymph.training.stage_cache import StageCache
-from ctlymph.workflows.detection import DetectOptions, detector, run
+from ctlymph.workflows.detection import DetectOptions, detector, find_nodes
 from ctlymph.workflows.training import Training, train
 
 
@@ -68,7 +68,7 @@ def test_the_same_seed_gives_the_same_scores_and_the_model_is_used_by_detect(
     training = Training(method("liu2014"), Collection(toy_collection), ("mediastinum",), folds=0)
     train(again, training, StageCache(tmp_path / "lab"))
     ct = Collection(toy_collection).cases("mediastinum")[0].ct()
-    results = [run(ct, DetectOptions(model=str(each), threshold=0)) for each in (folder, again)]
+    results = [find_nodes(ct, DetectOptions(model=str(each), threshold=0)) for each in (folder, again)]
     first, second = ([node.point_mm for node in result.nodes] for result in results)
     assert first == second
     assert first
@@ -87,7 +87,7 @@ def test_a_region_that_the_model_does_not_know_is_refused(
 ) -> None:
     ct = Collection(toy_collection).cases("mediastinum")[0].ct()
     with pytest.raises(CtlymphError, match="knows the mediastinum alone"):
-        run(ct, DetectOptions(region="abdomen", model=str(trained[0])))
+        find_nodes(ct, DetectOptions(region="abdomen", model=str(trained[0])))
 
 
 def _copy(trained: tuple[Path, Card, StageCache], tmp_path: Path) -> Path:

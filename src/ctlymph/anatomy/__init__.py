@@ -1,1 +1,5 @@
-"""Body, lungs, airways and spine in a CT; search regions and stations."""
+"""Body, lungs, airways and spine in a CT; search regions and lymph node stations."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -39,14 +39,13 @@ def demo(
     from ctlymph.io.dicom.ct_writer import write_ct_series
     from ctlymph.outputs.result_files import write_results
     from ctlymph.phantom.patient import PhantomSpec, make_patient
-    from ctlymph.workflows.detection import DetectOptions, run
+    from ctlymph.workflows.detection import DetectOptions, find_nodes
 
     check_new_folder(output, overwrite=overwrite)
     phantom = make_patient(PhantomSpec(seed, spacing_mm=_SPACING_MM), progress())
     with new_folder(output, overwrite=overwrite) as staging:
         write_ct_series(phantom.volume, staging / "ct")
-        result = run(read(staging / "ct", progress=progress()), DetectOptions(progress=progress()))
-        (staging / "result").mkdir()
+        result = find_nodes(read(staging / "ct", progress=progress()), DetectOptions(progress=progress()))
         write_results(staging / "result", result)
     say(_summary(result, phantom))
     say(f"The CT is synthetic. {result.trained_on} {RESEARCH_USE}")

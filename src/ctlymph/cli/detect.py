@@ -15,7 +15,7 @@ from ctlymph.cli.console import RESEARCH_USE, progress, reason, say, show_json, 
 from ctlymph.cli.options import FormatsOption, formats_of
 from ctlymph.cli.processes import in_processes
 from ctlymph.core.errors import CtlymphError
-from ctlymph.io.atomic import check_new_folder, new_file, new_folder
+from ctlymph.io.atomic import check_new_folder, new_file
 
 if TYPE_CHECKING:
     from ctlymph.core.result import Result
@@ -113,7 +113,7 @@ def _one(ct: Path, folder: Path, job: _Job) -> Result:
 
     from ctlymph.io import read
     from ctlymph.outputs.result_files import write_results
-    from ctlymph.workflows.detection import run
+    from ctlymph.workflows.detection import find_nodes
 
     start = time.perf_counter()
     volume = read(ct, series=job.series, allow_gaps=job.allow_gaps, progress=progress())
@@ -121,12 +121,12 @@ def _one(ct: Path, folder: Path, job: _Job) -> Result:
     for note in volume.notes:
         say(f"note: {note}")
     try:
-        result = run(volume, _options(job))
+        result = find_nodes(volume, _options(job))
     except CtlymphError as error:
         raise error.at(ct) from error
     result = replace(result, seconds={"reading": reading, **result.seconds})
-    with new_folder(folder, overwrite=job.overwrite) as staging, progress().task("Writing", 1) as advance:
-        left_out = write_results(staging, result, job.formats)
+    with progress().task("Writing", 1) as advance:
+        left_out = write_results(folder, result, job.formats, overwrite=job.overwrite)
         advance(1)
     for why in left_out.values():
         say(f"note: {why}")

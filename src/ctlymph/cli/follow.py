@@ -13,7 +13,7 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
-    from ctlymph.followup.followed import Followed
+    from ctlymph.followup.course import FollowUp
 
 
 def follow(
@@ -65,8 +65,8 @@ def follow(
     from ctlymph.outputs.response_files import write_response
     from ctlymph.outputs.response_sr import write_reports
     from ctlymph.workflows.detection import DetectOptions
-    from ctlymph.workflows.follow_up import check, read_scan
-    from ctlymph.workflows.follow_up import follow as follow_scans
+    from ctlymph.workflows.following import check_scans, read_scan
+    from ctlymph.workflows.following import follow as follow_scans
 
     paths = [baseline, *followups]
     check_new_folder(output, overwrite=overwrite)
@@ -75,7 +75,7 @@ def follow(
     options = DetectOptions(region.value, model, threshold, progress(), device.value)
     drawn: list[Path | None] = [*nodes] if nodes else [None] * len(paths)
     scans = [read_scan(path, options, mask) for path, mask in zip(paths, drawn, strict=True)]
-    check(scans)
+    check_scans(scans)
     roles = read_roles(targets, scans[0].nodes) if targets else None
     followed = follow_scans(scans, roles=roles, progress=progress())
     for note in followed.notes:
@@ -86,7 +86,7 @@ def follow(
     _show(followed, output, as_json)
 
 
-def _show(followed: Followed, output: Path, as_json: bool) -> None:
+def _show(followed: FollowUp, output: Path, as_json: bool) -> None:
     import json
 
     if as_json:

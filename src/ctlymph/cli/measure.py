@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_nodes
 from ctlymph.cli.options import FormatsOption, formats_of
-from ctlymph.io.atomic import check_new_folder, new_folder
-
-if TYPE_CHECKING:
-    from ctlymph.core.result import Result
+from ctlymph.io.atomic import check_new_folder
 
 
 def measure(
@@ -53,34 +51,22 @@ def measure(
       ctlymph measure ct.nii.gz one_label_for_all.nrrd -o OUT --split
     """
     check_new_folder(output, overwrite=overwrite)
-    result = _measured(ct, mask, series, split)
+    wanted = formats_of(formats)
+    from ctlymph.io import read
     from ctlymph.io.node_tables import row_of
     from ctlymph.outputs.result_files import write_results
-
-    with new_folder(output, overwrite=overwrite) as staging:
-        left_out = write_results(staging, result, formats_of(formats))
-    for why in left_out.values():
-        say(f"note: {why}")
-    if as_json:
-        show_json({"case": result.case, "nodes": [asdict(row_of(result.case, node)) for node in result.nodes]})
-    else:
-        show_nodes(f"{len(result.nodes)} nodes of {result.case}", result.nodes)
-    say(f"{RESEARCH_USE} Report: {output / 'report.html'}")
-
-
-def _measured(ct: Path, mask: Path, series: str | None, split: bool) -> Result:
-    import time
-
-    from ctlymph.core.result import Result
-    from ctlymph.io import read
-    from ctlymph.workflows.annotated import read_drawn
+    from ctlymph.workflows.measuring import measure as measure_nodes
 
     start = time.perf_counter()
     volume = read(ct, series=series, progress=progress())
-    read_by = time.perf_counter()
-    drawn = read_drawn(mask, volume, split=split)
-    for note in (*volume.notes, *drawn.notes):
+    reading = time.perf_counter() - start
+    result = measure_nodes(volume, mask, split=split)
+    result = replace(result, seconds={"reading": reading, **result.seconds})
+    left_out = write_results(output, result, wanted, overwrite=overwrite)
+    for note in (*result.notes, *left_out.values()):
         say(f"note: {note}")
-    masks, *overlapping = drawn.layers
-    seconds = {"reading": read_by - start, "measuring": time.perf_counter() - read_by}
-    return Result(volume, masks, drawn.nodes, notes=volume.notes, seconds=seconds, overlapping=tuple(overlapping))
+    if as_json:
+        show_json({"case": result.case, "nodes": [asdict(row_of(result.case, node)) for node in result]})
+    else:
+        show_nodes(f"{len(result)} nodes of {result.case}", result)
+    say(f"{RESEARCH_USE} Report: {output / 'report.html'}")

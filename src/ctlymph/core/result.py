@@ -1,10 +1,11 @@
-"""What was found in one CT."""
+"""The nodes of one CT with their masks, and how they came about."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from typing import overload
 from uuid import uuid4
 
 from ctlymph.core.nodes import LymphNode
@@ -12,15 +13,15 @@ from ctlymph.core.volume import Masks, Volume
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
-    """The nodes of one CT, and how they came about.
+class Result(Sequence[LymphNode]):
+    """The nodes of one CT and their masks; as a sequence, the nodes.
 
     Attributes:
         volume: The CT as it was read.
         masks: Instance masks on the CT's own grid; labels are the nodes' numbers.
-        nodes: The nodes, surest first or in the order of their labels.
+        nodes: The nodes, by falling score or in the order of their labels.
         regions: Regions that were searched, or none.
-        model: Name of the detector, or ``""`` for masks that someone drew.
+        model: Name of the detector, or ``""`` for annotated nodes.
         trained_on: One sentence on the model's training data, shown wherever its output is.
         thresholds: By region, the score from which on marks count as nodes.
         notes: What a user should know: of reading, detecting, measuring; one sentence each.
@@ -28,6 +29,17 @@ class Result:
         overlapping: Masks of the nodes that overlap with others, on the same grid.
         created: When it was made.
         seed: The UIDs of its DICOM objects follow from it.
+
+    Example:
+        >>> import numpy as np
+        >>> from ctlymph import Geometry, Masks, Result, Volume
+        >>> grid = Geometry((4, 4, 4), origin_mm=np.zeros(3), spacing_mm=np.ones(3))
+        >>> ct = Volume(np.zeros((4, 4, 4), np.int16), grid, case="patient")
+        >>> result = Result(ct, Masks(np.zeros((4, 4, 4), np.uint16), grid), nodes=[])
+        >>> result
+        Result(0 nodes, annotated masks, 4 × 4 × 4 voxels of 1 × 1 × 1 mm, LPS)
+        >>> [node.score for node in result]
+        []
     """
 
     volume: Volume
@@ -43,6 +55,18 @@ class Result:
     created: datetime = field(default_factory=datetime.now)
     seed: str = field(default_factory=lambda: uuid4().hex)
 
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @overload
+    def __getitem__(self, index: int) -> LymphNode: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[LymphNode]: ...
+
+    def __getitem__(self, index: int | slice) -> LymphNode | Sequence[LymphNode]:
+        return self.nodes[index]
+
     def __repr__(self) -> str:
         origin = f"model {self.model}" if self.model else "annotated masks"
         return f"Result({len(self.nodes)} nodes, {origin}, {self.volume.geometry.summary})"
@@ -56,3 +80,12 @@ class Result:
     def case(self) -> str:
         """What the CT's owner calls it."""
         return self.volume.case
+
+    @property
+    def study_date(self) -> date | None:
+        """The day of the study, where the CT states it."""
+        text = str(self.volume.attributes.get("StudyDate") or "")
+        try:
+            return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+        except ValueError:
+            return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Literal
 
 from ctlymph.core.nodes import LymphNode
+from ctlymph.core.short_repr import short_repr
+from ctlymph.core.volume import Masks, Volume
 
 NodeRef = tuple[int, int]
 """A visit's number, 0 for the baseline, and a node's number in it."""
@@ -144,3 +146,30 @@ class Response:
 
     roles: Mapping[int, Role]
     assessments: tuple[Assessment, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, eq=False)
+class FollowUp:
+    """A patient's scans, the nodes in them, and what RECIST makes of these.
+
+    Attributes:
+        patient: What the scans' owner calls the patient.
+        volumes: The CTs, one a visit. They are used one after another, so they may be read as they are asked for.
+        masks: Instance masks on their grids; labels are the nodes' numbers.
+        course: Visits, and which node became which.
+        response: RECIST's view of the course.
+        model: Name of the detector, or ``""`` for annotated nodes.
+        trained_on: One sentence on the model's training data, shown wherever its output is.
+        notes: What a user should know: of reading, detecting, matching; one sentence each.
+    """
+
+    patient: str = field(repr=False)
+    volumes: Sequence[Volume]
+    masks: Sequence[Masks]
+    course: Course
+    response: Response
+    model: str = ""
+    trained_on: str = ""
+    notes: Sequence[str] = ()
+
+    __repr__ = short_repr

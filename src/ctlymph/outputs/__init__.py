@@ -1,1 +1,5 @@
-"""What people see: the files and pages of results."""
+"""What people see: files of results, pages, plots."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 
-from ctlymph.followup.course import NodeRef
-from ctlymph.followup.followed import Followed
+from ctlymph.followup.course import FollowUp, NodeRef
 from ctlymph.followup.lineages import families, kind_of
 from ctlymph.followup.roles import write_roles
 from ctlymph.io.csv_table import cells, write_csv
@@ -45,7 +44,7 @@ COLUMNS = tuple(field.name for field in fields(Row))
 _DECIMALS = {"short_axis_mm": 2, "long_axis_mm": 2, "volume_mm3": 1, "x_mm": 3, "y_mm": 3, "z_mm": 3, "adds_mm": 2}
 
 
-def write_response(folder: Path, followed: Followed) -> list[Path]:
+def write_response(folder: Path, followed: FollowUp) -> list[Path]:
     """Write all files into an existing folder, and give their paths.
 
     Args:
@@ -63,7 +62,7 @@ def write_response(folder: Path, followed: Followed) -> list[Path]:
     return paths
 
 
-def rows(followed: Followed) -> list[Row]:
+def rows(followed: FollowUp) -> list[Row]:
     """Give the rows of ``response.csv``: visit by visit, nodes by their numbers."""
     course, response = followed.course, followed.response
     family_of = {ref: family.number for family in families(course, response) for ref in family.refs}
@@ -94,12 +93,12 @@ def rows(followed: Followed) -> list[Row]:
     return found
 
 
-def write_table(path: Path, followed: Followed) -> None:
+def write_table(path: Path, followed: FollowUp) -> None:
     """Write ``response.csv``: UTF-8, commas, a header of :data:`COLUMNS`, fixed decimals."""
     write_csv(path, COLUMNS, (cells(row, COLUMNS, _DECIMALS) for row in rows(followed)))
 
 
-def write_document(path: Path, followed: Followed) -> None:
+def write_document(path: Path, followed: FollowUp) -> None:
     """Write ``response.json``: everything known about visits, nodes, their descent, and every time point."""
     course, response = followed.course, followed.response
     joined = families(course, response)
@@ -135,7 +134,7 @@ def write_document(path: Path, followed: Followed) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _adds_mm(followed: Followed, visit: int) -> dict[NodeRef, float]:
+def _adds_mm(followed: FollowUp, visit: int) -> dict[NodeRef, float]:
     """Share what each target adds among the nodes that make it up, by their short axes."""
     assessment, shares = followed.response.assessments[visit], {}
     for target, numbers in assessment.counted.items():

@@ -17,7 +17,7 @@ from ctlymph.outputs.node_views import Scene, View, view_of
 from ctlymph.outputs.slice_images import AXIAL
 
 if TYPE_CHECKING:
-    from ctlymph.followup.followed import Followed
+    from ctlymph.followup.course import FollowUp
 
 MOST_FAMILIES = 30
 """How many families are shown in pictures."""
@@ -87,7 +87,7 @@ class Strip:
     cells: tuple[Cell, ...]
 
 
-def write_page(path: Path, followed: Followed) -> None:
+def write_page(path: Path, followed: FollowUp) -> None:
     """Write the page: categories and reasons, figures, curves, and pictures of every family side by side."""
     environment = page_environment()
     joined = families(followed.course, followed.response)
@@ -106,7 +106,7 @@ def write_page(path: Path, followed: Followed) -> None:
     path.write_text(html, encoding="utf-8")
 
 
-def _time_points(followed: Followed) -> list[TimePoint]:
+def _time_points(followed: FollowUp) -> list[TimePoint]:
     visits, assessments = followed.course.visits, followed.response.assessments
     first = visits[0].day
     return [
@@ -129,7 +129,7 @@ def _percent(now: float, before: float) -> str:
     return f"{100 * (now - before) / before:+.1f} %" if before > 0 else ""
 
 
-def _strips(followed: Followed, shown: list[Family]) -> list[Strip]:
+def _strips(followed: FollowUp, shown: list[Family]) -> list[Strip]:
     """Take the pictures, visit by visit: only one CT need be at hand."""
     widths = {family.number: _width_mm(followed, family) for family in shown}
     cells: dict[int, list[Cell]] = {family.number: [] for family in shown}
@@ -145,7 +145,7 @@ def _strips(followed: Followed, shown: list[Family]) -> list[Strip]:
     return [Strip(family, tuple(cells[family.number])) for family in shown]
 
 
-def _width_mm(followed: Followed, family: Family) -> float:
+def _width_mm(followed: FollowUp, family: Family) -> float:
     """Give a field of view with room for a family's largest node, the same at all visits."""
     longest_mm = max(followed.course.node(ref).sizes.long_axis.length_mm for ref in family.refs)
     return max(_VIEW_MM, 10 * math.ceil(0.15 * longest_mm))

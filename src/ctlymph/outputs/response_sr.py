@@ -10,8 +10,7 @@ from uuid import uuid4
 
 from pydicom.sr.coding import Code
 
-from ctlymph.followup.course import Assessment, Role
-from ctlymph.followup.followed import Followed
+from ctlymph.followup.course import Assessment, FollowUp, Role
 from ctlymph.io.dicom import codes
 from ctlymph.io.dicom.references import ObjectHeader, referenced_ct
 from ctlymph.io.dicom.sr_writer import images_with, program_report, write_report
@@ -20,7 +19,7 @@ from ctlymph.io.dicom.uids import new_uid
 _SERIES_NUMBER = 303
 
 
-def write_reports(folder: Path, followed: Followed) -> list[Path]:
+def write_reports(folder: Path, followed: FollowUp) -> list[Path]:
     """Write a report of each follow-up whose CT was read from DICOM, ``response_1.dcm`` and so on; give their paths."""
     created, seed = datetime.now(), uuid4().hex
     paths = []
@@ -31,7 +30,7 @@ def write_reports(folder: Path, followed: Followed) -> list[Path]:
     return paths
 
 
-def write_response_report(path: Path, followed: Followed, visit: int, created: datetime, seed: str) -> None:
+def write_response_report(path: Path, followed: FollowUp, visit: int, created: datetime, seed: str) -> None:
     """Write the report of one visit: the sum and category, and each target, tracked alike at all visits.
 
     Args:
@@ -61,7 +60,7 @@ def _total(assessment: Assessment, seed: str) -> Any:
     return _group("All targets", assessment.visit, seed, numbers, said)
 
 
-def _targets(followed: Followed, assessment: Assessment, seed: str) -> Iterator[Any]:
+def _targets(followed: FollowUp, assessment: Assessment, seed: str) -> Iterator[Any]:
     for number, role in followed.response.roles.items():
         if role == Role.TARGET:
             added = [(codes.SHORT_AXIS, assessment.adds_mm[number])]

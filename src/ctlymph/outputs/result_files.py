@@ -7,19 +7,46 @@ from functools import partial
 from pathlib import Path
 
 from ctlymph.core.result import Result
+from ctlymph.io.atomic import new_folder
 
 
-def write_results(folder: Path, result: Result, formats: Iterable[str] | None = None) -> dict[str, str]:
-    """Write the files of one result into an existing folder.
+def write_results(
+    folder: str | Path, result: Result, formats: Iterable[str] | None = None, *, overwrite: bool = False
+) -> dict[str, str]:
+    """Write the files of one result into a folder, all of them or none.
 
     Args:
-        folder: Best a staging folder of :func:`ctlymph.io.atomic.new_folder`, so that all files appear at once.
+        folder: A new or empty folder; with ``overwrite``, one that may hold files.
         result: What to write.
         formats: Names from :data:`FORMATS`; by default all, but DICOM objects only where the CT is DICOM. Where they
             are named, a CT that is none is written as DICOM first, for them to refer to.
+        overwrite: Replace files of the same names; others stay.
 
     Returns:
         By name, why a format could not be written; most often nothing.
+
+    Raises:
+        CtlymphError: If the folder is not empty and ``overwrite`` is not set, or it cannot be written.
+        KeyError: If a format is not in :data:`FORMATS`.
+
+    Example:
+        >>> import numpy as np
+        >>> import ctlymph
+        >>> grid = ctlymph.Geometry((8, 8, 8), origin_mm=np.zeros(3), spacing_mm=np.ones(3))
+        >>> ct = ctlymph.Volume(np.full((8, 8, 8), 40, np.int16), grid)
+        >>> result = ctlymph.measure(ct, ctlymph.Masks(np.zeros((8, 8, 8), np.uint16), grid))
+        >>> ctlymph.write_results("OUT", result, formats=("csv", "masks"))
+        {}
+        >>> import os
+        >>> sorted(os.listdir("OUT"))
+        ['masks.nii.gz', 'nodes.csv']
+    """
+    with new_folder(Path(folder), overwrite=overwrite) as staging:
+        return write_files(staging, result, formats)
+
+
+def write_files(folder: Path, result: Result, formats: Iterable[str] | None = None) -> dict[str, str]:
+    """Write the files of one result into an existing folder, one after the other, as :func:`write_results` does.
 
     Raises:
         KeyError: If a format is not in :data:`FORMATS`.

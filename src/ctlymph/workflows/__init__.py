@@ -1,1 +1,5 @@
 """One workflow a command, each readable from top to bottom."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

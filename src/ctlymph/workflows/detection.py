@@ -158,11 +158,11 @@ def detect(
     threshold: float | None = None,
     progress: Progress = SILENT,
     device: Device = "auto",
-) -> list[LymphNode]:
+) -> Result:
     """Find and measure the lymph nodes of a CT. For research use, not for diagnosis.
 
     Args:
-        volume: The CT, as :func:`ctlymph.read` gives it.
+        volume: The CT, as :func:`ctlymph.read` returns it.
         region: ``mediastinum``, ``abdomen``, or ``auto``: those that the scan holds.
         model: Name of a rule or of a model that comes with the package, or the folder of a trained model.
         threshold: Score, 0…1, from which on a mark counts as a node; None: the model's own.
@@ -170,16 +170,27 @@ def detect(
         device: Where networks run: ``cpu``, ``cuda``, or ``auto``: a GPU if PyTorch sees one.
 
     Returns:
-        Nodes by falling score, numbered from 1, sizes in mm, points in LPS mm.
+        The nodes by falling score, numbered from 1, sizes in mm, points in LPS mm; and their masks.
 
     Raises:
         CtlymphError: If the scan does not hold the region, or an option is off.
+
+    Example:
+        >>> import ctlymph
+        >>> ct = ctlymph.read("CT_FOLDER")                                       # doctest: +SKIP
+        >>> nodes = ctlymph.detect(ct, region="mediastinum")                     # doctest: +SKIP
+        >>> [node for node in nodes if node.sizes.short_axis.length_mm >= 10]    # doctest: +SKIP
+        >>> ctlymph.write_results("OUT", nodes, formats=("csv", "report"))       # doctest: +SKIP
     """
-    return list(run(volume, DetectOptions(region, model, threshold, progress, device)).nodes)
+    return find_nodes(volume, DetectOptions(region, model, threshold, progress, device))
 
 
-def run(volume: Volume, options: DetectOptions) -> Result:
-    """Do what :func:`detect` does, and keep masks, regions, notes and timings too."""
+def find_nodes(volume: Volume, options: DetectOptions) -> Result:
+    """Find and measure the lymph nodes of a CT, as :func:`detect` does.
+
+    Raises:
+        CtlymphError: If the scan does not hold the region.
+    """
     from ctlymph.anatomy.landmarks import find_landmarks
     from ctlymph.anatomy.search_regions import find_regions
     from ctlymph.anatomy.stations import station_of

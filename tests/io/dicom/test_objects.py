@@ -22,7 +22,7 @@ from ctlymph.io import read
 from ctlymph.io.dicom.ct_writer import CTHeader, write_ct_series
 from ctlymph.io.dicom.seg_reader import read_segments
 from ctlymph.measurement.axes import measure_masks
-from ctlymph.outputs.result_files import write_results
+from ctlymph.outputs.result_files import write_files, write_results
 
 STATIONS = ("7", "4R", "left para-aortic", "")
 
@@ -209,7 +209,7 @@ def test_nodes_that_overlap_are_written_and_read_whole(tmp_path: Path) -> None:
     layers = [Masks(first, volume.geometry), Masks(second, volume.geometry)]
     nodes = [node for layer in layers for node in measure_masks(volume, layer)]
     result = Result(volume, layers[0], nodes, overlapping=(layers[1],))
-    left_out = write_results(tmp_path, result, ("seg", "sr", "masks", "report"))
+    left_out = write_files(tmp_path, result, ("seg", "sr", "masks", "report"))
     assert list(left_out) == ["masks"]
     assert (tmp_path / "report.html").read_text().count('class="outline') >= 6  # both nodes in three planes
     back = read_segments(tmp_path / "seg.dcm", volume.geometry)
@@ -229,7 +229,7 @@ def test_a_ct_that_is_no_dicom_is_written_as_such_first(tmp_path: Path) -> None:
     labels[5:12, 4:10, 30:40] = 3
     masks = Masks(labels, turned)
     result = Result(volume, masks, measure_masks(volume, masks))
-    assert write_results(tmp_path, result, ("sr", "sr_ohif")) == {}
+    assert write_files(tmp_path, result, ("sr", "sr_ohif")) == {}
     ct = read(tmp_path / "ct")
     np.testing.assert_array_equal(ct.hu, volume.reorient("LPS").hu)
     (back,) = read_segments(tmp_path / "seg.dcm", ct.geometry, ct.attributes)
@@ -241,7 +241,7 @@ def test_a_segmentation_of_another_patient_or_frame_is_refused(tmp_path: Path) -
     write_ct_series(Volume(np.zeros((4, 9, 9), np.int16), geometry), tmp_path / "ct", CTHeader("P1"))
     volume = read(tmp_path / "ct")
     masks = Masks(np.pad(np.ones((2, 3, 3), np.uint16), ((1, 1), (3, 3), (3, 3))), volume.geometry)
-    write_results(tmp_path, Result(volume, masks, measure_masks(volume, masks)), ("seg",))
+    write_files(tmp_path, Result(volume, masks, measure_masks(volume, masks)), ("seg",))
     for keyword, what in (("PatientID", "of patient"), ("FrameOfReferenceUID", "of frame of reference")):
         with pytest.raises(CtlymphError, match=what):
             read_segments(tmp_path / "seg.dcm", geometry, volume.attributes | {keyword: "2.25.99"})
@@ -261,7 +261,7 @@ def test_a_ct_that_was_resampled_or_is_one_object_is_referred_to(tmp_path: Path,
         about = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1", "source_uids": (uid,)}
         about |= {"sop_instance_uids": (uid,) * count, "frame_numbers": tuple(range(1, count + 1))}
     volume = replace(volume, attributes=volume.attributes | about)
-    left_out = write_results(tmp_path, Result(volume, *nodes_in(volume, 2)), ("seg", "sr", "sr_ohif"))
+    left_out = write_files(tmp_path, Result(volume, *nodes_in(volume, 2)), ("seg", "sr", "sr_ohif"))
     assert list(left_out) == (["sr_ohif"] if kind == "resampled" else [])
     for file in ("seg.dcm", "sr.dcm"):
         said = subprocess.run(["dciodvfy", tmp_path / file], capture_output=True, text=True, check=False).stderr

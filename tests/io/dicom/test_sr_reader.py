@@ -16,7 +16,7 @@ from ctlymph.io.dicom.ct_writer import write_ct_series
 from ctlymph.io.dicom.sr_reader import is_report, read_report
 from ctlymph.measurement.axes import measure_masks
 from ctlymph.outputs.result_files import write_results
-from ctlymph.workflows.annotated import read_drawn
+from ctlymph.workflows.measuring import measure
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def test_our_own_report_comes_back(made: tuple[Path, Result]) -> None:
 
 def test_nodes_are_measured_again_by_their_report(made: tuple[Path, Result]) -> None:
     folder, result = made
-    drawn = read_drawn(folder / "sr.dcm", result.volume)
-    assert [node.score for node in drawn.nodes] == [0.75, None]
-    assert [node.sizes for node in drawn.nodes] == [node.sizes for node in result.nodes]
+    again = measure(result.volume, folder / "sr.dcm")
+    assert [node.score for node in again.nodes] == [0.75, None]
+    assert [node.sizes for node in again.nodes] == [node.sizes for node in result.nodes]
 
 
 def test_dcmqis_report_is_read(shared_data: Path, tmp_path: Path) -> None:

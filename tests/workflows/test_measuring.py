@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ctlymph.anatomy import landmarks
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.io import read
 from ctlymph.io.dicom.ct_writer import write_ct_series
 from ctlymph.io.dicom.references import ObjectHeader, referenced_ct
 from ctlymph.io.dicom.seg_writer import Segment, write_segmentation
-from ctlymph.workflows.annotated import read_drawn
+from ctlymph.workflows import measuring
 
 GRID = Geometry((8, 20, 20), np.zeros(3), np.array([1.0, 1.0, 2.0]))
 
@@ -36,9 +35,9 @@ def test_the_anatomy_is_searched_once_though_the_nodes_overlap(tmp_path: Path, m
         searches.append(volume)
         raise CtlymphError("nothing is in view")
 
-    monkeypatch.setattr(landmarks, "find_landmarks", search)
-    drawn = read_drawn(tmp_path / "seg.dcm", ct)
+    monkeypatch.setattr(measuring, "find_landmarks", search)
+    result = measuring.measure(ct, tmp_path / "seg.dcm")
     assert len(searches) == 1
-    assert [node.node for node in drawn.nodes] == [1, 2]
-    assert [node.sizes.volume_mm3 for node in drawn.nodes] == [3 * 8 * 8 * 2.0] * 2
-    assert len(drawn.layers) == 2
+    assert [node.node for node in result.nodes] == [1, 2]
+    assert [node.sizes.volume_mm3 for node in result.nodes] == [3 * 8 * 8 * 2.0] * 2
+    assert len(result.layers) == 2

@@ -1,0 +1,14 @@
+from .core.errors import CtlymphError as CtlymphError
+from .core.nodes import LymphNode as LymphNode
+from .core.result import Result as Result
+from .core.version import __version__ as __version__
+from .core.volume import Geometry as Geometry
+from .core.volume import Masks as Masks
+from .core.volume import Volume as Volume
+from .datasets.case import Collection as Collection
+from .evaluation.protocol import evaluate as evaluate
+from .io.reading import read as read
+from .outputs.result_files import write_results as write_results
+from .workflows.detection import detect as detect
+from .workflows.following import follow as follow
+from .workflows.measuring import measure as measure
