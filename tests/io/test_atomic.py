@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ctlymph.core.errors import CtlymphError
+from ctlymph.io import atomic
 from ctlymph.io.atomic import check_new_folder, explained, new_file, new_folder
 
 
@@ -160,3 +163,53 @@ def test_of_two_at_work_on_one_folder_the_first_to_end_is_kept(tmp_path: Path) -
             (quick / "a").write_text("quick")
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
     assert (tmp_path / "out" / "a").read_text() == "quick"
+
+
+def test_a_staging_folder_goes_with_the_process(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from ctlymph.io.atomic import new_folder\n"
+        "kept = new_folder(Path(sys.argv[1])); (kept.__enter__() / 'a').write_text('a'); sys.exit()"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "out"], check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- Windows, as far as it can be tried elsewhere
+
+
+def test_a_file_that_another_program_has_open_for_a_moment_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = iter((True, True, False))
+    replace = Path.replace
+
+    def replace_unless_held(source: Path, target: Path) -> Path:
+        if next(held):
+            raise PermissionError(13, "The process cannot access the file")
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", replace_unless_held)
+    monkeypatch.setattr(atomic, "_PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(atomic, "_IS_WINDOWS", True)
+    with new_file(tmp_path / "a.csv") as staging:
+        staging.write_text("new")
+    assert (tmp_path / "a.csv").read_text() == "new"
+
+
+def test_a_file_that_another_program_keeps_open_is_named_and_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(source: Path, target: Path) -> Path:
+        raise PermissionError(13, "The process cannot access the file")
+
+    (tmp_path / "a.csv").write_text("former")
+    monkeypatch.setattr(Path, "replace", held)
+    monkeypatch.setattr(atomic, "_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(atomic, "_IS_WINDOWS", True)
+    with (
+        pytest.raises(CtlymphError, match=r"cannot write .*a\.csv: The process cannot access the file"),
+        new_file(tmp_path / "a.csv", overwrite=True) as staging,
+    ):
+        staging.write_text("new")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
+    assert (tmp_path / "a.csv").read_text() == "former"

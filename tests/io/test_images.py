@@ -388,3 +388,28 @@ def test_a_disk_that_is_full_leaves_an_error_and_no_file(tmp_path: Path, suffix:
     assert f"cannot write {path}" in done.stdout
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
+
+
+WITHOUT_STDERR = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from ctlymph.core.volume import Geometry, Volume
+from ctlymph.io.images import read_image, write_image
+os.close(2)
+sys.stderr = None
+path, grid = Path(sys.argv[1]), Geometry((2, 3, 4), np.zeros(3), np.ones(3))
+write_image(Volume(np.full(grid.shape_zyx, 7, np.int16), grid), path)
+assert (read_image(path).hu == 7).all()
+try:
+    os.fstat(2)
+except OSError:
+    print("closed as before")
+"""
+
+
+def test_a_program_without_a_terminal_reads_and_writes_images(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_STDERR, tmp_path / "a.mha"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "closed as before\n"

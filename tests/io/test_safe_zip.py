@@ -234,3 +234,9 @@ def test_any_damage_is_an_error_or_harmless(tmp_path: Path) -> None:
             contents = {path.read_bytes() for path in into.rglob("*") if path.is_file()}
             assert contents <= {SLICE[:100], SLICE[100:150]}
     assert 600 < refusals < 1000
+
+
+@pytest.mark.parametrize("name", ["deep/NUL", "aux.txt", "com1", "a.", "b /c"])
+def test_a_name_that_means_something_else_on_windows_is_refused(tmp_path: Path, name: str) -> None:
+    archive = write_zip(tmp_path / "a.zip", (name, SLICE))
+    assert "means something else on Windows" in refused(archive, tmp_path)

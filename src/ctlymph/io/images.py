@@ -309,17 +309,24 @@ def _check_meta_header(path: Path) -> None:
 
 @contextmanager
 def _captured_stderr() -> Iterator[Callable[[], str]]:
-    """Catch what C++ code prints to standard error; the yielded function gives it, also after the block."""
-    sys.stderr.flush()
-    kept = os.dup(2)
+    """Catch what C++ code prints to standard error; the yielded function returns it, also after the block."""
+    if sys.stderr is not None:  # a program without a terminal may have none
+        sys.stderr.flush()
     text = ""
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile() as file:  # where standard error is closed, this may take its number
+        try:
+            kept = os.dup(2)
+        except OSError:
+            kept = None
         os.dup2(file.fileno(), 2)
         try:
             yield lambda: text
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            if kept is None:
+                os.close(2)
+            else:
+                os.dup2(kept, 2)
+                os.close(kept)
             file.seek(0)
             text = file.read().decode(errors="replace")
 

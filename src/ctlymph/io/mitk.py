@@ -26,7 +26,8 @@ def write_point_set(path: Path, points_mm: Iterable[Point]) -> None:
         for name, value in zip("xyz", point_mm, strict=True):
             ElementTree.SubElement(point, name).text = repr(float(value))
     ElementTree.indent(root)
-    ElementTree.ElementTree(root).write(path, encoding="UTF-8", xml_declaration=True)
+    with path.open("wb") as file:  # opened by name, the file would have other line ends on Windows
+        ElementTree.ElementTree(root).write(file, encoding="UTF-8", xml_declaration=True)
 
 
 def read_point_set(path: Path) -> list[Point]:

@@ -116,7 +116,7 @@ def write_nodes_json(path: Path, result: Result) -> None:
         "nodes": [asdict(node) for node in result.nodes],
     }
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def _node_row(row: CsvRow) -> NodeRow:

@@ -23,6 +23,8 @@ _CHUNK = 1 << 20
 _LOCAL_HEADER = 30
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 """The flags of the old and the strong encryption, and of a hidden directory."""
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
+"""Names that Windows keeps for devices, whatever the suffix."""
 _JUNK = {"__MACOSX", ".DS_Store"}
 _DISTRUST = "do not use this archive; fetch it again from where it was published"
 
@@ -245,6 +247,8 @@ def _fault_of_name(name: str) -> str | None:
         return "would be written outside its folder"
     if "\\" in name:
         return "has a name with backslashes"
+    if any(part != part.rstrip(" .") or part.split(".")[0].rstrip().upper() in _DEVICES for part in path.parts):
+        return "has a name that means something else on Windows"
     return None
 
 

@@ -51,7 +51,8 @@ def write_markups(path: Path, nodes: Sequence[LymphNode]) -> None:
     for node in nodes:
         markups.append(_line(f"Node {node.node} long axis", node.sizes.long_axis, _LONG))
         markups.append(_line(f"Node {node.node} short axis", node.sizes.short_axis, _SHORT))
-    path.write_text(json.dumps({"@schema": SCHEMA, "markups": markups}, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps({"@schema": SCHEMA, "markups": markups}, indent=1)
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def read_markups(path: Path) -> list[MarkedPoint]:
