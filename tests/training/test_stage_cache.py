@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,6 +23,8 @@ from ctlymph.detectors.base import (
     System,
     TrueNodes,
 )
+from ctlymph.detectors.settings import NOT_A_SETTING
+from ctlymph.training import stage_cache as stage_cache_module
 from ctlymph.training.cases import read_context, write_context
 from ctlymph.training.stage_cache import INNER_FOLDS, StageCache
 
@@ -49,8 +51,10 @@ class SmallCase:
 class Teller:
     """A stage whose model is the list of cases that it has learned from; it writes down who was looked at by whom."""
 
+    version: ClassVar[int] = 1
+
     name: str
-    log: Path
+    log: Path = field(metadata=NOT_A_SETTING)
 
     def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
         learned_from = candidates.extra.get("learned_from", np.zeros((1, 0), int))[0].tolist()
@@ -93,6 +97,8 @@ def test_it_has_not_seen_other_scans_of_their_patients_either(tmp_path: Path) ->
 class Blind(FixedStage):
     """A generator that marks one place, far from every node."""
 
+    version: ClassVar[int] = 1
+
     name: str = "blind"
 
     def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
@@ -103,8 +109,10 @@ class Blind(FixedStage):
 class Counter(FixedStage):
     """A classifier's first stage that must be given every enlarged node to learn from, and none to be tested on."""
 
+    version: ClassVar[int] = 1
+
     name: str
-    folder: Path
+    folder: Path = field(metadata=NOT_A_SETTING)
 
     def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         np.save(self.folder / f"{context.volume.case}.npy", candidates.points_mm)
@@ -149,6 +157,36 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     assert log.read_text().count("first") == done.count("first")
 
 
+def test_a_raised_version_trains_that_stage_and_those_after_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclass(frozen=True)
+    class Newer(Teller):
+        """The same as before, but for its version, which the test raises."""
+
+    log = tmp_path / "log"
+    stages = (Teller("first", log), Newer("second", log), Teller("third", log))
+    stage_cache = StageCache(tmp_path / "lab")
+    before = stage_cache.fit(System(stages), CASES)
+    done = log.read_text()
+    monkeypatch.setattr(Newer, "version", 2)
+    after = stage_cache.fit(System(stages), CASES)
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, False]
+    assert log.read_text().count("first observed") == done.count("first observed")
+    assert log.read_text().count("second observed") == 2 * done.count("second observed")
+
+
+def test_contexts_of_another_version_are_read_again_and_nothing_made_from_the_old_ones_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    stage_cache = StageCache(tmp_path / "lab")
+    before = stage_cache.fit(System((Teller("first", log),)), CASES)
+    monkeypatch.setattr(stage_cache_module, "CONTEXT_VERSION", 99)
+    assert stage_cache.fit(System((Teller("first", log),)), CASES) != before
+    assert log.read_text().count("first observed") == 2 * len(CASES)
+
+
 @dataclass(frozen=True)
 class Slow(Teller):
     """A stage that is killed the first time, halfway."""
@@ -173,6 +211,8 @@ def test_a_stage_that_learns_for_long_goes_on_in_its_folder(tmp_path: Path) -> N
 @dataclass(frozen=True)
 class Mean(FixedStage):
     """A stage that follows and learns nothing."""
+
+    version: ClassVar[int] = 1
 
     name: str = "mean"
 

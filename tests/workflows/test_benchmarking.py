@@ -15,7 +15,7 @@ from ctlymph.detectors.parts.network_stage import NetworkStage
 from ctlymph.detectors.registry import METHODS
 from ctlymph.io import read
 from ctlymph.io.images import write_image
-from ctlymph.training import stage_cache as laboratory_module
+from ctlymph.training import stage_cache as stage_cache_module
 from ctlymph.workflows import benchmarking
 from ctlymph.workflows.benchmarking import STANDARD
 
@@ -81,8 +81,8 @@ def test_what_is_kept_gives_the_same_numbers_and_makes_no_work(
     def refuse(*arguments: Any) -> None:
         raise AssertionError(f"done again: {arguments[1]}")
 
-    for name in ("_apply", "_learn", "_observe", "_try_to_look"):
-        monkeypatch.setattr(laboratory_module, name, refuse)
+    for name in ("_predict", "_fit", "_fit_resumable", "_extract", "_try_to_load"):
+        monkeypatch.setattr(stage_cache_module, name, refuse)
     compare(toy_collection, tmp_path, cache=made / "cache", also=[toy_collection], ct=[made.parent / "someone.nii.gz"])
     assert numbers(tmp_path) == numbers(made)
 

@@ -104,7 +104,7 @@ def test_the_package_comes_with_a_model_that_says_what_it_learned_from() -> None
     for region, model in chosen.models.items():
         assert model.card.synthetic
         assert "TCIA" in model.card.licence
-        assert model.card.regions[region].figures is not None
+        assert model.card.regions[region].metrics is not None
     sizes = [path.stat().st_size for path in (INSTALLED / DEFAULT).iterdir()]
     assert 0 < max(sizes) <= 20e6
     assert inspect.signature(detect_command).parameters["model"].default == DEFAULT

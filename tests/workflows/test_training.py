@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,11 +18,12 @@ from ctlymph.cli.main import app
 from ctlymph.cli.train import train as train_command
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.case import Collection
-from ctlymph.detectors.base import LEARNING, NO_CANDIDATES, Arrays, Candidates, DetectionContext, System, TrueNodes
+from ctlymph.detectors.base import NO_CANDIDATES, Arrays, Candidates, DetectionContext, System, TrueNodes
 from ctlymph.detectors.calibration import calibrated
-from ctlymph.detectors.model_store import Card, read_card, read_model
+from ctlymph.detectors.model_store import ModelCard, read_card, read_model
 from ctlymph.detectors.registry import METHODS, Method, method
 from ctlymph.detectors.roth2014 import RothViews
+from ctlymph.detectors.settings import TRAINING_ONLY, settings_of
 from ctlymph.detectors.shin2016 import ResidualViews
 from ctlymph.training.stage_cache import StageCache
 from ctlymph.workflows.detection import DetectOptions, detector, find_nodes
@@ -30,37 +31,39 @@ from ctlymph.workflows.training import Training, train
 
 
 @pytest.fixture(scope="module")
-def trained(toy_collection: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Card, StageCache]:
+def trained(toy_collection: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModelCard, StageCache]:
     folder = tmp_path_factory.mktemp("model")
     stage_cache = StageCache(tmp_path_factory.mktemp("lab"))
     training = Training(method("liu2014"), Collection(toy_collection), ("mediastinum",), folds=2, bootstraps=20)
     return folder, train(folder, training, stage_cache), stage_cache
 
 
-def test_the_card_tells_what_the_model_is(trained: tuple[Path, Card, StageCache], toy_collection: Path) -> None:
+def test_the_card_tells_what_the_model_is(trained: tuple[Path, ModelCard, StageCache], toy_collection: Path) -> None:
     folder, card, _ = trained
     assert read_card(folder) == card
     assert card.synthetic
     assert "synthetic" in card.trained_on
     region = card.regions["mediastinum"]
     assert list(region.cases) == [case.name for case in Collection(toy_collection).cases("mediastinum")]
-    assert region.figures is not None
-    assert region.figures["cases"] == len(region.cases)
-    assert region.nodes == region.figures["nodes"]["counted"]
+    assert region.metrics is not None
+    assert region.metrics["cases"] == len(region.cases)
+    assert region.nodes == region.metrics["nodes"]["counted"]
     assert 0 < card.threshold < 1
     assert json.loads((folder / "model.json").read_text())["intended_use"].startswith("For research use")
 
 
-def test_the_threshold_gives_what_the_card_says(trained: tuple[Path, Card, StageCache], toy_collection: Path) -> None:
+def test_the_threshold_gives_what_the_card_says(
+    trained: tuple[Path, ModelCard, StageCache], toy_collection: Path
+) -> None:
     _, card, _ = trained
-    figures = card.regions["mediastinum"].figures
+    figures = card.regions["mediastinum"].metrics
     assert figures is not None
     assert figures["marks"]["false_positive"] >= 3 * figures["cases"], "the toy has enough false positives to tell"
     assert card.threshold_is == "3 false positives per CT in cross-validation"
 
 
 def test_the_same_seed_gives_the_same_scores_and_the_model_is_used_by_detect(
-    trained: tuple[Path, Card, StageCache], toy_collection: Path, tmp_path: Path
+    trained: tuple[Path, ModelCard, StageCache], toy_collection: Path, tmp_path: Path
 ) -> None:
     folder, card, _ = trained
     again = tmp_path / "again"
@@ -83,18 +86,18 @@ def test_the_same_seed_gives_the_same_scores_and_the_model_is_used_by_detect(
 
 
 def test_a_region_that_the_model_does_not_know_is_refused(
-    trained: tuple[Path, Card, StageCache], toy_collection: Path
+    trained: tuple[Path, ModelCard, StageCache], toy_collection: Path
 ) -> None:
     ct = Collection(toy_collection).cases("mediastinum")[0].ct()
     with pytest.raises(CtlymphError, match="knows the mediastinum alone"):
         find_nodes(ct, DetectOptions(region="abdomen", model=str(trained[0])))
 
 
-def _copy(trained: tuple[Path, Card, StageCache], tmp_path: Path) -> Path:
+def _copy(trained: tuple[Path, ModelCard, StageCache], tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained[0], tmp_path / "copy"))
 
 
-def test_a_damaged_part_is_refused(trained: tuple[Path, Card, StageCache], tmp_path: Path) -> None:
+def test_a_damaged_part_is_refused(trained: tuple[Path, ModelCard, StageCache], tmp_path: Path) -> None:
     folder = _copy(trained, tmp_path)
     part = next(folder.glob("*.skops"))
     content = bytearray(part.read_bytes())
@@ -107,18 +110,21 @@ def test_a_damaged_part_is_refused(trained: tuple[Path, Card, StageCache], tmp_p
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": "ctlymph-model-9"}, "its format is"),
+        ({"format": "ctlymph-model-9"}, "has the format"),
         ({"threshold": 2}, "is not from 0 to 1"),
         ({"threshold": None}, "is not from 0 to 1"),
         ({"regions": {}}, "its regions are"),
-        ({"regions": {"mediastinum": {"cases": [], "nodes": 1, "parts": [], "figures": None, "sigmoid": [1]}}}, "sigm"),
-        ({"surprise": 1}, "is no card"),
-        ({"method": "seff2014"}, "other settings"),
+        (
+            {"regions": {"mediastinum": {"cases": [], "nodes": 1, "stages": [], "metrics": None, "sigmoid": [1]}}},
+            "sigm",
+        ),
+        ({"surprise": 1}, "does not describe a model"),
+        ({"method": "seff2014"}, "has .* stages"),
         ({"method": "unheard"}, "no method"),
     ],
 )
 def test_a_card_that_is_off_is_refused(
-    trained: tuple[Path, Card, StageCache], tmp_path: Path, change: dict[str, object], words: str
+    trained: tuple[Path, ModelCard, StageCache], tmp_path: Path, change: dict[str, object], words: str
 ) -> None:
     folder = _copy(trained, tmp_path)
     card = folder / "model.json"
@@ -127,11 +133,34 @@ def test_a_card_that_is_off_is_refused(
         detector(str(folder))
 
 
-def test_a_part_is_never_read_from_elsewhere(trained: tuple[Path, Card, StageCache], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": 2}, "its stage liu2014-voxels is version 2, here it is version 1"),
+        ({"settings": {"trees": 7}}, "its stage liu2014-voxels has trees = 7, here it is 40"),
+        (
+            {"stage": "cherry2014-voxels"},
+            "it has the stage cherry2014-voxels where this version of ctlymph has liu2014",
+        ),
+    ],
+)
+def test_a_stage_that_differs_is_refused_by_name(
+    trained: tuple[Path, ModelCard, StageCache], tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    folder = _copy(trained, tmp_path)
+    card = json.loads((folder / "model.json").read_text())
+    stage = card["regions"]["mediastinum"]["stages"][0]
+    stage |= change | {"settings": stage["settings"] | change.get("settings", {})}
+    (folder / "model.json").write_text(json.dumps(card))
+    with pytest.raises(CtlymphError, match=f"does not fit this version of ctlymph: {words}.*; train the model again"):
+        detector(str(folder))
+
+
+def test_a_part_is_never_read_from_elsewhere(trained: tuple[Path, ModelCard, StageCache], tmp_path: Path) -> None:
     folder = _copy(trained, tmp_path)
     card = folder / "model.json"
     card.write_text(card.read_text().replace("mediastinum-1", "../mediastinum-1"))
-    with pytest.raises(CtlymphError, match="is no name of a part"):
+    with pytest.raises(CtlymphError, match="is no name of a stage's file"):
         read_card(folder)
 
 
@@ -162,14 +191,14 @@ def test_the_command_refuses_a_folder_with_files_before_any_work(toy_collection:
 
 
 def test_the_command_goes_on_where_the_library_was_and_shows_the_figures(
-    trained: tuple[Path, Card, StageCache], toy_collection: Path, tmp_path: Path
+    trained: tuple[Path, ModelCard, StageCache], toy_collection: Path, tmp_path: Path
 ) -> None:
     _, card, stage_cache = trained
     asked = ["train", "liu2014", toy_collection, "-o", tmp_path / "model", "--folds", 2, "--jobs", 1]
     asked += ["--region", "mediastinum", "--cache", stage_cache.folder]
     result = CliRunner().invoke(app, list(map(str, asked)), catch_exceptions=False)
     assert result.exit_code == 0
-    figures = card.regions["mediastinum"].figures
+    figures = card.regions["mediastinum"].metrics
     assert figures is not None
     at_three = next(one for one in figures["sensitivity"] if one["false_per_volume"] == 3)
     assert f"{at_three['value']:.2f} (" in result.stdout
@@ -180,7 +209,7 @@ def _asked(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["models", *map(str, arguments)])
 
 
-def test_models_shows_what_a_model_is_worth(trained: tuple[Path, Card, StageCache]) -> None:
+def test_models_shows_what_a_model_is_worth(trained: tuple[Path, ModelCard, StageCache]) -> None:
     folder, card, _ = trained
     for given in (folder, folder.parent):
         shown = _asked(given)
@@ -216,9 +245,11 @@ def test_a_network_without_pytorch_is_refused_at_once(
 class Counting:
     """A stage that tells what it learned from, and from where it began."""
 
+    version: ClassVar[int] = 1
+
     name: str = "counting"
-    steps: int = field(default=5, metadata=LEARNING)
-    began: str = field(default="", metadata=LEARNING)
+    steps: int = field(default=5, metadata=TRAINING_ONLY)
+    began: str = field(default="", metadata=TRAINING_ONLY)
 
     def configured(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Counting:
         return Counting(steps=steps or self.steps, began="" if part is None else f"{part['steps']} {sha256[:4]}")
@@ -239,7 +270,7 @@ def test_further_collections_and_a_former_model_are_learned_from(toy_collection:
     parts = []
     for name, tuning in (
         ("first", {}),
-        ("second", {"steps": 9, "begin_with": tmp_path / "first", "further": (given,)}),
+        ("second", {"steps": 9, "begin_with": tmp_path / "first", "extra_train": (given,)}),
     ):
         (tmp_path / name).mkdir()
         card = train(
@@ -247,7 +278,7 @@ def test_further_collections_and_a_former_model_are_learned_from(toy_collection:
             Training(counting, given, ("mediastinum",), folds=2, bootstraps=10, **tuning),  # type: ignore[arg-type]
             StageCache(tmp_path / "lab"),
         )
-        assert card.regions["mediastinum"].parts[0].settings == "Counting(name='counting')"
+        assert card.regions["mediastinum"].stages[0].settings == {}
         parts.append((read_model(tmp_path / name).parts["mediastinum"][0], card))
     (first, former), (second, card) = parts
     cases = len(given.cases("mediastinum"))
@@ -279,7 +310,7 @@ def test_a_network_begins_with_someones_weights(toy_collection: Path, tmp_path: 
 
 
 def test_tuning_that_does_not_fit_is_refused(
-    trained: tuple[Path, Card, StageCache], toy_collection: Path, tmp_path: Path
+    trained: tuple[Path, ModelCard, StageCache], toy_collection: Path, tmp_path: Path
 ) -> None:
     given = Collection(toy_collection)
     with pytest.raises(CtlymphError, match="liu2014 has no network"):
@@ -289,8 +320,7 @@ def test_tuning_that_does_not_fit_is_refused(
         train(tmp_path, other, StageCache(tmp_path / "lab"))
 
 
-def test_where_a_network_runs_is_no_part_of_what_it_is() -> None:
-    one, other = RothViews(), RothViews(device="cpu")
-    assert repr(one) == repr(other)
+def test_where_a_network_runs_is_no_setting() -> None:
+    assert settings_of(RothViews(), training=True) == settings_of(RothViews(device="cpu"), training=True)
     with pytest.raises(CtlymphError, match="there is no device 'tpu'"):
         DetectOptions(device="tpu")  # type: ignore[arg-type]

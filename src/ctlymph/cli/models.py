@@ -12,7 +12,7 @@ from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
 from ctlymph.cli.training_options import figure_of
 
 if TYPE_CHECKING:
-    from ctlymph.detectors.model_store import Card
+    from ctlymph.detectors.model_store import ModelCard
 
 _RATE = 3.0
 
@@ -62,7 +62,7 @@ def _way(learns: bool, network: bool) -> str:
     return "network, to be trained" if network else "to be trained"
 
 
-def _rows(name: str, card: Card) -> list[tuple[str, ...]]:
+def _rows(name: str, card: ModelCard) -> list[tuple[str, ...]]:
     synthetic = "yes" if card.synthetic else "no"
     return [
         (

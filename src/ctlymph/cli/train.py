@@ -14,7 +14,7 @@ from ctlymph.cli.training_options import CacheOption, JobsOption, WithOption, fi
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
-    from ctlymph.detectors.model_store import Card
+    from ctlymph.detectors.model_store import ModelCard
 
 
 def train(
@@ -96,7 +96,7 @@ def train(
     _show(card, output, place, as_json)
 
 
-def _show(card: Card, output: Path, place: Path, as_json: bool) -> None:
+def _show(card: ModelCard, output: Path, place: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
     if as_json:

@@ -41,7 +41,7 @@ CacheOption = Annotated[
 
 def figure_of(card: RegionCard, false_per_volume: float) -> str:
     """Give a model's sensitivity in cross-validation with its interval; nothing where it was not measured."""
-    for one in card.figures["sensitivity"] if card.figures else ():
+    for one in card.metrics["sensitivity"] if card.metrics else ():
         if one["false_per_volume"] == false_per_volume and one["value"] is not None:
             return f"{one['value']:.2f} ({one['low']:.2f}–{one['high']:.2f})"
     return ""

@@ -7,10 +7,10 @@ from cases whose nodes are known; what a stage learns is a dict of estimators an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,12 +231,15 @@ def joined(
     return np.concatenate([each[what] for each in extracted]), labels, cases
 
 
-LEARNING = {"learning": True}
-"""Metadata of a stage's field that matters while the stage learns, and no longer when it is applied."""
-
-
 class Stage(Protocol):
-    """One step of a system; a frozen dataclass of settings, whose ``repr`` tells it from others."""
+    """One step of a detector: a frozen dataclass whose fields are its settings (:mod:`ctlymph.detectors.settings`).
+
+    Attributes:
+        version: Of its behaviour. Whoever changes what it computes, here or in what it calls, raises the number:
+            models of another version are refused, and intermediate results of another version are not used.
+    """
+
+    version: ClassVar[int]
 
     @property
     def name(self) -> str:
@@ -272,13 +275,6 @@ class Configurable(Protocol):
     def configured(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Stage:
         """Give it with another number of steps, and beginning with such a part, whose file has this digest."""
         ...
-
-
-def settings_of(stage: Stage) -> str:
-    """Give the settings that matter when a stage is applied, as it writes them."""
-    assert is_dataclass(stage)
-    used = [each.name for each in fields(stage) if each.repr and not each.metadata.get("learning")]
-    return f"{type(stage).__name__}({', '.join(f'{name}={getattr(stage, name)!r}' for name in used)})"
 
 
 class FixedStage:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,8 @@ def find_blobs(
 @dataclass(frozen=True)
 class Blobs(FixedStage):
     """The first and only stage of ``blobs``, which is a rule."""
+
+    version: ClassVar[int] = 1
 
     name: str = "blobs"
     settings: BlobSettings = BlobSettings()

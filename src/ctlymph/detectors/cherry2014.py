@@ -14,6 +14,7 @@ of six radii); forest (40 trees, 300 voxels a node, so that large ones do not dr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from ctlymph.detectors.parts.voxel_forest import VoxelForest
 @dataclass(frozen=True)
 class CherryVoxels(VoxelForest):
     """Voxels told by intensity, shape and texture."""
+
+    version: ClassVar[int] = 1
 
     name: str = "cherry2014-voxels"
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,8 @@ def _features(layers: Layers, name: str, x: Any, channels: int) -> Any:
 @dataclass(frozen=True)
 class Foveal(RegionNetwork):
     """The stage."""
+
+    version: ClassVar[int] = 1
 
     name: str = "iuga2021"
     width: int = 16

@@ -14,6 +14,7 @@ is of ten machines, each with half of the candidates off nodes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ _FARTHEST_MM = 100.0
 @dataclass(frozen=True)
 class LiuVoxels(VoxelForest):
     """Voxels told by shape and texture, and by where they are."""
+
+    version: ClassVar[int] = 1
 
     name: str = "liu2014-voxels"
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,8 @@ def _network(layers: Layers, x: Any, width: int) -> list[Any]:
 @dataclass(frozen=True)
 class LymphNet(RegionNetwork):
     """The stage."""
+
+    version: ClassVar[int] = 1
 
     name: str = "lymphnet"
     width: int = 32

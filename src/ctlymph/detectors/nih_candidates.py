@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ RADIUS_MM = 7.0
 @dataclass(frozen=True)
 class PublishedCandidates(FixedStage):
     """First stage: read, not found."""
+
+    version: ClassVar[int] = 1
 
     name: str = "nih-candidates"
 

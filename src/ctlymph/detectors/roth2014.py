@@ -15,7 +15,7 @@ Candidates in reach of a node that do not show it are not learned from.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ctlymph.detectors.base import Stage
 from ctlymph.detectors.parts.view_network import Averaged, ViewNetwork
@@ -34,6 +34,8 @@ def _network(layers: Layers, x: Any) -> list[Any]:
 @dataclass(frozen=True)
 class RothViews(ViewNetwork):
     """Every view scored by the small network."""
+
+    version: ClassVar[int] = 1
 
     name: str = "roth2014-views"
     side_px: int = 32

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,8 @@ class SliceHog(FixedStage):
         at_most: Candidates that are looked at, the best first.
     """
 
+    version: ClassVar[int] = 1
+
     name: str = "seff2014-hog"
     cells_px: tuple[int, ...] = (9,)
     at_most: int = 60
@@ -57,6 +59,8 @@ class SliceMachine:
         name: Of the stage.
         cost: C of the machine.
     """
+
+    version: ClassVar[int] = 1
 
     name: str = "seff2014-slices"
     cost: float = 0.003
@@ -88,6 +92,8 @@ class Pooled:
         name: Of the stage.
         cost: C of the sparse layer of ``fused``; the smaller, the fewer slices count.
     """
+
+    version: ClassVar[int] = 1
 
     pooling: Pooling = "fused"
     name: str = "seff2014-fused"

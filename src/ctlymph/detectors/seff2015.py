@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,8 @@ class ContourMaps:
         at_most: Candidates that are looked at, the best first.
         seed: Which patches are learned from.
     """
+
+    version: ClassVar[int] = 1
 
     name: str = "seff2015-contours"
     classes: int = 20
@@ -150,6 +152,8 @@ class SizedTemplates:
         off_nodes: Candidates of a case off nodes that are learned from, the best scored.
     """
 
+    version: ClassVar[int] = 1
+
     name: str = "seff2015-templates"
     cost: float = 0.001
     off_nodes: int = 25
@@ -195,6 +199,8 @@ class SizeGate:
         name: Of the stage.
         cost: C of the machine that weighs them.
     """
+
+    version: ClassVar[int] = 1
 
     name: str = "seff2015-gate"
     cost: float = 1.0

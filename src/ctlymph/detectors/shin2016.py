@@ -13,10 +13,11 @@ with weights of the user's own, for none come with this package.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from ctlymph.detectors.base import LEARNING, Stage
+from ctlymph.detectors.base import Stage
 from ctlymph.detectors.parts.view_network import Averaged, ViewNetwork
+from ctlymph.detectors.settings import TRAINING_ONLY
 from ctlymph.nn.layers import Architecture, Layers
 from ctlymph.nn.training_loop import Schedule
 
@@ -50,12 +51,14 @@ _SCHEDULE = Schedule(steps=1500, last_layer="answer")
 @dataclass(frozen=True)
 class _LargerViews(ViewNetwork):
     side_px: int = 64
-    schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=LEARNING)
+    schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=TRAINING_ONLY)
 
 
 @dataclass(frozen=True)
 class AlexViews(_LargerViews):
     """Every view scored by the AlexNet."""
+
+    version: ClassVar[int] = 1
 
     name: str = "shin2016-alex-views"
 
@@ -68,6 +71,8 @@ class AlexViews(_LargerViews):
 @dataclass(frozen=True)
 class ResidualViews(_LargerViews):
     """Every view scored by the residual network."""
+
+    version: ClassVar[int] = 1
 
     name: str = "shin2016-views"
 

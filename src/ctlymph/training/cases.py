@@ -1,4 +1,4 @@
-"""Cases to learn from and to be tested on: the scene and the truth, read once and kept."""
+"""Cases for training and testing: context and true nodes, read once and kept as plain arrays."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from ctlymph.detectors.base import DetectionContext, TrueNodes
 from ctlymph.io import read
 from ctlymph.training.cache_keys import digest_of
 
+CONTEXT_VERSION = 1
+"""Raised when reading, the anatomy or the files below change, so that contexts that were kept are computed anew."""
+
 _MARGIN_MM = 40.0
-"""Of the CT so much is kept around the region: the slices of a candidate at its edge reach 25 mm."""
+"""How much of the CT is kept around the region: the slices of a candidate at its edge extend 25 mm."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class AnnotatedCase:
         return self.case.patient
 
     def digest(self) -> str:
-        """Tell this case, as its files are now, from every other."""
+        """Return a digest of this case and its files as they are now."""
         return digest_of(self.case.name, self.region, self.case.files.state())
 
     def load(self) -> tuple[DetectionContext, TrueNodes]:
@@ -72,7 +75,7 @@ class AnnotatedCase:
 
 @dataclass(frozen=True)
 class UnannotatedCase:
-    """A CT whose nodes nobody has marked.
+    """A CT without annotations.
 
     Attributes:
         path: Whatever :func:`ctlymph.read` reads.
@@ -84,19 +87,19 @@ class UnannotatedCase:
 
     @property
     def name(self) -> str:
-        """What its owner calls it."""
+        """Name of the file or folder."""
         return self.path.name.removesuffix(".gz").removesuffix(".nii")
 
     @property
     def patient(self) -> str:
-        """Not known: each CT stands for one."""
+        """Not known: each CT counts as a patient of its own."""
         return str(self.path)
 
     def digest(self) -> str:
-        """Tell this CT, as its files are now, from every other."""
+        """Return a digest of this CT and its files as they are now."""
         files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
-        about = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        return digest_of(str(self.path.resolve()), self.region, about)
+        states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        return digest_of(str(self.path.resolve()), self.region, states)
 
     def load(self) -> tuple[DetectionContext, TrueNodes]:
         """Read the CT, find landmarks and region.
@@ -127,7 +130,7 @@ def _cut(context: DetectionContext, truth: TrueNodes) -> tuple[DetectionContext,
 
 
 def write_context(path: Path, context: DetectionContext, truth: TrueNodes) -> None:
-    """Write a scene and its truth as plain arrays (``.npz``)."""
+    """Write a context and its true nodes as plain arrays (``.npz``)."""
     landmarks, airway = context.landmarks, context.landmarks.airway
     arrays: dict[str, Any] = {
         "hu": context.volume.hu,
@@ -154,13 +157,13 @@ def write_context(path: Path, context: DetectionContext, truth: TrueNodes) -> No
 
 
 def read_nodes(path: Path) -> TrueNodes:
-    """Read the nodes that :func:`write_scene` wrote, without masks, and nothing else."""
+    """Read the nodes that :func:`write_context` wrote, without masks, and nothing else."""
     with np.load(path, allow_pickle=False) as file:
         return TrueNodes(file["points_mm"], file["short_axes_mm"], None)
 
 
 def read_context(path: Path) -> tuple[DetectionContext, TrueNodes]:
-    """Read what :func:`write_scene` wrote."""
+    """Read what :func:`write_context` wrote."""
     with np.load(path, allow_pickle=False) as file:
         shape = file["coarse_hu"].shape
         coarse = Geometry.from_affine(file["coarse_affine"], shape)

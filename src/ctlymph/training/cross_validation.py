@@ -10,7 +10,7 @@ import numpy as np
 from ctlymph.datasets.folds import Folds
 from ctlymph.detectors.base import Candidates, System
 from ctlymph.evaluation.detections import Detections
-from ctlymph.training.stage_cache import Case, Found, StageCache
+from ctlymph.training.stage_cache import Case, Prediction, StageCache
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class OutOfFold:
         injected: By case, scored candidates on nodes that the generator had missed; empty unless asked for.
     """
 
-    found: Mapping[str, Found]
+    found: Mapping[str, Prediction]
     injected: Mapping[str, Candidates]
 
 
@@ -80,7 +80,7 @@ def cross_validate(stage_cache: StageCache, system: System, split: Split, *, inj
     Raises:
         CtlymphError: If a round has too few cases to learn from, or they teach nothing.
     """
-    found: dict[str, Found] = {}
+    found: dict[str, Prediction] = {}
     injected: dict[str, Candidates] = {}
     for fold in range(split.folds.k):
         learned, tested = split.but_fold(fold, joint=system.joint), split.of_fold(fold)

@@ -1,7 +1,7 @@
-"""Stages at work on cases, with all that they give kept.
+"""A cache in which stages are trained and used, and nothing is computed twice.
 
-Every scene, observation, model and list of candidates lies under a name that says what it was made from. What is there
-is not made again, so that a run that was killed goes on, and a change of one stage leaves what came before it standing.
+Every context, every stage's training examples, model and candidates are files named by keys that say what they were
+computed from. An interrupted run goes on where it stopped, and a changed stage leaves those before it as they are.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from ctlymph.detectors.base import (
 )
 from ctlymph.detectors.model_store import dump_part, load_part
 from ctlymph.io.atomic import new_file
-from ctlymph.training.cache_keys import code_of, digest_of
-from ctlymph.training.cases import read_context, read_nodes, write_context
+from ctlymph.training.cache_keys import digest_of, stage_key
+from ctlymph.training.cases import CONTEXT_VERSION, read_context, read_nodes, write_context
 from ctlymph.training.peak_memory import peak_mb, reset_peak
 
-Do = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[Any]]
-"""Calls a function with each tuple of arguments."""
+Executor = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[Any]]
+"""Calls a function with each tuple of arguments, perhaps in several processes, and yields what it returns."""
 
 INNER_FOLDS = 3
-_NOTHING = "nothing"
-"""Name of the empty candidates that the first stage is given."""
+_NO_KEY = "nothing"
+"""Key of the empty candidates that the first stage gets, and of the examples of a stage that is not trained."""
 
 
 class Case(Protocol):
-    """A CT to learn from or to be tested on; plain values, so that it can go to another process."""
+    """A CT for training or testing; it is pickled to reach other processes."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its name."""
         ...
 
     @property
@@ -57,11 +57,11 @@ class Case(Protocol):
 
     @property
     def region(self) -> str:
-        """Where it is looked at."""
+        """The region that is searched."""
         ...
 
     def digest(self) -> str:
-        """Tell this case, as its files are now, from every other."""
+        """Return a digest of this case and its files as they are now."""
         ...
 
     def load(self) -> tuple[DetectionContext, TrueNodes]:
@@ -70,13 +70,13 @@ class Case(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What a system gave for one case.
+class Prediction:
+    """What the stages of a detector return for one case.
 
     Attributes:
         candidates: By falling score.
-        seconds: Computing time of its stages, on one core unless a stage uses more; without reading and anatomy.
-        peak_mb: The most memory that the process held meanwhile, libraries included; NaN where the system cannot tell.
+        seconds: Computing time of the stages, on one core unless a stage uses more; without reading and anatomy.
+        peak_mb: Most memory of the process meanwhile, libraries included; NaN where the system does not report it.
     """
 
     candidates: Candidates
@@ -84,127 +84,124 @@ class Found:
     peak_mb: float
 
 
-def one_by_one(function: Callable[..., Any], work: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-    """Call a function with each tuple of arguments, in this process."""
+def run_serially(function: Callable[..., Any], work: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    """Call a function with each tuple of arguments, in this process: the plainest :data:`Executor`."""
     return (function(*arguments) for arguments in work)
 
 
 @dataclass(frozen=True)
 class StageCache:
-    """Where stages learn and are applied.
+    """Trains and uses stages, and keeps all results.
 
     Attributes:
-        folder: Where all is kept.
-        seed: For whatever is drawn.
-        do: Who does the work, perhaps in several processes.
+        folder: Where they are kept.
+        seed: Of whatever is random.
+        execute: Does the work, perhaps in several processes.
         progress: Where to show the advance.
     """
 
     folder: Path
     seed: int = 0
-    do: Do = one_by_one
+    execute: Executor = run_serially
     progress: Progress = SILENT
 
     def load(self, cases: Sequence[Case]) -> dict[str, str]:
-        """Read cases that have not been read yet.
+        """Read the cases that have not been read yet.
 
         Returns:
-            Of each case that cannot be worked on its name, and why.
+            The reason, by name, of each case that cannot be used.
         """
         work = [(self.folder, case) for case in cases if not _context_path(self.folder, case).exists()]
-        found: dict[str, str] = {}
-        for name, why in self._done("reading", _try_to_load, work):
-            if why:
-                found[name] = why
-        return found
+        return {name: reason for name, reason in self._run("reading", _try_to_load, work) if reason}
 
     def context(self, case: Case) -> tuple[DetectionContext, TrueNodes]:
-        """Give a case as the stages see it.
+        """Return a case as the stages get it, with its nodes.
 
         Raises:
-            CtlymphError: As the case's ``look``.
+            CtlymphError: As the case's ``load``.
         """
         return _context(self.folder, case)
 
     def nodes(self, case: Case) -> TrueNodes:
-        """Give a case's nodes alone, without masks.
+        """Return a case's nodes alone, without masks.
 
         Raises:
-            CtlymphError: As the case's ``look``.
+            CtlymphError: As the case's ``load``.
         """
         path = _context_path(self.folder, case)
         return read_nodes(path) if path.exists() else self.context(case)[1]
 
     def fit(self, system: System, cases: Sequence[Case]) -> tuple[str, ...]:
-        """Let the stages of a system learn, one after the other.
+        """Train the stages of a detector, one after the other.
 
-        Each but the first learns from what the one before gives for patients that it has not learned from: these are
-        dealt out to :data:`INNER_FOLDS`, and for each of these the stage learns from the others. The classifier also
-        learns from candidates put onto enlarged nodes that the generator has missed, as in Roth 2014.
+        Every stage but the first is trained on what the stages before it return for patients that they were not
+        trained on: patients are split into :data:`INNER_FOLDS` folds, and each stage is trained once more without each
+        fold. The classifier is also trained on candidates placed on the enlarged nodes that the generator missed, as
+        in Roth 2014.
 
         Returns:
-            The name of each stage's model.
+            The key of each stage's model.
 
         Raises:
-            CtlymphError: If there are too few patients, or they teach nothing.
+            CtlymphError: If there are too few patients, or a stage cannot be trained on them.
         """
-        stages = system.stages
         patients = {case.patient: None for case in cases}
         if len(patients) < INNER_FOLDS and system.is_trainable:
-            raise CtlymphError(f"{len(patients)} patients are too few to learn from; give {INNER_FOLDS} or more")
+            raise CtlymphError(f"{len(patients)} patients are too few for training; give {INNER_FOLDS} or more")
         fold_of = {patient: number % INNER_FOLDS for number, patient in enumerate(patients)}
         fold = np.array([fold_of[case.patient] for case in cases])
-        given = [_NOTHING] * len(cases)
+        given = [_NO_KEY] * len(cases)
         models = []
-        for number, stage in enumerate(stages):
+        for number, stage in enumerate(system.stages):
             if number == len(system.generator):
                 given = [self._with_missed(case, each) for case, each in zip(cases, given, strict=True)]
-            extracted = np.array(self._extracted(stage, cases, given))
-            is_last = all(isinstance(later, FixedStage) for later in stages[number + 1 :])
-            parts = [extracted] + ([] if is_last else [extracted[fold != held] for held in range(INNER_FOLDS)])
-            model, *held_out = self._models(stage, parts)
+            extracted = np.array(self._extract_all(stage, cases, given))
+            is_last = all(isinstance(later, FixedStage) for later in system.stages[number + 1 :])
+            inner = [] if is_last else [extracted[fold != held_out] for held_out in range(INNER_FOLDS)]
+            model, *inner_models = self._fit_all(stage, [each.tolist() for each in (extracted, *inner)])
             models.append(model)
-            if held_out:
-                given = self._predicted(stage, [held_out[held] for held in fold], cases, given)
+            if inner_models:
+                given = self._predict_all(stage, [inner_models[held_out] for held_out in fold], cases, given)
         return tuple(models)
 
     def predict(
         self, stages: Sequence[Stage], models: Sequence[str], cases: Sequence[Case], given: Sequence[str] = ()
-    ) -> list[Found]:
-        """Give the candidates of cases, by the models that :meth:`fit` named.
+    ) -> list[Prediction]:
+        """Return the candidates of cases.
 
         Args:
-            stages: Of a system.
-            models: Of each stage.
-            cases: To be worked on.
-            given: What the first stage is given for each case, by :meth:`put`; nothing by default.
+            stages: Of a detector.
+            models: The key of each stage's model, by :meth:`fit`.
+            cases: Cases to search.
+            given: The key of the candidates that the first stage gets for each case, by :meth:`store`; by default
+                none.
         """
-        names = list(given) or [_NOTHING] * len(cases)
+        keys = list(given) or [_NO_KEY] * len(cases)
         costs = np.zeros((len(cases), 2))
         for stage, model in zip(stages, models, strict=True):
-            names = self._predicted(stage, [model] * len(cases), cases, names)
-            for row, name in enumerate(names):
-                seconds, peak = _read_arrays(_place(self.folder, name, ".npz"))["costs"]
+            keys = self._predict_all(stage, [model] * len(cases), cases, keys)
+            for row, key in enumerate(keys):
+                seconds, peak = _read_arrays(_path(self.folder, key, ".npz"))["costs"]
                 costs[row] = costs[row, 0] + seconds, np.maximum(costs[row, 1], peak)
         return [
-            Found(_read_candidates(self.folder, name), float(seconds), float(peak))
-            for name, (seconds, peak) in zip(names, costs, strict=True)
+            Prediction(_read_candidates(self.folder, key), float(seconds), float(peak))
+            for key, (seconds, peak) in zip(keys, costs, strict=True)
         ]
 
     def store(self, candidates: Candidates) -> str:
-        """Keep candidates that no stage has given, and name them."""
+        """Keep candidates that no stage has returned, and return their key."""
         arrays = _arrays_of(candidates)
-        name = digest_of("put", {key: values.tolist() for key, values in arrays.items()})
-        if not _place(self.folder, name, ".npz").exists():
-            _write_arrays(_place(self.folder, name, ".npz"), arrays)
-        return name
+        key = digest_of("stored", {name: values.tolist() for name, values in arrays.items()})
+        if not _path(self.folder, key, ".npz").exists():
+            _write_arrays(_path(self.folder, key, ".npz"), arrays)
+        return key
 
-    def model(self, name: str) -> dict[str, Any]:
-        """Give what a stage has learned, by the name that :meth:`fit` gave."""
-        return load_part(_place(self.folder, name, ".skops"))
+    def model(self, key: str) -> dict[str, Any]:
+        """Return a stage's model by the key that :meth:`fit` returned."""
+        return load_part(_path(self.folder, key, ".skops"))
 
     def _with_missed(self, case: Case, given: str) -> str:
-        """Put candidates onto the nodes that a generator has missed, first, for a stage may look at the best alone."""
+        """Add candidates on the nodes that a generator has missed; first, since a stage may use only the best."""
         candidates = _read_candidates(self.folder, given)
         missed = self.nodes(case).missed(candidates)
         if not len(missed):
@@ -214,66 +211,63 @@ class StageCache:
         scores[: len(missed)] = 1.0
         return self.store(Candidates(points_mm, scores, radii_mm))
 
-    def _extracted(self, stage: Stage, cases: Sequence[Case], given: Sequence[str]) -> list[str]:
+    def _extract_all(self, stage: Stage, cases: Sequence[Case], given: Sequence[str]) -> list[str]:
         if isinstance(stage, FixedStage):
-            return [_NOTHING] * len(cases)
-        names = [
-            digest_of("observed", *_settings(stage), case.digest(), each)
+            return [_NO_KEY] * len(cases)
+        keys = [
+            digest_of("extracted", stage_key(stage), _context_key(case), each)
             for case, each in zip(cases, given, strict=True)
         ]
         work = [
-            (self.folder, stage, case, each, name)
-            for case, each, name in zip(cases, given, names, strict=True)
-            if not _place(self.folder, name, ".npz").exists()
+            (self.folder, stage, case, each, key)
+            for case, each, key in zip(cases, given, keys, strict=True)
+            if not _path(self.folder, key, ".npz").exists()
         ]
-        self._do(f"{stage.name}: looking", _extract, work)
-        return names
+        self._run_all(f"{stage.name}: extracting", _extract, work)
+        return keys
 
-    def _models(self, stage: Stage, extracted: Sequence[Sequence[str]]) -> list[str]:
-        """Let a stage learn several times, each time from other cases."""
-        seen = [[] if isinstance(stage, FixedStage) else list(each) for each in extracted]
-        names = [digest_of("model", *_settings(stage), self.seed, each) for each in seen]
+    def _fit_all(self, stage: Stage, extracted: Sequence[Sequence[str]]) -> list[str]:
+        """Train a stage several times, each time on other cases."""
+        examples = [[] if isinstance(stage, FixedStage) else each for each in extracted]
+        keys = [digest_of("model", stage_key(stage), self.seed, each) for each in examples]
         todo = {
-            name: each
-            for each, name in zip(seen, names, strict=True)
-            if not _place(self.folder, name, ".skops").exists()
+            key: each
+            for each, key in zip(examples, keys, strict=True)
+            if not _path(self.folder, key, ".skops").exists()
         }
-        if isinstance(stage, Resumable):  # in this process: it may take all cores or the GPU, and shows how far it is
-            for name, each in todo.items():
-                _fit_resumable(self.folder, stage, each, self.seed, name, self.progress)
+        if isinstance(stage, Resumable):  # in this process: it may use all cores or the GPU, and shows its progress
+            for key, each in todo.items():
+                _fit_resumable(self.folder, stage, each, self.seed, key, self.progress)
         else:
-            work = [(self.folder, stage, each, self.seed, name) for name, each in todo.items()]
-            self._do(f"{stage.name}: learning", _fit, work)
-        return names
+            work = [(self.folder, stage, each, self.seed, key) for key, each in todo.items()]
+            self._run_all(f"{stage.name}: training", _fit, work)
+        return keys
 
-    def _predicted(self, stage: Stage, models: Sequence[str], cases: Sequence[Case], given: Sequence[str]) -> list[str]:
-        names = [
-            digest_of("applied", *_settings(stage), model, case.digest(), each)
+    def _predict_all(
+        self, stage: Stage, models: Sequence[str], cases: Sequence[Case], given: Sequence[str]
+    ) -> list[str]:
+        keys = [
+            digest_of("predicted", stage_key(stage), model, _context_key(case), each)
             for model, case, each in zip(models, cases, given, strict=True)
         ]
         work = [
-            (self.folder, stage, model, case, each, name)
-            for model, case, each, name in zip(models, cases, given, names, strict=True)
-            if not _place(self.folder, name, ".npz").exists()
+            (self.folder, stage, model, case, each, key)
+            for model, case, each, key in zip(models, cases, given, keys, strict=True)
+            if not _path(self.folder, key, ".npz").exists()
         ]
-        self._do(f"{stage.name}: finding", _predict, work)
-        return names
+        self._run_all(f"{stage.name}: predicting", _predict, work)
+        return keys
 
-    def _do(self, what: str, function: Callable[..., None], work: Sequence[tuple[Any, ...]]) -> None:
-        for _ in self._done(what, function, work):
+    def _run_all(self, title: str, function: Callable[..., None], work: Sequence[tuple[Any, ...]]) -> None:
+        for _ in self._run(title, function, work):
             pass
 
-    def _done(self, what: str, function: Callable[..., Any], work: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    def _run(self, title: str, function: Callable[..., Any], work: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         if work:
-            with self.progress.task(what, len(work)) as advance:
-                for result in self.do(function, work):
+            with self.progress.task(title, len(work)) as advance:
+                for result in self.execute(function, work):
                     advance(1)
                     yield result
-
-
-def _settings(stage: Stage) -> tuple[str, str]:
-    """Tell a stage, its settings and its code, from every other."""
-    return repr(stage), code_of(type(stage).__module__)
 
 
 def _try_to_load(folder: Path, case: Case) -> tuple[str, str]:
@@ -284,34 +278,34 @@ def _try_to_load(folder: Path, case: Case) -> tuple[str, str]:
     return case.name, ""
 
 
-def _extract(folder: Path, stage: Stage, case: Case, given: str, name: str) -> None:
+def _extract(folder: Path, stage: Stage, case: Case, given: str, key: str) -> None:
     context, truth = _context(folder, case)
-    _write_arrays(_place(folder, name, ".npz"), stage.extract(context, _read_candidates(folder, given), truth))
+    _write_arrays(_path(folder, key, ".npz"), stage.extract(context, _read_candidates(folder, given), truth))
 
 
-def _fit(folder: Path, stage: Stage, extracted: Sequence[str], seed: int, name: str) -> None:
-    seen = [_read_arrays(_place(folder, each, ".npz")) for each in extracted]
-    dump_part(_place(folder, name, ".skops"), stage.fit(seen, seed))
+def _fit(folder: Path, stage: Stage, extracted: Sequence[str], seed: int, key: str) -> None:
+    examples = [_read_arrays(_path(folder, each, ".npz")) for each in extracted]
+    dump_part(_path(folder, key, ".skops"), stage.fit(examples, seed))
 
 
 def _fit_resumable(
-    folder: Path, stage: Resumable, extracted: Sequence[str], seed: int, name: str, progress: Progress
+    folder: Path, stage: Resumable, extracted: Sequence[str], seed: int, key: str, progress: Progress
 ) -> None:
-    seen = [_read_arrays(_place(folder, each, ".npz")) for each in extracted]
-    halfway = _place(folder, name, ".learning")
-    halfway.mkdir(parents=True, exist_ok=True)
-    dump_part(_place(folder, name, ".skops"), stage.fit_resumable(seen, seed, halfway, progress))
+    examples = [_read_arrays(_path(folder, each, ".npz")) for each in extracted]
+    checkpoints = _path(folder, key, ".checkpoints")
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    dump_part(_path(folder, key, ".skops"), stage.fit_resumable(examples, seed, checkpoints, progress))
 
 
-def _predict(folder: Path, stage: Stage, model: str, case: Case, given: str, name: str) -> None:
+def _predict(folder: Path, stage: Stage, model: str, case: Case, given: str, key: str) -> None:
     context, _ = _context(folder, case)
-    part = load_part(_place(folder, model, ".skops"))
+    part = load_part(_path(folder, model, ".skops"))
     candidates = _read_candidates(folder, given)
     reset_peak()
     start = time.perf_counter()
-    found = stage.predict(part, context, candidates)
+    predicted = stage.predict(part, context, candidates)
     costs = np.array([time.perf_counter() - start, peak_mb()])
-    _write_arrays(_place(folder, name, ".npz"), {**_arrays_of(found), "costs": costs})
+    _write_arrays(_path(folder, key, ".npz"), {**_arrays_of(predicted), "costs": costs})
 
 
 def _context(folder: Path, case: Case) -> tuple[DetectionContext, TrueNodes]:
@@ -322,8 +316,12 @@ def _context(folder: Path, case: Case) -> tuple[DetectionContext, TrueNodes]:
     return read_context(path)
 
 
+def _context_key(case: Case) -> str:
+    return digest_of("context", CONTEXT_VERSION, case.digest())
+
+
 def _context_path(folder: Path, case: Case) -> Path:
-    return _place(folder, digest_of("scene", code_of(type(case).__module__), case.digest()), ".npz")
+    return _path(folder, _context_key(case), ".npz")
 
 
 def _arrays_of(candidates: Candidates) -> Arrays:
@@ -336,17 +334,17 @@ def _arrays_of(candidates: Candidates) -> Arrays:
     }
 
 
-def _read_candidates(folder: Path, name: str) -> Candidates:
-    if name == _NOTHING:
+def _read_candidates(folder: Path, key: str) -> Candidates:
+    if key == _NO_KEY:
         return NO_CANDIDATES
-    arrays = _read_arrays(_place(folder, name, ".npz"))
-    extra = {key.removeprefix("extra_"): values for key, values in arrays.items() if key.startswith("extra_")}
+    arrays = _read_arrays(_path(folder, key, ".npz"))
+    extra = {name.removeprefix("extra_"): values for name, values in arrays.items() if name.startswith("extra_")}
     points: Floats = arrays["points_mm"]
     return Candidates(points, arrays["scores"], arrays["radii_mm"], extra)
 
 
-def _place(folder: Path, name: str, suffix: str) -> Path:
-    return folder / name[:2] / f"{name}{suffix}"
+def _path(folder: Path, key: str, suffix: str) -> Path:
+    return folder / key[:2] / f"{key}{suffix}"
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> None:

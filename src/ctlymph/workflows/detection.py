@@ -17,9 +17,9 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import REGIONS
 from ctlymph.core.result import Result
 from ctlymph.core.volume import Geometry, Volume
-from ctlymph.detectors.base import NO_CANDIDATES, DetectionContext, System, settings_of
+from ctlymph.detectors.base import NO_CANDIDATES, DetectionContext, System
 from ctlymph.detectors.calibration import calibrated
-from ctlymph.detectors.model_store import INSTALLED, Model, models_in, read_model
+from ctlymph.detectors.model_store import INSTALLED, TrainedModel, check_fits, models_in, read_model
 from ctlymph.detectors.registry import DEFAULT, METHODS, method
 from ctlymph.nn.inference import DEVICES, Device
 
@@ -72,7 +72,7 @@ class Detector:
     trained_on: str
     thresholds: Mapping[str, float]
     systems: Mapping[str, System]
-    models: Mapping[str, Model]
+    models: Mapping[str, TrainedModel]
 
     def marks(self, context: DetectionContext, progress: Progress = SILENT) -> list[Mark]:
         """Mark the nodes of a scene, the surest first."""
@@ -126,15 +126,12 @@ def _on(chosen: Detector, device: Device) -> Detector:
 
 def _trained(folders: Sequence[Path]) -> Detector:
     """Put models of one method together, each for regions of its own."""
-    by_region: dict[str, Model] = {}
+    by_region: dict[str, TrainedModel] = {}
     for folder in folders:
         model = read_model(folder)
         systems = method(model.card.method).systems
         for region, each in model.card.regions.items():
-            stages = systems[region].stages if region in systems else ()
-            if [part.settings for part in each.parts] != [settings_of(stage) for stage in stages]:
-                name = model.card.method
-                raise CtlymphError(f"{folder} was trained with other settings of {name}; train the model again")
+            check_fits(folder, each.stages, systems[region].stages if region in systems else ())
             if region in by_region:
                 raise CtlymphError(f"{folder.parent} holds several models for the {region}; give the folder of one")
             by_region[region] = model

@@ -17,14 +17,14 @@ from ctlymph.datasets.folds import make_folds
 from ctlymph.detectors.base import Configurable, System
 from ctlymph.detectors.calibration import calibrated, log_odds, sigmoid_through
 from ctlymph.detectors.model_store import (
-    Card,
+    ModelCard,
     RegionCard,
+    describe_stage,
     ending_of,
     read_model,
     read_weights,
-    store,
-    stored,
     write_card,
+    write_stage,
 )
 from ctlymph.detectors.registry import Method, check_can_learn
 from ctlymph.evaluation.bootstrap import Resampling
@@ -110,11 +110,11 @@ class Training:
                 f"{self.begin_with} is a model of {former.card.method} for the {' and '.join(former.parts)}; give one "
                 f"of {self.method.name} for the {region}"
             )
-        digests = [part.sha256 for part in former.card.regions[region].parts]
+        digests = [part.sha256 for part in former.card.regions[region].stages]
         return list(zip(former.parts[region], digests, strict=True))
 
 
-def train(folder: Path, training: Training, stage_cache: StageCache) -> Card:
+def train(folder: Path, training: Training, stage_cache: StageCache) -> ModelCard:
     """Train a method, and write its model into an empty folder.
 
     Raises:
@@ -137,7 +137,7 @@ def train(folder: Path, training: Training, stage_cache: StageCache) -> Card:
     }
     threshold, threshold_is = _threshold(figures, cards)
     licences = {case.licence for each in training.collections for case in each.cases()} - {""}
-    card = Card(
+    card = ModelCard(
         method=training.method.name,
         trained_on=_sentence(training, cards),
         synthetic=any(each.synthetic for each in training.collections),
@@ -170,17 +170,17 @@ def _fit(
     system = training.systems[region]
     cases = split.but_fold(None, joint=system.joint)
     models = stage_cache.fit(system, cases)
-    parts = []
+    stages = []
     for number, (stage, name) in enumerate(zip(system.stages, models, strict=True), start=1):
         part = stage_cache.model(name)
         file = f"{'all' if system.joint else region}-{number}-{stage.name}{ending_of(part)}"
         is_there = (folder / file).exists()  # of another region: they have learned together
-        parts.append(stored(folder, file, stage) if is_there else store(folder, file, stage, part))
+        stages.append(describe_stage(folder, file, stage) if is_there else write_stage(folder, file, stage, part))
     return RegionCard(
         cases=tuple(case.name for case in cases),
         nodes=sum(stage_cache.nodes(case).enlarged for case in cases),
-        parts=tuple(parts),
-        figures=_figures(judged, split) if judged else None,
+        stages=tuple(stages),
+        metrics=_metrics(judged, split) if judged else None,
         sigmoid=_sigmoid(judged.results[0].matches) if judged else None,
     )
 
@@ -192,15 +192,15 @@ def _sigmoid(matches: Matches) -> tuple[float, float]:
     return sigmoid_through(log_odds(matches.detections.scores[told]), hits[told].astype(np.int8))
 
 
-def _figures(judged: Evaluation, split: Split) -> Mapping[str, Any]:
+def _metrics(judged: Evaluation, split: Split) -> Mapping[str, Any]:
     whole = document(judged)
     (result,) = whole["detectors"]
     return {
         "of": f"{split.folds.k}-fold cross-validation by patient on the cases of this model",
         "folds": [list(names) for names in split.folds.folds],
         **{key: whole[key] for key in ("rules", "intervals", "cases", "patients", "nodes")},
-        **result["figures"],
-        **{key: value for key, value in result.items() if key not in ("detector", "mode", "calibration", "figures")},
+        **result["metrics"],
+        **{key: value for key, value in result.items() if key not in ("detector", "mode", "calibration", "metrics")},
     }
 
 

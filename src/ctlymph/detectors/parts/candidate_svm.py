@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ class CandidateSvm:
         apart_mm: Of candidates nearer to each other the better is kept.
         at_most: Candidates that are handed on.
     """
+
+    version: ClassVar[int] = 1
 
     name: str = "svm"
     committee: int = 1

@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ctlymph.core.progress import SILENT, Progress
-from ctlymph.detectors.base import LEARNING, Arrays
+from ctlymph.detectors.base import Arrays
+from ctlymph.detectors.settings import NOT_A_SETTING, TRAINING_ONLY
 from ctlymph.nn.inference import Device, Precision
 from ctlymph.nn.layers import Architecture, Weights
 from ctlymph.nn.quantization import with_ranges
@@ -31,7 +32,7 @@ class Start:
     """
 
     sha256: str
-    weights: Weights = field(repr=False)
+    weights: Weights = field(repr=False, metadata=NOT_A_SETTING)
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,16 @@ class NetworkStage(ABC):
     Attributes:
         schedule: How it learns.
         start: What it begins with; None: with weights drawn by chance.
-        device: Where it runs; no part of what it is.
-        precision: Of what is computed there; likewise.
+        device: Where it runs.
+        precision: Of what is computed there.
     """
 
-    schedule: Schedule = field(kw_only=True, metadata=LEARNING)
-    start: Start | None = field(default=None, kw_only=True, metadata=LEARNING)
-    device: Device = field(default="auto", kw_only=True, repr=False)
-    precision: Precision = field(default="auto", kw_only=True, repr=False)
+    version: ClassVar[int]
+
+    schedule: Schedule = field(kw_only=True, metadata=TRAINING_ONLY)
+    start: Start | None = field(default=None, kw_only=True, metadata=TRAINING_ONLY)
+    device: Device = field(default="auto", kw_only=True, metadata=NOT_A_SETTING)
+    precision: Precision = field(default="auto", kw_only=True, metadata=NOT_A_SETTING)
 
     @property
     @abstractmethod

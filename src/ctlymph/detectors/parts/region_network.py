@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.short_repr import short_repr
 from ctlymph.detectors.base import (
-    LEARNING,
     NO_CANDIDATES,
     Arrays,
     Candidates,
@@ -24,6 +23,7 @@ from ctlymph.detectors.base import (
 )
 from ctlymph.detectors.parts.network_stage import NetworkStage
 from ctlymph.detectors.parts.patches import Augmentation, Part, PatchSampler, example_of
+from ctlymph.detectors.settings import NOT_A_SETTING, TRAINING_ONLY
 from ctlymph.nn.inference import ready
 from ctlymph.nn.layers import Architecture
 from ctlymph.nn.sliding_window import in_slabs
@@ -70,25 +70,25 @@ class RegionNetwork(NetworkStage):
         side: Of the parts it learns from, voxels.
         batch: Parts in a step, half of them with a node.
         changes: How parts are changed by chance.
-        apart_mm: Of peaks nearer to each other the higher is kept.
-        least: Chance below which a peak is none.
-        at_most: Peaks that are handed on.
-        slab: Slices that are looked at together at most, lest memory grows with the scan; no part of what it is.
-        overlap: So many at the ends of a slab are not relied upon; likewise.
+        min_distance_mm: Of peaks nearer to each other the higher is kept.
+        min_score: Probability below which a peak is none.
+        max_candidates: Peaks that are handed on.
+        slab: Slices that are looked at together at most, lest memory grows with the scan.
+        overlap: So many at the ends of a slab are not relied upon.
     """
 
     name: str
     width: int
     spacing_mm: float = 1.5
-    side: int = field(default=64, metadata=LEARNING)
-    batch: int = field(default=4, metadata=LEARNING)
-    schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=LEARNING)
-    changes: Augmentation = field(default=_CHANGES, metadata=LEARNING)
-    apart_mm: float = 8.0
-    least: float = 0.005
-    at_most: int = 60
-    slab: int = field(default=208, repr=False)
-    overlap: int = field(default=32, repr=False)
+    side: int = field(default=64, metadata=TRAINING_ONLY)
+    batch: int = field(default=4, metadata=TRAINING_ONLY)
+    schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=TRAINING_ONLY)
+    changes: Augmentation = field(default=_CHANGES, metadata=TRAINING_ONLY)
+    min_distance_mm: float = 8.0
+    min_score: float = 0.005
+    max_candidates: int = 60
+    slab: int = field(default=208, metadata=NOT_A_SETTING)
+    overlap: int = field(default=32, metadata=NOT_A_SETTING)
 
     @property
     @abstractmethod
@@ -147,7 +147,7 @@ class RegionNetwork(NetworkStage):
         chances = self.chances(outputs)
         every = slice(None, None, chances.step)
         chance = np.where(context.near(grid)[every, every, every], chances.map, 0)
-        peaks = _peaks(chance, self.least)
+        peaks = _peaks(chance, self.min_score)
         if not len(peaks):
             return NO_CANDIDATES
         scores = chance[tuple(peaks.T)]
@@ -156,7 +156,7 @@ class RegionNetwork(NetworkStage):
         index_zyx = _refined(chance, peaks) * chances.step + (chances.step - 1) / 2
         radii_mm = chances.radii_mm[tuple(peaks.T)]
         found = Candidates(grid.index_to_mm(index_zyx[:, ::-1]), scores.astype(float), radii_mm.astype(float))
-        return found.spread(self.apart_mm, self.at_most)
+        return found.spread(self.min_distance_mm, self.max_candidates)
 
 
 def windowed(hu: NDArray[Any]) -> NDArray[np.float32]:
@@ -176,11 +176,11 @@ def mask_loss(mask: Tensor, node: Tensor, known: Tensor) -> Tensor:
     return off.sum() / known.sum().clamp(min=1) + 1 - overlap
 
 
-def _peaks(chance: NDArray[np.floating[Any]], least: float) -> NDArray[np.intp]:
+def _peaks(chance: NDArray[np.floating[Any]], min_score: float) -> NDArray[np.intp]:
     """Give the voxels that are higher than their neighbours, ``(n, 3)``."""
     from scipy.ndimage import maximum_filter
 
-    return np.argwhere((chance >= least) & (chance == maximum_filter(chance, 3)))
+    return np.argwhere((chance >= min_score) & (chance == maximum_filter(chance, 3)))
 
 
 def _refined(chance: NDArray[np.floating[Any]], peaks: NDArray[np.intp]) -> Floats:

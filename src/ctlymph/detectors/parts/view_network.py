@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.detectors.base import LEARNING, Arrays, Candidates, DetectionContext, FixedStage, TrueNodes, joined
+from ctlymph.detectors.base import Arrays, Candidates, DetectionContext, FixedStage, TrueNodes, joined
 from ctlymph.detectors.calibration import sigmoid
 from ctlymph.detectors.parts.hog import WINDOW_HU
 from ctlymph.detectors.parts.network_stage import NetworkStage
 from ctlymph.detectors.parts.views import PLANES, Frames, drawn_frames, views_of
+from ctlymph.detectors.settings import TRAINING_ONLY
 from ctlymph.nn.inference import ready
 from ctlymph.nn.training_loop import Batch, Draw, Loss, Schedule
 
@@ -52,8 +53,8 @@ class ViewNetwork(NetworkStage):
     shift_mm: float = 3.0
     seen_off_nodes: int = 25
     at_most: int = 60
-    schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=LEARNING)
-    batch: int = field(default=128, metadata=LEARNING)
+    schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=TRAINING_ONLY)
+    batch: int = field(default=128, metadata=TRAINING_ONLY)
 
     @property
     def frames(self) -> Frames:
@@ -113,6 +114,8 @@ class Averaged(FixedStage):
         name: Of the stage.
         views: So many, the first, count.
     """
+
+    version: ClassVar[int] = 1
 
     name: str
     views: int = 100
