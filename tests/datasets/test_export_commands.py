@@ -22,6 +22,8 @@ def run(*arguments: object) -> Result:
     result = CliRunner().invoke(APP, [str(argument) for argument in arguments])
     if isinstance(result.exception, CtlymphError):
         raise result.exception
+    if result.exit_code == 2:
+        raise typer.BadParameter(" ".join(result.stderr.replace("│", " ").split()))
     assert result.exit_code == 0, result.output
     return result
 
@@ -32,8 +34,8 @@ def collection(small_collection: tuple[Path, dict[str, SmallCase]]) -> Path:
 
 
 def test_forms_are_exported_to_one_folder_from_one_conversion(collection: Path, tmp_path: Path) -> None:
-    for form in ("nnunet", "nndetection", "monai", "csv"):
-        run("export", collection, "-o", tmp_path, "--format", form, "--folds", 2, "--seed", 1, "--jobs", 2)
+    for formats in ("nnunet", "nndetection, monai, csv"):
+        run("export", collection, "-o", tmp_path, "--formats", formats, "--folds", 2, "--seed", 1, "--jobs", 2)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("LICENSE.txt", "CITATION.txt", "CITATION.bib", "cases", "nodes.csv"),
         *("Dataset501_CTLymphNodes", "Task501_CTLymphNodes"),
@@ -49,8 +51,10 @@ def test_forms_are_exported_to_one_folder_from_one_conversion(collection: Path, 
 
 
 def test_region_and_cases_choose_what_is_exported(collection: Path, tmp_path: Path) -> None:
-    run("export", collection, "-o", tmp_path, "--format", "nnunet", "--region", "abdomen", "--task", 7, "--name", "ABD")
-    run("export", collection, "-o", tmp_path, "--format", "monai", "--cases", "MED_LYMPH_001,ABD_LYMPH_003")
+    run(
+        "export", collection, "-o", tmp_path, "--formats", "nnunet", "--region", "abdomen", "--task", 7, "--name", "ABD"
+    )
+    run("export", collection, "-o", tmp_path, "--formats", "monai", "--cases", "MED_LYMPH_001,ABD_LYMPH_003")
     images = (tmp_path / "Dataset007_ABD" / "imagesTr").iterdir()
     assert sorted(path.name for path in images) == ["ABD_LYMPH_001_0000.nii.gz", "ABD_LYMPH_003_0000.nii.gz"]
     items = json.loads((tmp_path / "datalist.json").read_text())["training"]
@@ -60,7 +64,7 @@ def test_region_and_cases_choose_what_is_exported(collection: Path, tmp_path: Pa
 def test_incomplete_cases_stop_an_export_unless_they_are_skipped(tmp_path: Path) -> None:
     write_small_collection(tmp_path / "data", ["MED_LYMPH_001"])
     write_small_collection(tmp_path / "data", ["ABD_LYMPH_003"], parts=["ct"])
-    arguments = ("export", tmp_path / "data", "-o", tmp_path / "out", "--format", "nnunet")
+    arguments = ("export", tmp_path / "data", "-o", tmp_path / "out", "--formats", "nnunet")
     with pytest.raises(CtlymphError, match="ABD_LYMPH_003"):
         run(*arguments)
     assert not (tmp_path / "out").exists()
@@ -80,7 +84,7 @@ def test_folds_of_the_whole_collection_need_no_data(tmp_path: Path) -> None:
 def test_an_export_takes_the_folds_of_a_file(collection: Path, tmp_path: Path) -> None:
     path = tmp_path / "folds.json"
     run("folds", collection, "--folds", 2, "-o", path)
-    run("export", collection, "-o", tmp_path / "out", "--format", "monai", "--folds", path)
+    run("export", collection, "-o", tmp_path / "out", "--formats", "monai", "--folds", path)
     items = json.loads((tmp_path / "out" / "datalist.json").read_text())["training"]
     made = read_folds(path)
     assert {item["case"]: item["fold"] for item in items} == {name: made.fold_of(name) for name in made.names}
@@ -90,10 +94,15 @@ def test_an_export_takes_the_folds_of_a_file(collection: Path, tmp_path: Path) -
     ("arguments", "message"),
     [
         (("folds", "--folds", "nobody2020"), "neither a number"),
-        (("folds", "--region", "neck"), "there is no region neck"),
-        (("folds", "--folds", "1"), "choose 2 to"),
+        (("folds", "--region", "neck"), "'neck' is not one of 'mediastinum', 'abdomen'"),
+        (("export", ".", "-o", "out", "--formats", "coco"), "choose from nnunet, nndetection, monai, csv"),
     ],
 )
-def test_impossible_folds_are_one_line(arguments: tuple[str, ...], message: str) -> None:
-    with pytest.raises(CtlymphError, match=message):
+def test_what_no_option_can_mean_is_a_usage_error(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(typer.BadParameter, match=message):
         run(*arguments)
+
+
+def test_impossible_folds_are_one_line() -> None:
+    with pytest.raises(CtlymphError, match="choose 2 to"):
+        run("folds", "--folds", "1")

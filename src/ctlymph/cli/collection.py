@@ -6,7 +6,6 @@ import csv
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from enum import StrEnum
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +17,7 @@ from ctlymph.cli.collection_export import export
 from ctlymph.cli.collection_folds import folds
 from ctlymph.cli.collection_init import init
 from ctlymph.cli.console import progress, say, show_json, show_table
-from ctlymph.cli.options import CasesOption, RegionOption, WhatOption, kinds_of, names_of
+from ctlymph.cli.options import CasesOption, JsonOption, RegionOption, WhatOption, kinds_of, names_of
 from ctlymph.core.errors import CtlymphError, shown
 
 if TYPE_CHECKING:
@@ -31,23 +30,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
-
-class Form(StrEnum):
-    """How a list is printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
-class Style(StrEnum):
-    """How references are printed."""
-
-    text = "text"
-    bibtex = "bibtex"
 
 
 @app.command()
@@ -96,7 +78,7 @@ def list_cases(
     sql: Annotated[
         str | None, typer.Option(metavar="QUERY", help="Any question in SQL, instead; nothing can be changed.")
     ] = None,
-    form: Annotated[Form, typer.Option("--format", help="How to print.")] = Form.table,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List cases of the collection, without downloading anything.
@@ -114,7 +96,9 @@ def list_cases(
     from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
     from ctlymph.datasets.ct_lymph_nodes.database import Selection, select
 
-    form = Form.json if as_json else form
+    if as_csv and as_json:
+        raise typer.BadParameter("choose one of --csv and --json")
+    show = _show_json if as_json else _show_csv if as_csv else _show_text
     wanted = Selection(
         region=region,
         cases=names_of(cases),
@@ -128,14 +112,16 @@ def list_cases(
     )
     if sql is not None:
         if wanted != Selection():
-            raise CtlymphError("--sql asks the whole collection; write the other conditions into the query")
+            raise typer.BadParameter(
+                "it asks the whole collection; write the other conditions into the query", param_hint="--sql"
+            )
         answer = database.sql(sql)
-        _print(form, "SQL", answer.columns, answer.rows)
+        show("SQL", answer.columns, answer.rows)
     else:
         entries = select(wanted)
         rows = [_row(entry) for entry in entries]
         columns = tuple(_row(catalogue().entries[0]))  # also where nothing was found
-        _print(form, f"{len(rows)} cases", columns, [tuple(row.values()) for row in rows])
+        show(f"{len(rows)} cases", columns, [tuple(row.values()) for row in rows])
 
 
 def verify(
@@ -187,17 +173,17 @@ def verify(
 
 
 def cite(
-    form: Annotated[Style, typer.Option("--format", help="How to print.")] = Style.text,
+    bibtex: Annotated[bool, typer.Option("--bibtex", help="Print BibTeX instead of text.")] = False,
 ) -> None:
     """Print what to cite when the collection is used.
 
     [bold]Example[/bold]
 
-      ctlymph collection cite --format bibtex >> references.bib
+      ctlymph collection cite --bibtex >> references.bib
     """
     from ctlymph.datasets.ct_lymph_nodes import cite as citations
 
-    print(citations.as_bibtex() if form is Style.bibtex else citations.as_text(), end="")
+    print(citations.as_bibtex() if bibtex else citations.as_text(), end="")
 
 
 def _range(option: str, text: str | None) -> Range:
@@ -211,7 +197,7 @@ def _range(option: str, text: str | None) -> Range:
         low = high = None
     known = [end for end in (low, high) if end is not None]
     if not known or not all(map(isfinite, known)) or known != sorted(known):
-        raise CtlymphError(f"{option}: {text!r} is no range; write it as 40-60, 40- or -60")
+        raise typer.BadParameter(f"{text!r} is no range; write it as 40-60, 40- or -60", param_hint=option)
     return low, high
 
 
@@ -238,15 +224,18 @@ def _plain(value: Any) -> Any:
     return str(value) if is_odd else value
 
 
-def _print(form: Form, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    if form is Form.json:
-        show_json([dict(zip(columns, map(_plain, row), strict=True)) for row in rows])
-    elif form is Form.csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-    else:
-        show_table(title, columns, [["" if value is None else str(value) for value in row] for row in rows])
+def _show_text(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    show_table(title, columns, [["" if value is None else str(value) for value in row] for row in rows])
+
+
+def _show_json(_title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    show_json([dict(zip(columns, map(_plain, row), strict=True)) for row in rows])
+
+
+def _show_csv(_title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
 
 
 def _show_findings(folder: Path, findings: Sequence[Finding]) -> None:

@@ -79,7 +79,9 @@ def download(
     if source in ("idc", "nbia"):
         wanted = _of_collection(source, servers, names, region, what)
     elif names or region or what:
-        raise CtlymphError(f"{source} names its series itself; leave out --cases, --region and --what")
+        raise typer.BadParameter(
+            f"{source} names its series itself; leave out --cases, --region and --what", param_hint="--source"
+        )
     else:
         wanted = _of_manifest(Path(source), servers)
     if recheck:
@@ -118,7 +120,7 @@ def _of_manifest(path: Path, servers: _Servers) -> _Wanted:
     from ctlymph.datasets.ct_lymph_nodes.download.manifest import read_manifest
 
     if path.suffix.lower() != ".tcia":
-        raise CtlymphError(f"--source: {path} is neither idc, nbia nor a .tcia file; give one of these")
+        raise typer.BadParameter(f"{path} is neither idc, nbia nor a .tcia file", param_hint="--source")
     manifest = read_manifest(path)
     if manifest.stray_lines:
         say(f"{path}: {manifest.stray_lines} lines of the list are no UIDs and were left out")

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ctlymph.cli.collection_folds import chosen_folds
 from ctlymph.cli.console import progress, say
-from ctlymph.cli.options import CasesOption, FoldsOption, RegionOption, SeedOption, names_of
+from ctlymph.cli.options import CasesOption, FoldsOption, RegionOption, SeedOption, choices_of, names_of
 from ctlymph.cli.processes import in_processes
 from ctlymph.core.errors import shown
 
 if TYPE_CHECKING:
     from ctlymph.datasets.exports.export_job import ExportJob
 
-
-class Target(StrEnum):
-    """What an export is made for."""
-
-    nnunet = "nnunet"
-    nndetection = "nndetection"
-    monai = "monai"
-    csv = "csv"
+CSV = "csv"
 
 
 def export(
@@ -33,7 +27,7 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder to export to; made if absent.")
     ],
-    form: Annotated[Target, typer.Option("--format", help="For which program.")],
+    formats: Annotated[str, typer.Option(metavar="LIST", help="Of nnunet,nndetection,monai,csv.")],
     region: RegionOption = None,
     cases: CasesOption = None,
     folds: FoldsOption = None,
@@ -56,35 +50,39 @@ def export(
 
     [bold]Examples[/bold]
 
-      ctlymph collection export DATA -o OUT --format nnunet --region abdomen --folds 5 --jobs 2
+      ctlymph collection export DATA -o OUT --formats nnunet --region abdomen --folds 5 --jobs 2
 
-      ctlymph collection export DATA -o OUT --format monai --folds folds.json
+      ctlymph collection export DATA -o OUT --formats monai --folds folds.json
 
-      ctlymph collection export DATA -o OUT --format csv
+      ctlymph collection export DATA -o OUT --formats csv
     """
     from ctlymph.datasets.case import Collection
-    from ctlymph.datasets.exports import monai_datalist, nndetection, nnunet, nodes_csv
     from ctlymph.datasets.exports.export_job import ExportJob, complete_cases, default_name
 
+    exports = _exports()
+    chosen = choices_of(formats, exports, "--formats") or ()
+    needed = tuple(dict.fromkeys(kinds for each in chosen for kinds in exports[each].NEEDS))
     collection = Collection(folder)
-    needed = {
-        Target.nnunet: nnunet.NEEDS,
-        Target.nndetection: nndetection.NEEDS,
-        Target.monai: monai_datalist.NEEDS,
-        Target.csv: nodes_csv.NEEDS,
-    }
     for note in collection.notes:
         say(shown(note, 300))
-    wanted, remarks = complete_cases(collection.cases(region, names_of(cases)), needed[form], skip=skip_incomplete)
+    wanted, remarks = complete_cases(collection.cases(region, names_of(cases)), needed, skip=skip_incomplete)
     for remark in remarks:
         say(remark)
     training = [case for case in wanted if not case.is_test]
-    chosen = chosen_folds(folds, training, seed) if folds and form is not Target.csv else None  # a table has none
-    job = ExportJob(wanted, output, task, name or default_name(wanted, collection.folder), chosen, overwrite)
-    say(f"{_write(job, form, jobs)}: {len(wanted)} cases")
+    fold_list = chosen_folds(folds, training, seed) if folds and chosen != (CSV,) else None  # a table has none
+    job = ExportJob(wanted, output, task, name or default_name(wanted, collection.folder), fold_list, overwrite)
+    for path in _write(job, chosen, jobs):
+        say(f"{path}: {len(wanted)} cases")
 
 
-def _write(job: ExportJob, form: Target, jobs: int) -> Path:
+def _exports() -> dict[str, ModuleType]:
+    """Return the module of each format, which says what it needs."""
+    from ctlymph.datasets.exports import monai_datalist, nndetection, nnunet, nodes_csv
+
+    return {"nnunet": nnunet, "nndetection": nndetection, "monai": monai_datalist, CSV: nodes_csv}
+
+
+def _write(job: ExportJob, formats: Sequence[str], jobs: int) -> Iterator[Path]:
     from ctlymph.datasets.exports.export_job import write_terms
     from ctlymph.datasets.exports.monai_datalist import write_monai
     from ctlymph.datasets.exports.nndetection import write_nndetection
@@ -92,11 +90,11 @@ def _write(job: ExportJob, form: Target, jobs: int) -> Path:
     from ctlymph.datasets.exports.nodes_csv import write_table
     from ctlymph.datasets.exports.prepared import Preparation, one_by_one
 
-    if form is Target.csv:
-        written = write_table(job)
-    else:
-        write = {Target.nnunet: write_nnunet, Target.nndetection: write_nndetection, Target.monai: write_monai}[form]
+    if CSV in formats:
+        yield write_table(job)
+    writers = {"nnunet": write_nnunet, "nndetection": write_nndetection, "monai": write_monai}
+    if chosen := [writers[each] for each in formats if each != CSV]:
         run = one_by_one if jobs == 1 else partial(in_processes, jobs)
-        written = write(job, Preparation(job.folder, job.overwrite, run, progress()).prepare_all(job.cases))
+        prepared = Preparation(job.folder, job.overwrite, run, progress()).prepare_all(job.cases)
+        yield from (write(job, prepared) for write in chosen)
     write_terms(job)
-    return written

@@ -10,7 +10,6 @@ import typer
 
 from ctlymph.cli.console import say, show_table
 from ctlymph.cli.options import FoldsOption, RegionOption, SeedOption
-from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
     from ctlymph.datasets.case import Case
@@ -51,12 +50,12 @@ def folds(
     cases: list[CatalogueEntry] | list[Case]
     if folder:
         cases = [case for case in Collection(folder).cases(region) if not case.is_test]
-    elif region in (None, *{entry.region for entry in catalogue().entries}):
-        cases = [entry for entry in catalogue().entries if region in (None, entry.region)]
     else:
-        raise CtlymphError(f"there is no region {region}; choose mediastinum or abdomen")
+        cases = [entry for entry in catalogue().entries if region in (None, entry.region)]
     if number and Path(number).is_file() and (folder or region):
-        raise CtlymphError(f"--folds: {number} says itself which cases it holds; leave out FOLDER and --region")
+        raise typer.BadParameter(
+            f"{number} says itself which cases it holds; leave out FOLDER and --region", param_hint="--folds"
+        )
     made = chosen_folds(number or "5", cases, seed)
     if output:
         made.write(output, overwrite=overwrite)
@@ -69,7 +68,8 @@ def chosen_folds(text: str, cases: Sequence[CatalogueEntry] | Sequence[Case], se
     """Read the value of ``--folds``: a number, the name of a setting, or a file.
 
     Raises:
-        CtlymphError: If it is none of these, the file cannot be read, or the folds are impossible for the cases.
+        typer.BadParameter: If it is none of these.
+        CtlymphError: If the file cannot be read, or the folds are impossible for the cases.
     """
     from ctlymph.datasets.folds import FOLD_SETTINGS, make_folds, read_folds
 
@@ -79,8 +79,8 @@ def chosen_folds(text: str, cases: Sequence[CatalogueEntry] | Sequence[Case], se
         return make_folds(cases, FOLD_SETTINGS[text].k, seed, text)
     if Path(text).is_file():
         return read_folds(Path(text))
-    raise CtlymphError(
-        f"--folds: {text} is neither a number, nor a file, nor one of {', '.join(FOLD_SETTINGS)}; give one of these"
+    raise typer.BadParameter(
+        f"{text} is neither a number, nor a file, nor one of {', '.join(FOLD_SETTINGS)}", param_hint="--folds"
     )
 
 

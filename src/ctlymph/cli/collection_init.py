@@ -39,4 +39,5 @@ def init(
         say(f"and {len(drafts) - _SHOWN} more")
     if without := [draft.case for draft in drafts if not draft.labels]:
         say(f"{len(without)} cases have no labels, the first {without[0]}: name them, or remove the rows")
-    say("Check it" + ("" if region else ", and fill in the regions: mediastinum or abdomen") + ".")
+    todo = "" if region else " Fill in each region: mediastinum or abdomen."
+    say(f"{path}: {len(drafts)} cases. Check it before you use it.{todo}")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
 
 import typer
 
-from ctlymph.core.errors import CtlymphError
-
-RegionOption = Annotated[str | None, typer.Option(metavar="NAME", help="mediastinum or abdomen.")]
+RegionOption = Annotated[
+    Literal["mediastinum", "abdomen"] | None, typer.Option(help="Only where this region is annotated.")
+]
 CasesOption = Annotated[
     list[str] | None, typer.Option(metavar="NAMES", help="Case names, separated by commas; may be repeated.")
 ]
 WhatOption = Annotated[
-    str | None, typer.Option(metavar="KINDS", help="Of ct, seg, annotations, candidates, masks; default all.")
+    str | None, typer.Option(metavar="LIST", help="Of ct,seg,annotations,candidates,masks; default all.")
 ]
 FoldsOption = Annotated[
     str | None,
@@ -27,6 +27,7 @@ FormatsOption = Annotated[
         help="Of csv,json,slicer,mitk,masks,report,seg,sr,sr_ohif; default all, the last three for DICOM only.",
     ),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="The same seed makes the same folds.")]
 
 
@@ -34,39 +35,56 @@ def names_of(given: Sequence[str] | None) -> tuple[str, ...]:
     """Read the values of ``--cases``; nothing where it is not given.
 
     Raises:
-        CtlymphError: If it is given and names nothing: an empty variable in a script must not mean all cases.
+        typer.BadParameter: If it is given and names nothing: an empty variable in a script must not mean all cases.
     """
     names = _parts(",".join(given or ()))
     if given and not names:
-        raise CtlymphError("--cases names no case; write it as MED_LYMPH_001,ABD_LYMPH_002")
+        raise typer.BadParameter("it names no case; write it as MED_LYMPH_001,ABD_LYMPH_002", param_hint="--cases")
     return names
 
 
 def kinds_of(what: str | None) -> tuple[str, ...]:
-    """Read the value of ``--what``; all kinds where it is not given.
+    """Read the value of ``--what``; all kinds of data where it is not given.
 
     Raises:
-        CtlymphError: If it names something that the collection does not have.
+        typer.BadParameter: If it names something that the collection does not have.
     """
     from ctlymph.datasets.case import KINDS
 
-    wanted = _parts(what) if what is not None else KINDS
-    for kind in wanted or ("nothing",):
-        if kind not in KINDS:
-            raise CtlymphError(f"--what: there is no {kind}; choose of {', '.join(KINDS)}")
-    return tuple(kind for kind in KINDS if kind in wanted)
+    return choices_of(what, KINDS, "--what") or KINDS
 
 
 def formats_of(text: str | None) -> tuple[str, ...] | None:
-    """Read the value of ``--formats``; None, which means all that fit, where it is not given."""
+    """Read the value of ``--formats``; None, which means all that fit, where it is not given.
+
+    Raises:
+        typer.BadParameter: If it names something else than formats.
+    """
     from ctlymph.outputs.result_files import FORMATS
 
+    return choices_of(text, FORMATS, "--formats")
+
+
+def choices_of(text: str | None, known: Iterable[str], option: str) -> tuple[str, ...] | None:
+    """Read a list of words, separated by commas.
+
+    Args:
+        text: The value; None where the option is not given.
+        known: The words to choose from.
+        option: Name of the option, for the error.
+
+    Returns:
+        The words that were named, in the order of ``known``; None where the option is not given.
+
+    Raises:
+        typer.BadParameter: If it names no word, or another.
+    """
     if text is None:
         return None
-    names = _parts(text)
-    if not names or not set(names) <= set(FORMATS):
-        raise typer.BadParameter(f"{text!r}: choose from {', '.join(FORMATS)}", param_hint="--formats")
-    return names
+    known, names = tuple(known), _parts(text)
+    if not names or not set(names) <= set(known):
+        raise typer.BadParameter(f"{text!r}: choose from {', '.join(known)}", param_hint=option)
+    return tuple(name for name in known if name in names)
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -76,6 +76,7 @@ def draft_cases(folder: Path, region: str = UNDECIDED) -> list[CaseDraft]:
     images = [_scan(folder, path) for path in files_below(folder) if image_suffix(path) not in (None, ".img")]
     series, seg_of_patient = _dicom(folder)
     labels = {scan.key: scan.path for scan in images if _is_labels(scan.path)}
+    labels_of_name = {_last(scan): scan.path for scan in images if _is_labels(scan.path)}
     cts = [scan for scan in images if not _is_labels(scan.path)] + series
     if not cts:
         raise CtlymphError(f"{folder} holds no CT (NIfTI, NRRD, MetaImage or DICOM); give the folder with the CTs")
@@ -83,7 +84,7 @@ def draft_cases(folder: Path, region: str = UNDECIDED) -> list[CaseDraft]:
     drafts = []
     for scan in cts:
         case, patient = names[scan.path]
-        own = labels.get(scan.key) or labels.get((case,)) or seg_of_patient.get(scan.patient)
+        own = labels.get(scan.key) or labels_of_name.get(case) or seg_of_patient.get(scan.patient)
         split = next((_SPLITS[part.lower()] for part in scan.path.parts if part.lower() in _SPLITS), "")
         drafts.append(CaseDraft(case, patient, region, split, scan.path.as_posix(), own.as_posix() if own else ""))
     return sorted(drafts, key=lambda draft: draft.case)
@@ -136,18 +137,24 @@ def _dicom(folder: Path) -> tuple[list[_Scan], dict[str, Path]]:
 
 
 def _names(cts: list[_Scan]) -> dict[Path, tuple[str, str]]:
-    """Name each CT, and its patient: by the last part of its key where that is unique, else by the last two."""
-    last = Counter(_last(scan) for scan in cts)
-    found: dict[Path, tuple[str, str]] = {}
-    taken: Counter[str] = Counter()
+    """Name each CT and its patient.
+
+    A DICOM series is named after its PatientID, an image after the last part of its key; or, if several images are
+    called alike, after the last two, the first of which is the patient.
+    """
+    are_alike = max(Counter(_last(scan) for scan in cts if not scan.patient).values(), default=1) > 1
+    stems: dict[Path, tuple[str, str]] = {}
     for scan in cts:
-        own, patient = _last(scan), scan.patient
-        if last[own] > 1 and not patient and len(scan.key) > 1:
-            own, patient = "_".join(scan.key[-2:]), scan.key[-2]
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", own).strip("_.-") or "case"
-        taken[name] += 1
-        name = f"{name}_{taken[name]}" if last[own] > 1 or taken[name] > 1 else name
-        found[scan.path] = (name, patient or name)
+        stem, patient = _last(scan), scan.patient
+        if are_alike and not patient and len(scan.key) > 1:
+            stem, patient = "_".join(scan.key[-2:]), scan.key[-2]
+        stems[scan.path] = (re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).strip("_.-") or "case", patient)
+    count, number = Counter(stem for stem, _ in stems.values()), Counter[str]()
+    found = {}
+    for path, (stem, patient) in stems.items():
+        number[stem] += 1
+        name = f"{stem}_{number[stem]}" if count[stem] > 1 else stem
+        found[path] = (name, patient or name)
     return found
 
 
