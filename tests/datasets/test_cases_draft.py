@@ -53,8 +53,8 @@ def test_scans_that_are_called_alike_are_of_the_patient_above_them(tmp_path: Pat
     drafts = draft_cases(tmp_path)
     assert [(draft.case, draft.patient) for draft in drafts] == [
         ("P1_day0", "P1"),
+        ("P1_day90", "P1"),
         ("P2_day0", "P2"),
-        ("day90", "day90"),
     ]
     assert drafts[0].labels == "P1/day0_mask.nii.gz"
 
