@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ import numpy as np
 from ctlymph import read
 from ctlymph.anatomy.landmarks import find_landmarks
 from ctlymph.anatomy.search_regions import find_regions
-from ctlymph.detectors.base import NO_CANDIDATES, Candidates, DetectionContext
+from ctlymph.detectors.base import Candidates, DetectionContext
 from ctlymph.detectors.lymphnet import LymphNet
 from ctlymph.detectors.model_store import INSTALLED, read_model
 from ctlymph.detectors.registry import method
+from ctlymph.nn.inference import RunContext
 
 LEAST = 0.05
 
@@ -37,10 +37,10 @@ def main() -> None:
     assert isinstance(stage, LymphNet)
     weights = next(iter(model.parts.values()))[0]["weights"]
     plain = {name: values for name, values in weights.items() if not name.endswith(".range")}
-    kinds: dict[str, tuple[LymphNet, dict[str, Any]]] = {
-        "float32": (replace(stage, precision="f32"), dict(weights)),
-        "bf16, where there is that": (stage, plain),
-        "int8": (stage, dict(weights)),
+    kinds: dict[str, tuple[RunContext, dict[str, Any]]] = {
+        "float32": (RunContext(precision="f32"), dict(weights)),
+        "bf16, where there is that": (RunContext(), plain),
+        "int8": (RunContext(), dict(weights)),
     }
     apart: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
     seconds = dict.fromkeys(kinds, 0.0)
@@ -49,9 +49,9 @@ def main() -> None:
         landmarks = find_landmarks(ct)
         for region in find_regions(landmarks):
             found = {}
-            for name, (each, own) in kinds.items():
+            for name, (networks, own) in kinds.items():
                 start = time.process_time()
-                found[name] = each.predict({"weights": own}, DetectionContext(ct, landmarks, region), NO_CANDIDATES)
+                found[name] = stage.propose({"weights": own}, DetectionContext(ct, landmarks, region, run=networks))
                 seconds[name] += time.process_time() - start
             for name, others in found.items():
                 apart[name] += _apart(found["float32"], others)

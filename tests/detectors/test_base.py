@@ -18,13 +18,13 @@ def test_without_nodes_every_candidate_is_off_them() -> None:
     assert truth.labels(np.zeros((2, 3))).tolist() == [0, 0]
 
 
-def test_a_new_score_gives_a_new_order_and_takes_along_what_is_kept() -> None:
+def test_new_scores_give_a_new_order_and_leave_features_behind() -> None:
     points = np.arange(9.0).reshape(3, 3)
-    given = Candidates(points, np.array([0.9, 0.5, 0.1]), np.array([5.0, 6, 7]), {"a": np.arange(3), "b": np.arange(3)})
-    found = given.scored(np.array([0.2, 0.8, 0.2]), keep=["a"])
+    given = Candidates(points, np.array([0.9, 0.5, 0.1]), np.array([5.0, 6, 7]), np.arange(3))
+    assert given.chosen(np.array([2, 0])).features.tolist() == [2, 0]
+    found = given.scored(np.array([0.2, 0.8, 0.2]))
     assert found.scores.tolist() == [0.8, 0.2, 0.2]
-    assert found.extra["a"].tolist() == [1, 0, 2]
-    assert "b" not in found.extra
+    assert found.features.size == 0
     assert found.radii_mm.tolist() == [6, 5, 7]
     assert found.marks("abdomen")[0].point_mm == (3, 4, 5)
 

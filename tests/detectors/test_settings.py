@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import pytest
 
-from ctlymph.detectors.base import FixedStage
 from ctlymph.detectors.registry import METHODS
 from ctlymph.detectors.settings import NOT_A_SETTING, TRAINING_ONLY, StageSettings, difference, settings_of
 
@@ -20,7 +19,7 @@ class Inner:
 
 
 @dataclass(frozen=True)
-class Toy(FixedStage):
+class Toy:
     """A stage with a setting of every kind."""
 
     version: ClassVar[int] = 3

@@ -19,7 +19,6 @@ from ctlymph.detectors.base import (
     Arrays,
     Candidates,
     DetectionContext,
-    FixedStage,
     System,
     TrueNodes,
 )
@@ -52,12 +51,13 @@ class Teller:
     """A stage whose model is the list of cases that it has learned from; it writes down who was looked at by whom."""
 
     version: ClassVar[int] = 1
+    examples: ClassVar[type[Any]] = dict
 
     name: str
     log: Path = field(metadata=NOT_A_SETTING)
 
     def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
-        learned_from = candidates.extra.get("learned_from", np.zeros((1, 0), int))[0].tolist()
+        learned_from = candidates.features[0].tolist() if candidates.features.size else []
         with self.log.open("a") as log:
             log.write(f"{self.name} observed {context.volume.case}, by what learned from {learned_from}\n")
         assert int(context.volume.case.removeprefix("scene")) not in learned_from
@@ -66,10 +66,10 @@ class Teller:
     def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
         return {"cases": np.sort(np.concatenate([each["case"] for each in extracted]))}
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
+    def score(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         with self.log.open("a") as log:
             log.write(f"{self.name} applied {context.volume.case}\n")
-        return Candidates(np.zeros((1, 3)), np.ones(1), np.ones(1), {"learned_from": model["cases"][None]})
+        return Candidates(np.zeros((1, 3)), np.ones(1), np.ones(1), model["cases"][None])
 
 
 CASES: list[Any] = [SmallCase(number) for number in range(1, 6)]
@@ -94,19 +94,19 @@ def test_it_has_not_seen_other_scans_of_their_patients_either(tmp_path: Path) ->
 
 
 @dataclass(frozen=True)
-class Blind(FixedStage):
+class Blind:
     """A generator that marks one place, far from every node."""
 
     version: ClassVar[int] = 1
 
     name: str = "blind"
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
+    def propose(self, model: Mapping[str, Any], context: DetectionContext) -> Candidates:
         return Candidates(np.full((1, 3), 1e4), np.ones(1), np.ones(1))
 
 
 @dataclass(frozen=True)
-class Counter(FixedStage):
+class Counter:
     """A classifier's first stage that must be given every enlarged node to learn from, and none to be tested on."""
 
     version: ClassVar[int] = 1
@@ -114,7 +114,7 @@ class Counter(FixedStage):
     name: str
     folder: Path = field(metadata=NOT_A_SETTING)
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
+    def score(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         np.save(self.folder / f"{context.volume.case}.npy", candidates.points_mm)
         return candidates
 
@@ -209,14 +209,14 @@ def test_a_stage_that_learns_for_long_goes_on_in_its_folder(tmp_path: Path) -> N
 
 
 @dataclass(frozen=True)
-class Mean(FixedStage):
+class Mean:
     """A stage that follows and learns nothing."""
 
     version: ClassVar[int] = 1
 
     name: str = "mean"
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
+    def score(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         return candidates
 
 

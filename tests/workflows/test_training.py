@@ -23,7 +23,7 @@ from ctlymph.detectors.calibration import calibrated
 from ctlymph.detectors.model_store import ModelCard, read_card, read_model
 from ctlymph.detectors.registry import METHODS, Method, method
 from ctlymph.detectors.roth2014 import RothViews
-from ctlymph.detectors.settings import TRAINING_ONLY, settings_of
+from ctlymph.detectors.settings import TRAINING_ONLY
 from ctlymph.detectors.shin2016 import ResidualViews
 from ctlymph.training.stage_cache import StageCache
 from ctlymph.workflows.detection import DetectOptions, detector, find_nodes
@@ -246,6 +246,7 @@ class Counting:
     """A stage that tells what it learned from, and from where it began."""
 
     version: ClassVar[int] = 1
+    examples: ClassVar[type[Any]] = dict
 
     name: str = "counting"
     steps: int = field(default=5, metadata=TRAINING_ONLY)
@@ -254,13 +255,13 @@ class Counting:
     def configured(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Counting:
         return Counting(steps=steps or self.steps, began="" if part is None else f"{part['steps']} {sha256[:4]}")
 
-    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, truth: TrueNodes) -> Arrays:
         return {"nodes": np.array(len(truth.points_mm))}
 
     def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
         return {"steps": self.steps, "began": self.began, "cases": len(extracted)}
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
+    def propose(self, model: Mapping[str, Any], context: DetectionContext) -> Candidates:
         return NO_CANDIDATES
 
 
@@ -320,7 +321,7 @@ def test_tuning_that_does_not_fit_is_refused(
         train(tmp_path, other, StageCache(tmp_path / "lab"))
 
 
-def test_where_a_network_runs_is_no_setting() -> None:
-    assert settings_of(RothViews(), training=True) == settings_of(RothViews(device="cpu"), training=True)
+def test_where_a_network_runs_is_no_setting_of_it() -> None:
+    assert {"device", "precision"}.isdisjoint(vars(RothViews()))
     with pytest.raises(CtlymphError, match="there is no device 'tpu'"):
         DetectOptions(device="tpu")  # type: ignore[arg-type]

@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.anatomy.landmarks import Landmarks
-from ctlymph.core.errors import CtlymphError
 from ctlymph.core.morphology import box_around, dilate
 from ctlymph.core.nodes import Mark
+from ctlymph.core.peaks import separated
 from ctlymph.core.progress import Progress
 from ctlymph.core.regions import Region
 from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import AIR_HU, Geometry, Masks, Volume, resample_array
+from ctlymph.nn.inference import RunContext
 
 Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float64]
@@ -52,12 +53,14 @@ class DetectionContext:
         landmarks: Found in the whole CT.
         region: Where to look.
         published_mm: ``(n, 3)`` LPS mm, candidates that were published with the CT; None where there are none.
+        run: Where and how precisely networks run.
     """
 
     volume: Volume
     landmarks: Landmarks
     region: Region
     published_mm: Floats | None = None
+    run: RunContext = field(default_factory=RunContext)
 
     @cached_property
     def grid(self) -> Geometry:
@@ -109,45 +112,40 @@ class Candidates:
     Attributes:
         points_mm: ``(n, 3)`` x, y, z in LPS mm.
         scores: ``(n,)`` 0…1.
-        radii_mm: ``(n,)`` guess of the radius.
-        extra: What one stage hands to the next, by name; first axis n.
+        radii_mm: ``(n,)`` estimated radius.
+        features: ``(n, …)`` what one stage hands to the next; empty where it hands on nothing.
     """
 
     points_mm: Floats
     scores: Floats
     radii_mm: Floats
-    extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    features: NDArray[Any] = field(default_factory=lambda: np.empty(0))
 
     __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.scores)
 
-    def scored(self, scores: NDArray[np.floating[Any]], *, keep: Sequence[str] = ()) -> Candidates:
-        """Give them with other scores and in their order; of ``extra`` only what ``keep`` names."""
+    def scored(self, scores: NDArray[np.floating[Any]]) -> Candidates:
+        """Return them with other scores, in the order of these, and without features."""
         rows = np.argsort(-scores, kind="stable")
-        given = replace(self, scores=np.asarray(scores, np.float64), extra={name: self.extra[name] for name in keep})
-        return given.chosen(rows)
+        return Candidates(self.points_mm, np.asarray(scores, np.float64), self.radii_mm).chosen(rows)
 
     def chosen(self, rows: NDArray[np.intp]) -> Candidates:
-        """Give those with these indices."""
-        extra = {name: values[rows] for name, values in self.extra.items()}
-        return Candidates(self.points_mm[rows], self.scores[rows], self.radii_mm[rows], extra)
+        """Return those with these indices."""
+        features = self.features[rows] if len(self.features) else self.features
+        return Candidates(self.points_mm[rows], self.scores[rows], self.radii_mm[rows], features)
 
     def first(self, count: int) -> Candidates:
-        """Give so many of them, the best, or all if there are no more."""
+        """Return the ``count`` highest-scoring, or all if there are no more."""
         return self.chosen(np.arange(min(len(self), count)))
 
-    def spread(self, apart_mm: float, at_most: int) -> Candidates:
-        """Give so many of them, each unless it is nearer than ``apart_mm`` to one chosen before."""
-        rows: list[int] = []
-        for row, point in enumerate(self.points_mm):
-            if len(rows) < at_most and (np.linalg.norm(self.points_mm[rows] - point, axis=1) >= apart_mm).all():
-                rows.append(row)
-        return self.chosen(np.array(rows, dtype=np.intp))
+    def spread(self, min_distance_mm: float, max_candidates: int) -> Candidates:
+        """Return the highest-scoring that keep this distance from each other (non-maximum suppression)."""
+        return self.chosen(separated(self.points_mm, min_distance_mm, max_count=max_candidates))
 
     def marks(self, region: str) -> list[Mark]:
-        """Give them as marks."""
+        """Return them as marks."""
         return [
             Mark((float(x), float(y), float(z)), float(score), float(radius), region)
             for (x, y, z), score, radius in zip(self.points_mm, self.scores, self.radii_mm, strict=True)
@@ -155,7 +153,7 @@ class Candidates:
 
 
 NO_CANDIDATES = Candidates(np.empty((0, 3)), np.empty(0), np.empty(0))
-"""What the first stage of a system is given."""
+"""None at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +189,7 @@ class TrueNodes:
         Neither is what lies on or near a small node or one of unknown size, and what is in reach of an enlarged
         node without showing it.
         """
-        away = np.linalg.norm(points_mm[:, None] - self.points_mm[None], axis=2).reshape(len(points_mm), -1)
+        away = np.linalg.norm(points_mm[:, None] - self.points_mm[None], axis=2)
         enlarged = self.short_axes_mm >= ENLARGED_MM
         on_node = away <= np.where(enlarged, self.short_axes_mm / 2 + _ON_NODE_MM, -1.0)
         found = np.where((away <= HIT_MM).any(axis=1), -1, 0)
@@ -199,40 +197,8 @@ class TrueNodes:
         return found.astype(np.int8)
 
 
-def labelled(candidates: Candidates, truth: TrueNodes, *what: str, off_nodes: int | None = None) -> Arrays:
-    """Gather what is known of the candidates that lie on and off nodes, with radii and these labels, 1 and 0.
-
-    Args:
-        candidates: All of a case.
-        truth: Its nodes.
-        what: Names in their ``extra``, and in the result.
-        off_nodes: So many of those off nodes at most, the best scored, which are hardest to tell; None: all.
-    """
-    labels = truth.labels(candidates.points_mm)
-    used = labels >= 0
-    if off_nodes is not None:
-        used[np.flatnonzero(labels == 0)[off_nodes:]] = False
-    known = {name: candidates.extra[name][used] for name in what}
-    return {**known, "labels": labels[used], "radii_mm": candidates.radii_mm[used]}
-
-
-def joined(
-    extracted: Sequence[Arrays], what: str, name: str
-) -> tuple[NDArray[Any], NDArray[np.int8], NDArray[np.intp]]:
-    """Put what :func:`labelled` gave for several cases together: values, labels, and the number of each one's case.
-
-    Raises:
-        CtlymphError: If no candidate lies on a node, or none off; it names the stage ``name``.
-    """
-    labels = np.concatenate([each["labels"] for each in extracted])
-    if len(np.unique(labels)) < 2:
-        raise CtlymphError(f"{name}: candidates of {len(extracted)} cases are all alike; add cases with nodes")
-    cases = np.repeat(np.arange(len(extracted)), [len(each["labels"]) for each in extracted])
-    return np.concatenate([each[what] for each in extracted]), labels, cases
-
-
-class Stage(Protocol):
-    """One step of a detector: a frozen dataclass whose fields are its settings (:mod:`ctlymph.detectors.settings`).
+class _Named(Protocol):
+    """What all stages have: a frozen dataclass whose fields are its settings (:mod:`ctlymph.detectors.settings`).
 
     Attributes:
         version: Of its behaviour. Whoever changes what it computes, here or in what it calls, raises the number:
@@ -246,24 +212,87 @@ class Stage(Protocol):
         """Short, for file names and progress."""
         ...
 
-    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
-        """Gather what can be learned in one case."""
-        ...
 
-    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Learn from several cases: estimators, arrays, numbers and strings by name."""
-        ...
+@runtime_checkable
+class Generator(_Named, Protocol):
+    """A stage that proposes candidates; a frozen dataclass whose fields are its settings."""
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
-        """Propose candidates, or look at those given."""
+    def propose(self, model: Mapping[str, Any], context: DetectionContext) -> Candidates:
+        """Return the candidates of a region; ``model`` is what :meth:`TrainableGenerator.fit` returned, or empty."""
         ...
 
 
 @runtime_checkable
-class Resumable(Protocol):
-    """A :class:`Stage` that learns for long: it keeps in a folder how far it is, and goes on there."""
+class Scorer(_Named, Protocol):
+    """A stage that scores given candidates, or adds the features by which the next one does; likewise a dataclass."""
 
-    def fit_resumable(self, extracted: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
+    def score(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
+        """Return candidates with new scores or features; ``model`` is what :meth:`TrainableScorer.fit` returned."""
+        ...
+
+
+@runtime_checkable
+class TrainableGenerator(Generator, Protocol):
+    """A generator that is trained.
+
+    Attributes:
+        examples: Class of what :meth:`extract` returns: a dataclass of arrays, or ``dict`` for arrays by name. It is
+            saved for every case.
+    """
+
+    examples: ClassVar[type[Any]]
+
+    def extract(self, context: DetectionContext, truth: TrueNodes) -> Any:
+        """Return what can be learned from one case."""
+        ...
+
+    def fit(self, extracted: Sequence[Any], seed: int) -> dict[str, Any]:
+        """Train on several cases; return estimators, arrays, numbers and strings by name."""
+        ...
+
+
+@runtime_checkable
+class TrainableScorer(Scorer, Protocol):
+    """A scorer that is trained; ``examples`` as in :class:`TrainableGenerator`."""
+
+    examples: ClassVar[type[Any]]
+
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Any:
+        """Return what can be learned from the candidates of one case."""
+        ...
+
+    def fit(self, extracted: Sequence[Any], seed: int) -> dict[str, Any]:
+        """Train on several cases; return estimators, arrays, numbers and strings by name."""
+        ...
+
+
+Stage = Generator | Scorer
+Trainable = TrainableGenerator | TrainableScorer
+
+
+def extract(stage: Trainable, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Any:
+    """Return what a stage can learn from one case; a generator needs no candidates."""
+    if isinstance(stage, TrainableGenerator):
+        return stage.extract(context, truth)
+    return stage.extract(context, candidates, truth)
+
+
+def predict(
+    stage: Stage, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates = NO_CANDIDATES
+) -> Candidates:
+    """Return the candidates that a generator proposes, or those given as a scorer scores them."""
+    if isinstance(stage, Generator):
+        return stage.propose(model, context)
+    return stage.score(model, context, candidates)
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A stage that is trained for long: it saves checkpoints in a folder, and goes on from there."""
+
+    examples: ClassVar[type[Any]]
+
+    def fit_resumable(self, extracted: Sequence[Any], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
         """Learn as ``fit`` does."""
         ...
 
@@ -275,18 +304,6 @@ class Configurable(Protocol):
     def configured(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Stage:
         """Give it with another number of steps, and beginning with such a part, whose file has this digest."""
         ...
-
-
-class FixedStage:
-    """A :class:`Stage` that has nothing to learn."""
-
-    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
-        """Gather nothing."""
-        return {}
-
-    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Learn nothing."""
-        return {}
 
 
 @dataclass(frozen=True)
@@ -321,5 +338,5 @@ class System:
 
     @property
     def is_trainable(self) -> bool:
-        """Whether any of them learns from cases."""
-        return not all(isinstance(stage, FixedStage) for stage in self.stages)
+        """Whether any stage must be trained."""
+        return any(isinstance(stage, Trainable) for stage in self.stages)

@@ -22,7 +22,7 @@ from ctlymph.core.nodes import Mark
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import Region
 from ctlymph.core.volume import AIR_HU, Geometry, Volume, resample_array
-from ctlymph.detectors.base import Candidates, DetectionContext, FixedStage, sample, working_grid
+from ctlymph.detectors.base import Candidates, DetectionContext, sample, working_grid
 from ctlymph.detectors.parts.voxel_features import gaussian
 
 
@@ -90,7 +90,7 @@ def find_blobs(
 
 
 @dataclass(frozen=True)
-class Blobs(FixedStage):
+class Blobs:
     """The first and only stage of ``blobs``, which is a rule."""
 
     version: ClassVar[int] = 1
@@ -98,7 +98,7 @@ class Blobs(FixedStage):
     name: str = "blobs"
     settings: BlobSettings = BlobSettings()
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
+    def propose(self, model: Mapping[str, Any], context: DetectionContext) -> Candidates:
         """Mark the round soft-tissue spots of a region."""
         marks = find_blobs(context.volume, context.region, self.settings)
         return Candidates(

@@ -1,14 +1,15 @@
 """Cherry 2014: candidates in the abdomen, by a random forest on voxels and a support vector machine on candidates.
 
 Cherry KM, Wang S, Turkbey EB, Summers RM: Abdominal lymphadenopathy detection using random forest, SPIE Medical
-Imaging 2014, https://doi.org/10.1117/12.2043837. Every voxel of the search region is told by its intensity, by the
-shape that the Hessian sees at it (ball, tube, sheet; blobness alone is not enough), and by texture; where voxels that
-look like a node's gather is a candidate; a second classifier judges candidates by what their voxels say together, and
-by how far tissue like their middle goes on.
+Imaging 2014, https://doi.org/10.1117/12.2043837. The forest sees the intensity of every voxel of the search region, its
+shape by the Hessian (ball, tube, sheet; blobness alone is not enough), and the texture around it. Candidates are where
+voxels gather that it takes for a node's. A support vector machine scores each candidate by its voxels together, and by
+how far tissue like its middle extends.
 
-Left open by the paper, and chosen here: scales (1.5 to 10 mm, of balls of radius 2.6 to 17 mm); texture (spread of HU,
-and shares of gas, fat and bright voxels, within 4 and 8 mm); what gathers (peaks of −σ²∇² of the chances, at the scale
-of six radii); forest (40 trees, 300 voxels a node, so that large ones do not drown small ones).
+The paper leaves open, and here is chosen: scales (1.5 to 10 mm, of balls of radius 2.6 to 17 mm); texture (spread of
+HU, and shares of gas, fat and bright voxels, within 4 and 8 mm); how voxels become candidates (peaks of −σ²∇² of their
+probabilities, at the scale of six radii); the forest (40 trees, at most 300 voxels of a node, so that large nodes do
+not drown small ones).
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from ctlymph.detectors.parts.voxel_forest import VoxelForest
 
 @dataclass(frozen=True)
 class CherryVoxels(VoxelForest):
-    """Voxels told by intensity, shape and texture."""
+    """A forest on intensity, shape and texture."""
 
     version: ClassVar[int] = 1
 
     name: str = "cherry2014-voxels"
 
     def features(self, context: DetectionContext, at_zyx: NDArray[np.intp]) -> Floats:
-        """Give intensity, shape and texture, as :data:`ctlymph.detectors.parts.voxel_features.NAMES` names them."""
+        """Return the features named in :data:`ctlymph.detectors.parts.voxel_features.NAMES`, ``(n, f)``."""
         return voxel_features(context.hu, context.grid, at_zyx)
 
 

@@ -1,12 +1,12 @@
-"""Seff 2014: a candidate seen in 27 slices, each scored by one linear machine, the scores fused.
+"""Seff 2014: a candidate in 27 slices, each scored by a linear SVM, the scores pooled.
 
 Seff A, Lu L, Cherry KM, Roth HR, Liu J, Wang S, Hoffman J, Turkbey EB, Summers RM: 2D view aggregation for lymph node
 detection using a shallow hierarchy of linear classifiers, MICCAI 2014, arXiv 1408.3337. Nine slices along each axis of
-the body are cut through a candidate; histograms of oriented gradients describe each; a linear support vector machine
-scores every slice by itself; the 27 scores become one by their mean, their maximum, or a second, sparse linear layer.
+the body are cut through a candidate. Histograms of oriented gradients describe each slice, and a linear support vector
+machine (SVM) scores it. The 27 scores become one by their mean, their maximum, or a second, sparse linear layer.
 
-Left open by the paper, and chosen here: slices are 1 mm apart; cells of 9 pixels; C of both machines. The second layer
-learns from scores of cases from which the first has not learned.
+The paper leaves open, and here is chosen: slices lie 1 mm apart; cells of 9 pixels; C of both layers. The second layer
+is trained on scores of cases on which the first has not been trained.
 """
 
 from __future__ import annotations
@@ -18,46 +18,44 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.detectors.base import Arrays, Candidates, DetectionContext, FixedStage, Stage, TrueNodes, joined, labelled
+from ctlymph.detectors.base import Candidates, DetectionContext, Scorer
 from ctlymph.detectors.calibration import honest_decisions, linear_decision, linear_svm, sigmoid, sigmoid_through
+from ctlymph.detectors.parts.feature_scorer import Examples, FeatureScorer, joined
 from ctlymph.detectors.parts.hog import hog_of, windowed
 from ctlymph.detectors.parts.slices import SLICES, slices_of
 
 Pooling = Literal["mean", "max", "fused"]
-HOG, SCORES = "hog", "slices"
-"""Names of the slices' features ``(n, 27, f)`` and scores ``(n, 27)`` among a candidate's ``extra``."""
 
 
 @dataclass(frozen=True)
-class SliceHog(FixedStage):
-    """First layer, what is seen: histograms of oriented gradients of every slice.
+class SliceHog:
+    """First layer, the features: histograms of oriented gradients of every slice, ``(n, 27, f)``.
 
     Attributes:
         name: Of the stage.
-        cells_px: Sides of the cells of the histograms, pixels of 1 mm.
-        at_most: Candidates that are looked at, the best first.
+        cells_px: Sides of the histograms' cells, pixels of 1 mm.
+        max_candidates: Candidates that are scored at most, the highest-scoring of those given.
     """
 
     version: ClassVar[int] = 1
 
     name: str = "seff2014-hog"
     cells_px: tuple[int, ...] = (9,)
-    at_most: int = 60
+    max_candidates: int = 60
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
-        """Describe the candidates' slices."""
-        best = candidates.first(self.at_most)
-        seen = hog_of(windowed(slices_of(context.volume, best.points_mm)), self.cells_px)
-        return Candidates(best.points_mm, best.scores, best.radii_mm, {HOG: seen})
+    def score(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
+        """Return the candidates with the histograms of their slices."""
+        first = candidates.first(self.max_candidates)
+        return replace(first, features=hog_of(windowed(slices_of(context.volume, first.points_mm)), self.cells_px))
 
 
 @dataclass(frozen=True)
-class SliceMachine:
-    """First layer, what is thought of it: one linear machine scores every slice by itself.
+class SliceSvm(FeatureScorer):
+    """First layer, the scores: one linear SVM scores every slice by itself, ``(n, 27)``.
 
     Attributes:
         name: Of the stage.
-        cost: C of the machine.
+        cost: C of the SVM.
     """
 
     version: ClassVar[int] = 1
@@ -65,26 +63,23 @@ class SliceMachine:
     name: str = "seff2014-slices"
     cost: float = 0.003
 
-    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
-        """Gather the slices of candidates on and off nodes."""
-        return labelled(candidates, truth, HOG)
-
-    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Train the machine.
+    def fit(self, extracted: Sequence[Examples], seed: int) -> dict[str, Any]:
+        """Train the SVM on the slices of all candidates.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
         """
-        hog, labels, _ = joined(extracted, HOG, self.name)
-        return {"weights": linear_svm(hog.reshape(-1, hog.shape[-1]), np.repeat(labels, SLICES), self.cost)}
+        examples, _ = joined(extracted, self.name)
+        hog = examples.features.reshape(-1, examples.features.shape[-1])
+        return {"weights": linear_svm(hog, np.repeat(examples.labels, SLICES), self.cost)}
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
-        """Score the slices; candidates keep their order."""
-        return replace(candidates, extra={SCORES: linear_decision(model["weights"], candidates.extra[HOG])})
+    def score_features(self, model: Mapping[str, Any], candidates: Candidates) -> Candidates:
+        """Return them with the scores of their slices; they keep their order."""
+        return replace(candidates, features=linear_decision(model["weights"], candidates.features))
 
 
 @dataclass(frozen=True)
-class Pooled:
+class SlicePooling(FeatureScorer):
     """Second layer: 27 scores become one.
 
     Attributes:
@@ -99,29 +94,24 @@ class Pooled:
     name: str = "seff2014-fused"
     cost: float = 0.1
 
-    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
-        """Gather the slices' scores of candidates on and off nodes."""
-        return labelled(candidates, truth, SCORES)
-
-    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Train the layer, and the sigmoid that makes chances of its decisions.
+    def fit(self, extracted: Sequence[Examples], seed: int) -> dict[str, Any]:
+        """Train the layer, and the sigmoid that turns its decisions into probabilities.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
         """
-        scores, labels, cases = joined(extracted, SCORES, self.name)
+        examples, cases = joined(extracted, self.name)
+        scores, labels = examples.features, examples.labels
         if self.pooling != "fused":
             slope, offset = sigmoid_through(_pooled(scores, self.pooling), labels)
             return {"slope": slope, "offset": offset}
         slope, offset = sigmoid_through(honest_decisions(lambda: self._layer(seed), scores, labels, cases), labels)
         return {"layer": self._layer(seed).fit(scores, labels), "slope": slope, "offset": offset}
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
-        """Score candidates anew."""
-        if not len(candidates):
-            return candidates.scored(candidates.scores)
-        scores = candidates.extra[SCORES]
+    def score_features(self, model: Mapping[str, Any], candidates: Candidates) -> Candidates:
+        """Return them by their probability."""
         fused = self.pooling == "fused"
+        scores = candidates.features
         decisions = model["layer"].decision_function(scores) if fused else _pooled(scores, self.pooling)
         return candidates.scored(sigmoid(decisions, model["slope"], model["offset"]))
 
@@ -133,10 +123,10 @@ class Pooled:
 
 
 def _pooled(scores: NDArray[np.float64], pooling: Pooling) -> NDArray[np.float64]:
-    """Make one score of 27, ``(n, 27)`` to ``(n,)``, without learning."""
+    """Return the mean or maximum of scores ``(n, 27)``."""
     return np.asarray(scores.mean(axis=1) if pooling == "mean" else scores.max(axis=1))
 
 
-def stages(pooling: Pooling = "fused") -> tuple[Stage, ...]:
-    """Give the stages that follow a candidate generator."""
-    return SliceHog(), SliceMachine(), Pooled(pooling, f"seff2014-{pooling}")
+def stages(pooling: Pooling = "fused") -> tuple[Scorer, ...]:
+    """Return the stages that follow a candidate generator."""
+    return SliceHog(), SliceSvm(), SlicePooling(pooling, f"seff2014-{pooling}")

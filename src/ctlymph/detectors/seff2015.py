@@ -1,15 +1,16 @@
-"""Seff 2015: contours learned from drawn nodes, shown to the linear machine as further channels of every slice.
+"""Seff 2015: contours of nodes, learned from masks, as further channels of every slice.
 
 Seff A, Lu L, Barbu A, Roth H, Shin HC, Summers RM: Leveraging mid-level semantic boundary cues for automated lymph node
 detection, MICCAI 2015, https://doi.org/10.1007/978-3-319-24571-3_7. Patches centred on the traced edges of nodes are
-clustered into classes of contour; a random forest tells every pixel's chance of each class; their sum (SumMap) and
-their greatest (MaxMap) join intensity as channels; histograms of gradients of all three go to linear machines, of
-which each is a template for nodes of a size, and a gate weighs them.
+clustered into classes of contour. A random forest gives every pixel its probability of each class. Their sum (SumMap)
+and their maximum (MaxMap) join intensity as channels. Histograms of gradients of all three go to linear SVMs, each a
+template for nodes of one size class, and a gate weighs the templates.
 
-Left open by the paper, and chosen here: patches of 15 mm, of which the traced edge, smoothed, is clustered by k-means
-into 20 classes; the forest sees intensity, steepness and four directions of steepness, at 25 places of a patch; maps
-are computed at every third pixel and interpolated; two templates, for short axes below and from 15 mm (RECIST's bound
-of a target), whose mean scores over the slices are weighed by the candidate's size in a last linear machine.
+The paper leaves open, and here is chosen: patches of 15 mm, whose traced edge, smoothed, is clustered by k-means into
+20 classes; the forest sees intensity, the gradient's magnitude, and that magnitude in four directions, at 25 places of
+a patch; maps are computed at every third pixel and interpolated; two templates, for short axes below and from 15 mm
+(the bound of a target in RECIST); the gate is a last linear SVM on the templates' mean scores over the slices and on
+the candidate's estimated size.
 """
 
 from __future__ import annotations
@@ -22,56 +23,83 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError, Remedy
-from ctlymph.detectors.base import ENLARGED_MM, Arrays, Candidates, DetectionContext, Stage, TrueNodes, joined, labelled
+from ctlymph.detectors.base import ENLARGED_MM, Candidates, DetectionContext, Scorer, TrueNodes
 from ctlymph.detectors.calibration import honest_decisions, linear_decision, linear_svm, sigmoid, sigmoid_through
+from ctlymph.detectors.parts.feature_scorer import Examples, FeatureScorer, concatenated, examples_of, joined
 from ctlymph.detectors.parts.hog import hog_of, windowed
 from ctlymph.detectors.parts.slices import SIDE, SLICES, mask_slices_of, slices_of
+from ctlymph.detectors.parts.voxel_forest import subsample
 
 Floats = NDArray[np.float32]
-HOG, SCORES, SIZE = "hog3", "templates", "size"
-"""Names in ``extra`` of the slices' features ``(n, 27, f)``, the templates' scores ``(n, 2)``, and class of size."""
 
-_REACH = 7
+_HALF = 7
 """Half a patch, pixels of 1 mm: a patch is 15 × 15."""
-_OFFSETS = np.stack(np.meshgrid(*[np.linspace(-_REACH + 1, _REACH - 1, 5).astype(int)] * 2), axis=-1).reshape(-1, 2)
+_PATCH = 2 * _HALF + 1
+_OFFSETS = np.stack(np.meshgrid(*[np.linspace(-_HALF + 1, _HALF - 1, 5).astype(int)] * 2), axis=-1).reshape(-1, 2)
+_CHANNELS = 6
 _STRIDE = 3
 _FAR_FROM_EDGE = 3
 """A pixel farther than this from every traced edge shows no contour."""
 _SIZES_MM = (15.0,)
-"""Short axes that part the templates."""
+"""Short axes at which the size classes of the templates are divided."""
 _TEMPLATES = len(_SIZES_MM) + 1
+_OTHER_PLACES = 10
+"""Candidates of a case, beside its enlarged nodes, at which pixels without a contour are drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class ContourExamples:
+    """Patches of one case, on traced edges of nodes and off them; n of them.
+
+    Attributes:
+        traced: ``(n, 15, 15)`` 1 on a traced edge.
+        features: ``(n, 150)`` what the forest sees, float16.
+        is_edge: ``(n,)`` whether the middle pixel is on a traced edge.
+    """
+
+    traced: NDArray[np.uint8]
+    features: NDArray[np.float16]
+    is_edge: NDArray[np.bool_]
+
+
+_NO_CONTOURS = ContourExamples(
+    np.empty((0, _PATCH, _PATCH), np.uint8),
+    np.empty((0, _CHANNELS * len(_OFFSETS)), np.float16),
+    np.empty(0, np.bool_),
+)
 
 
 @dataclass(frozen=True)
 class ContourMaps:
-    """First stage: pixels on contours of nodes, and histograms of gradients of the slices with their maps.
+    """First stage: the contours of nodes, and histograms of gradients of slices with their maps, ``(n, 27, f)``.
 
     Attributes:
         name: Of the stage.
-        classes: Of contours.
-        trees: In the forest.
-        depth: Of each tree, at most.
-        per_node: Patches of one node that are learned from, at most.
-        off_edges: Patches of a case without a contour that are learned from.
-        cells_px: Sides of the cells of the histograms.
-        at_most: Candidates that are looked at, the best first.
-        seed: Which patches are learned from.
+        classes: Classes of contours.
+        trees: Trees in the forest.
+        max_depth: Depth of a tree at most.
+        patches_per_node: Patches on the edge of one node at most.
+        patches_off_edges: Patches of a case without a contour.
+        cells_px: Sides of the histograms' cells, pixels of 1 mm.
+        max_candidates: Candidates that are scored at most, the highest-scoring of those given.
+        seed: Of the choice of patches.
     """
 
     version: ClassVar[int] = 1
+    examples: ClassVar[type[Any]] = ContourExamples
 
     name: str = "seff2015-contours"
     classes: int = 20
     trees: int = 12
-    depth: int = 12
-    per_node: int = 150
-    off_edges: int = 2500
+    max_depth: int = 12
+    patches_per_node: int = 150
+    patches_off_edges: int = 2500
     cells_px: tuple[int, ...] = (9,)
-    at_most: int = 60
+    max_candidates: int = 60
     seed: int = 0
 
-    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
-        """Cut patches at the traced edges of enlarged nodes, and others.
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> ContourExamples:
+        """Cut patches at the traced edges of enlarged nodes, and elsewhere.
 
         Raises:
             CtlymphError: If there are no masks.
@@ -84,56 +112,50 @@ class ContourMaps:
             )
         rng = np.random.default_rng(self.seed)
         enlarged = truth.points_mm[truth.short_axes_mm >= ENLARGED_MM]
-        best = candidates.points_mm[: len(enlarged) + 10]
-        seen, edges, looks = [], [], []
-        for number, point in enumerate((*enlarged, *best)):
+        points = np.concatenate([enlarged, candidates.points_mm[: len(enlarged) + _OTHER_PLACES]])
+        parts = [_NO_CONTOURS]
+        for number, point in enumerate(points):
             slices = windowed(slices_of(context.volume, point[None]))[0]
             traced = _edges(mask_slices_of(truth.masks, point[None])[0])
-            wanted = self.per_node if number < len(enlarged) else 0
-            off = self.off_edges // (len(enlarged) + len(best))
-            at = np.concatenate([_some(_on(traced), wanted, rng), _some(_off(traced), off, rng)])
-            seen.append(_patches(traced.astype(np.float32), at).astype(np.uint8))
-            looks.append(_looks(_channels(slices), at).astype(np.float16))
-            edges.append(traced[tuple(at.T)])
-        side = 2 * _REACH + 1
-        return {
-            "traced": np.concatenate(seen) if seen else np.empty((0, side, side), np.uint8),
-            "looks": np.concatenate(looks) if looks else np.empty((0, 6 * len(_OFFSETS)), np.float16),
-            "on_edge": np.concatenate(edges) if edges else np.empty(0, bool),
-        }
+            on_edge = subsample(np.argwhere(traced), self.patches_per_node if number < len(enlarged) else 0, rng)
+            off_edges = subsample(_far_from(traced), self.patches_off_edges // len(points), rng)
+            at = np.concatenate([on_edge, off_edges])
+            patches = _patches(traced.astype(np.float32), at).astype(np.uint8)
+            features = _pixel_features(_channels(slices), at).astype(np.float16)
+            parts.append(ContourExamples(patches, features, traced[tuple(at.T)]))
+        return concatenated(parts)
 
-    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Cluster contours, and grow the forest that knows them.
+    def fit(self, extracted: Sequence[ContourExamples], seed: int) -> dict[str, Any]:
+        """Cluster contours, and train the forest that recognises them.
 
         Raises:
-            CtlymphError: If there are fewer traced edges than classes.
+            CtlymphError: If there are too few traced edges, or no other pixels.
         """
         from sklearn.ensemble import RandomForestClassifier
 
-        on_edge = np.concatenate([each["on_edge"] for each in extracted])
-        if on_edge.sum() < 10 * self.classes or on_edge.all():
+        examples = concatenated(extracted)
+        if examples.is_edge.sum() < 10 * self.classes or examples.is_edge.all():
             raise CtlymphError(f"{self.name}: {len(extracted)} cases show too few contours of nodes; add cases")
-        labels = np.zeros(len(on_edge), np.int64)
-        labels[on_edge] = 1 + self._clustered(np.concatenate([each["traced"] for each in extracted])[on_edge], seed)
+        labels = np.zeros(len(examples.is_edge), np.int64)
+        labels[examples.is_edge] = 1 + self._clustered(examples.traced[examples.is_edge], seed)
         forest = RandomForestClassifier(
-            self.trees, max_depth=self.depth, min_samples_leaf=5, max_samples=0.5, random_state=seed, n_jobs=-1
+            self.trees, max_depth=self.max_depth, min_samples_leaf=5, max_samples=0.5, random_state=seed, n_jobs=-1
         )
-        forest.fit(np.concatenate([each["looks"] for each in extracted]).astype(np.float32), labels)
+        forest.fit(examples.features.astype(np.float32), labels)
         return {"forest": forest.set_params(n_jobs=1)}
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
-        """Describe the candidates' slices by three channels."""
-        best = candidates.chosen(np.arange(min(len(candidates), self.at_most)))
+    def score(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
+        """Return the candidates with the histograms of the three channels of their slices."""
+        first = candidates.first(self.max_candidates)
         described = [
             hog_of(_three_channels(model["forest"], windowed(slices_of(context.volume, point[None]))[0]), self.cells_px)
-            for point in best.points_mm
+            for point in first.points_mm
         ]
         features = hog_of(np.zeros((1, SIDE, SIDE), np.float32), self.cells_px).shape[-1] * 3
-        seen = np.array(described, dtype=np.float16).reshape(len(best), SLICES, features)
-        return Candidates(best.points_mm, best.scores, best.radii_mm, {HOG: seen})
+        return replace(first, features=np.array(described, dtype=np.float16).reshape(len(first), SLICES, features))
 
     def _clustered(self, traced: NDArray[np.uint8], seed: int) -> NDArray[np.int64]:
-        """Give the class of each contour, by how its traced edge, smoothed, runs through the patch."""
+        """Return the class of each contour, by how its traced edge, smoothed, runs through the patch."""
         from scipy.ndimage import gaussian_filter
         from sklearn.cluster import MiniBatchKMeans
 
@@ -143,61 +165,56 @@ class ContourMaps:
 
 
 @dataclass(frozen=True)
-class SizedTemplates:
-    """Second stage: a linear machine for each class of size scores every slice; a candidate has the mean over them.
+class SizedTemplates(FeatureScorer):
+    """Second stage: a linear SVM for each size class scores every slice; a candidate has the means, ``(n, 2)``.
 
     Attributes:
         name: Of the stage.
-        cost: C of the machines.
-        off_nodes: Candidates of a case off nodes that are learned from, the best scored.
+        cost: C of the SVMs.
+        max_off_nodes: Candidates of a case off nodes that they are trained on at most, the highest-scoring.
     """
 
     version: ClassVar[int] = 1
 
     name: str = "seff2015-templates"
     cost: float = 0.001
-    off_nodes: int = 25
+    max_off_nodes: int = 25
 
-    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
-        """Gather the slices of candidates on and off nodes, and the class of the nearest enlarged node's size."""
-        away = np.linalg.norm(candidates.points_mm[:, None] - truth.points_mm[None], axis=2)
-        away[:, ~(truth.short_axes_mm >= ENLARGED_MM)] = np.inf
-        short_axis = truth.short_axes_mm[away.argmin(axis=1)] if len(truth.points_mm) else np.zeros(len(candidates))
-        size = np.digitize(np.nan_to_num(short_axis), _SIZES_MM)
-        sized = replace(candidates, extra={**candidates.extra, SIZE: size})
-        return labelled(sized, truth, HOG, SIZE, off_nodes=self.off_nodes)
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Examples:
+        """Return the candidates on and some off nodes, with their features."""
+        return examples_of(candidates, truth, self.max_off_nodes)
 
-    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Train the machines.
+    def fit(self, extracted: Sequence[Examples], seed: int) -> dict[str, Any]:
+        """Train the SVMs, each on all candidates off nodes.
 
         Raises:
-            CtlymphError: If no candidate lies on a node of some class of size, or none off.
+            CtlymphError: If no candidate lies on a node of some size class, or none off.
         """
-        hog, labels, _ = joined(extracted, HOG, self.name)
-        size = np.concatenate([each[SIZE] for each in extracted])
+        examples, _ = joined(extracted, self.name)
+        size_class = np.digitize(np.nan_to_num(examples.short_axes_mm), _SIZES_MM)
         weights = []
         for number in range(_TEMPLATES):
-            used = (labels == 0) | (size == number)
-            if len(np.unique(labels[used])) < 2:
+            used = (examples.labels == 0) | (size_class == number)
+            labels = examples.labels[used]
+            if len(np.unique(labels)) < 2:
                 raise CtlymphError(f"{self.name}: no candidate lies on a node of size class {number}; add cases")
-            rows = hog[used].reshape(-1, hog.shape[-1])
-            weights.append(linear_svm(rows, np.repeat(labels[used], SLICES), self.cost))
+            hog = examples.features[used].reshape(-1, examples.features.shape[-1])
+            weights.append(linear_svm(hog, np.repeat(labels, SLICES), self.cost))
         return {"weights": np.stack(weights)}
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
-        """Score candidates by each template; they keep their order."""
-        hog = candidates.extra[HOG]
-        scores = [linear_decision(each, hog).mean(axis=1) for each in model["weights"]]
-        return replace(candidates, extra={SCORES: np.stack(scores, axis=1)})
+    def score_features(self, model: Mapping[str, Any], candidates: Candidates) -> Candidates:
+        """Return them with the score of each template; they keep their order."""
+        scores = [linear_decision(each, candidates.features).mean(axis=1) for each in model["weights"]]
+        return replace(candidates, features=np.stack(scores, axis=1))
 
 
 @dataclass(frozen=True)
-class SizeGate:
-    """Third stage: the templates' scores, weighed by the size that the candidate seems to have, become one.
+class SizeGate(FeatureScorer):
+    """Third stage: the templates' scores become one, weighed by the size that the candidate seems to have.
 
     Attributes:
         name: Of the stage.
-        cost: C of the machine that weighs them.
+        cost: C of the SVM that weighs them.
     """
 
     version: ClassVar[int] = 1
@@ -205,26 +222,20 @@ class SizeGate:
     name: str = "seff2015-gate"
     cost: float = 1.0
 
-    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
-        """Gather the templates' scores of candidates on and off nodes, and their sizes."""
-        return labelled(candidates, truth, SCORES)
-
-    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Train the gate, and the sigmoid that makes chances of its decisions.
+    def fit(self, extracted: Sequence[Examples], seed: int) -> dict[str, Any]:
+        """Train the gate, and the sigmoid that turns its decisions into probabilities.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
         """
-        scores, labels, cases = joined(extracted, SCORES, self.name)
-        gated = _gated(scores, np.concatenate([each["radii_mm"] for each in extracted]))
+        examples, cases = joined(extracted, self.name)
+        gated, labels = _gated(examples.features, examples.radii_mm), examples.labels
         slope, offset = sigmoid_through(honest_decisions(lambda: self._gate(seed), gated, labels, cases), labels)
         return {"gate": self._gate(seed).fit(gated, labels), "slope": slope, "offset": offset}
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
-        """Score candidates anew."""
-        if not len(candidates):
-            return candidates.scored(candidates.scores)
-        decisions = model["gate"].decision_function(_gated(candidates.extra[SCORES], candidates.radii_mm))
+    def score_features(self, model: Mapping[str, Any], candidates: Candidates) -> Candidates:
+        """Return them by their probability."""
+        decisions = model["gate"].decision_function(_gated(candidates.features, candidates.radii_mm))
         return candidates.scored(sigmoid(decisions, model["slope"], model["offset"]))
 
     def _gate(self, seed: int) -> Any:
@@ -232,44 +243,44 @@ class SizeGate:
         from sklearn.preprocessing import StandardScaler
         from sklearn.svm import LinearSVC
 
-        machine = LinearSVC(C=self.cost, dual=False, class_weight="balanced", random_state=seed)
-        return make_pipeline(StandardScaler(), machine)
+        svm = LinearSVC(C=self.cost, dual=False, class_weight="balanced", random_state=seed)
+        return make_pipeline(StandardScaler(), svm)
 
 
 def _gated(scores: NDArray[np.float64], radii_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give each template's score, the same weighed by whether the candidate seems so large, and that weight."""
+    """Return each template's score, that score weighed by whether the candidate seems so large, and the weight."""
     large = 1 / (1 + np.exp(-(radii_mm - _SIZES_MM[0] / 2) / 2))[:, None]
     return np.hstack([scores, scores[:, :1] * (1 - large), scores[:, 1:] * large, large])
 
 
 def _three_channels(forest: Any, slices: Floats) -> Floats:
-    """Give intensity, SumMap and MaxMap of slices ``(27, s, s)``, ``(27, 3, s, s)``."""
+    """Return intensity, SumMap and MaxMap of slices ``(27, s, s)``, ``(27, 3, s, s)``."""
     from scipy.ndimage import zoom
 
     at_axis = np.arange(0, SIDE, _STRIDE)
     at = np.stack(np.meshgrid(np.arange(len(slices)), at_axis, at_axis, indexing="ij"), axis=-1).reshape(-1, 3)
-    chances = forest.predict_proba(_looks(_channels(slices), at))
-    contours = chances[:, forest.classes_ > 0].reshape(len(slices), len(at_axis), len(at_axis), -1)
+    probabilities = forest.predict_proba(_pixel_features(_channels(slices), at))
+    contours = probabilities[:, forest.classes_ > 0].reshape(len(slices), len(at_axis), len(at_axis), -1)
     coarse = np.stack([contours.sum(axis=-1), contours.max(axis=-1)]).astype(np.float32)
     maps = zoom(coarse, (1, 1, SIDE / len(at_axis), SIDE / len(at_axis)), order=1, grid_mode=True, mode="nearest")
     return np.stack([slices, maps[0], maps[1]], axis=1)
 
 
 def _channels(slices: Floats) -> Floats:
-    """Give intensity, steepness, and steepness by direction (four, without sign), ``(n, 6, s, s)``."""
+    """Return intensity, gradient magnitude, and magnitude in four directions without sign, ``(n, 6, s, s)``."""
     from scipy.ndimage import gaussian_filter
 
     smooth = gaussian_filter(slices, (0, 1, 1))
     down, right = np.gradient(smooth, axis=(1, 2))
-    steep = np.hypot(down, right)
+    magnitude = np.hypot(down, right)
     angle = np.arctan2(down, right)
-    ways = [np.abs(np.cos(angle - way)) ** 4 * steep for way in np.arange(4) * np.pi / 4]
-    channels = np.stack([smooth, steep, *ways], axis=1)
+    directed = [np.abs(np.cos(angle - direction)) ** 4 * magnitude for direction in np.arange(4) * np.pi / 4]
+    channels = np.stack([smooth, magnitude, *directed], axis=1)
     return np.asarray(gaussian_filter(channels, (0, 0, 1, 1)), dtype=np.float32)
 
 
-def _looks(channels: Floats, at: NDArray[np.intp]) -> Floats:
-    """Give what the forest sees around pixels ``(n, 3)`` slice, row, column: all channels at 25 places of a patch."""
+def _pixel_features(channels: Floats, at: NDArray[np.intp]) -> Floats:
+    """Return what the forest sees of pixels ``(n, 3)`` slice, row, column: all channels at 25 places around each."""
     last = channels.shape[-1] - 1
     rows = np.clip(at[:, 1, None] + _OFFSETS[:, 0], 0, last)
     columns = np.clip(at[:, 2, None] + _OFFSETS[:, 1], 0, last)
@@ -277,14 +288,14 @@ def _looks(channels: Floats, at: NDArray[np.intp]) -> Floats:
 
 
 def _patches(images: Floats, at: NDArray[np.intp]) -> Floats:
-    """Cut patches about pixels ``(n, 3)``, the images' surroundings empty."""
-    padded = np.pad(images, ((0, 0), (_REACH, _REACH), (_REACH, _REACH)))
-    reach = np.arange(2 * _REACH + 1)
-    return np.asarray(padded[at[:, 0, None, None], at[:, 1, None, None] + reach[:, None], at[:, 2, None, None] + reach])
+    """Cut patches around pixels ``(n, 3)`` slice, row, column; beyond an image is nothing."""
+    padded = np.pad(images, ((0, 0), (_HALF, _HALF), (_HALF, _HALF)))
+    side = np.arange(_PATCH)
+    return np.asarray(padded[at[:, 0, None, None], at[:, 1, None, None] + side[:, None], at[:, 2, None, None] + side])
 
 
 def _edges(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Give the outermost pixels of masks in each slice."""
+    """Return the outermost pixels of masks in each slice."""
     from scipy.ndimage import binary_erosion
 
     inner = np.ones((1, 3, 3), bool)
@@ -292,19 +303,12 @@ def _edges(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(masks & ~binary_erosion(masks, inner, border_value=1))
 
 
-def _on(traced: NDArray[np.bool_]) -> NDArray[np.intp]:
-    return np.argwhere(traced)
-
-
-def _off(traced: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _far_from(traced: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the pixels that are far from every traced edge, ``(n, 3)`` slice, row, column."""
     from scipy.ndimage import binary_dilation
 
     near = np.ones((1, 2 * _FAR_FROM_EDGE + 1, 2 * _FAR_FROM_EDGE + 1), bool)
     return np.argwhere(~binary_dilation(traced, near))
 
 
-def _some(at: NDArray[np.intp], at_most: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    return at if len(at) <= at_most else at[rng.choice(len(at), at_most, replace=False)]
-
-
-STAGES: tuple[Stage, ...] = (ContourMaps(), SizedTemplates(), SizeGate())
+STAGES: tuple[Scorer, ...] = (ContourMaps(), SizedTemplates(), SizeGate())

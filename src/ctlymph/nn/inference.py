@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,6 +25,14 @@ around Linux, of AMD's driver."""
 
 Run = Callable[..., tuple[NDArray[np.float32], ...]]
 """Gives a network's outputs for its inputs, float32, batch first."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Where and how precisely networks run; ``device`` and ``precision`` as in :func:`ready`."""
+
+    device: Device = "auto"
+    precision: Precision = "auto"
 
 
 def ready(

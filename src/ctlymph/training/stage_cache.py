@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,12 +21,13 @@ from ctlymph.detectors.base import (
     Arrays,
     Candidates,
     DetectionContext,
-    FixedStage,
-    Floats,
     Resumable,
     Stage,
     System,
+    Trainable,
     TrueNodes,
+    extract,
+    predict,
 )
 from ctlymph.detectors.model_store import dump_part, load_part
 from ctlymph.io.atomic import new_file
@@ -156,7 +157,7 @@ class StageCache:
             if number == len(system.generator):
                 given = [self._with_missed(case, each) for case, each in zip(cases, given, strict=True)]
             extracted = np.array(self._extract_all(stage, cases, given))
-            is_last = all(isinstance(later, FixedStage) for later in system.stages[number + 1 :])
+            is_last = not any(isinstance(later, Trainable) for later in system.stages[number + 1 :])
             inner = [] if is_last else [extracted[fold != held_out] for held_out in range(INNER_FOLDS)]
             model, *inner_models = self._fit_all(stage, [each.tolist() for each in (extracted, *inner)])
             models.append(model)
@@ -212,7 +213,7 @@ class StageCache:
         return self.store(Candidates(points_mm, scores, radii_mm))
 
     def _extract_all(self, stage: Stage, cases: Sequence[Case], given: Sequence[str]) -> list[str]:
-        if isinstance(stage, FixedStage):
+        if not isinstance(stage, Trainable):
             return [_NO_KEY] * len(cases)
         keys = [
             digest_of("extracted", stage_key(stage), _context_key(case), each)
@@ -228,7 +229,7 @@ class StageCache:
 
     def _fit_all(self, stage: Stage, extracted: Sequence[Sequence[str]]) -> list[str]:
         """Train a stage several times, each time on other cases."""
-        examples = [[] if isinstance(stage, FixedStage) else each for each in extracted]
+        examples = [each if isinstance(stage, Trainable) else [] for each in extracted]
         keys = [digest_of("model", stage_key(stage), self.seed, each) for each in examples]
         todo = {
             key: each
@@ -278,20 +279,27 @@ def _try_to_load(folder: Path, case: Case) -> tuple[str, str]:
     return case.name, ""
 
 
-def _extract(folder: Path, stage: Stage, case: Case, given: str, key: str) -> None:
+def _extract(folder: Path, stage: Trainable, case: Case, given: str, key: str) -> None:
     context, truth = _context(folder, case)
-    _write_arrays(_path(folder, key, ".npz"), stage.extract(context, _read_candidates(folder, given), truth))
+    examples = extract(stage, context, _read_candidates(folder, given), truth)
+    _write_arrays(_path(folder, key, ".npz"), examples if isinstance(examples, dict) else vars(examples))
+
+
+def _read_examples(folder: Path, examples: type[Any], keys: Sequence[str]) -> list[Any]:
+    return [examples(**_read_arrays(_path(folder, key, ".npz"))) for key in keys]
 
 
 def _fit(folder: Path, stage: Stage, extracted: Sequence[str], seed: int, key: str) -> None:
-    examples = [_read_arrays(_path(folder, each, ".npz")) for each in extracted]
-    dump_part(_path(folder, key, ".skops"), stage.fit(examples, seed))
+    part: dict[str, Any] = {}
+    if isinstance(stage, Trainable):
+        part = stage.fit(_read_examples(folder, stage.examples, extracted), seed)
+    dump_part(_path(folder, key, ".skops"), part)
 
 
 def _fit_resumable(
     folder: Path, stage: Resumable, extracted: Sequence[str], seed: int, key: str, progress: Progress
 ) -> None:
-    examples = [_read_arrays(_path(folder, each, ".npz")) for each in extracted]
+    examples = _read_examples(folder, stage.examples, extracted)
     checkpoints = _path(folder, key, ".checkpoints")
     checkpoints.mkdir(parents=True, exist_ok=True)
     dump_part(_path(folder, key, ".skops"), stage.fit_resumable(examples, seed, checkpoints, progress))
@@ -303,7 +311,7 @@ def _predict(folder: Path, stage: Stage, model: str, case: Case, given: str, key
     candidates = _read_candidates(folder, given)
     reset_peak()
     start = time.perf_counter()
-    predicted = stage.predict(part, context, candidates)
+    predicted = predict(stage, part, context, candidates)
     costs = np.array([time.perf_counter() - start, peak_mb()])
     _write_arrays(_path(folder, key, ".npz"), {**_arrays_of(predicted), "costs": costs})
 
@@ -325,22 +333,14 @@ def _context_path(folder: Path, case: Case) -> Path:
 
 
 def _arrays_of(candidates: Candidates) -> Arrays:
-    extra = {f"extra_{key}": values for key, values in candidates.extra.items()}
-    return {
-        "points_mm": candidates.points_mm,
-        "scores": candidates.scores,
-        "radii_mm": candidates.radii_mm,
-        **extra,
-    }
+    return {field.name: getattr(candidates, field.name) for field in fields(candidates)}
 
 
 def _read_candidates(folder: Path, key: str) -> Candidates:
     if key == _NO_KEY:
         return NO_CANDIDATES
     arrays = _read_arrays(_path(folder, key, ".npz"))
-    extra = {name.removeprefix("extra_"): values for name, values in arrays.items() if name.startswith("extra_")}
-    points: Floats = arrays["points_mm"]
-    return Candidates(points, arrays["scores"], arrays["radii_mm"], extra)
+    return Candidates(**{field.name: arrays[field.name] for field in fields(Candidates)})
 
 
 def _path(folder: Path, key: str, suffix: str) -> Path:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,11 +16,11 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import REGIONS
 from ctlymph.core.result import Result
 from ctlymph.core.volume import Geometry, Volume
-from ctlymph.detectors.base import NO_CANDIDATES, DetectionContext, System
+from ctlymph.detectors.base import NO_CANDIDATES, DetectionContext, System, predict
 from ctlymph.detectors.calibration import calibrated
 from ctlymph.detectors.model_store import INSTALLED, TrainedModel, check_fits, models_in, read_model
 from ctlymph.detectors.registry import DEFAULT, METHODS, method
-from ctlymph.nn.inference import DEVICES, Device
+from ctlymph.nn.inference import DEVICES, Device, RunContext
 
 _GOES_ON_MM = 60
 _ONE_SLICE = "Nodes were looked for as if all that the one slice shows went on above and below it; take them with care."
@@ -83,7 +82,7 @@ class Detector:
         candidates = NO_CANDIDATES
         with progress.task(f"{self.name} in the {region}", len(stages)) as advance:
             for stage, part in zip(stages, parts, strict=True):
-                candidates = stage.predict(part, context, candidates)
+                candidates = predict(stage, part, context, candidates)
                 advance(1)
         curve = None if model is None else model.card.regions[region].sigmoid
         if curve is not None:
@@ -109,19 +108,6 @@ def detector(model: str) -> Detector:
         raise CtlymphError(f"{model} is not trained yet", Remedy.TRAIN, method=model)
     trained_on = f"{model} is a rule, not trained on any data; its scores rank marks and are not probabilities."
     return Detector(model, trained_on, dict.fromkeys(rule.systems, rule.threshold), rule.systems, {})
-
-
-def _on(chosen: Detector, device: Device) -> Detector:
-    """Have a detector's networks run on a device."""
-
-    def placed(stage: Any) -> Any:
-        return replace(stage, device=device) if hasattr(stage, "device") else stage
-
-    systems = {
-        region: system.with_stages([placed(stage) for stage in system.stages])
-        for region, system in chosen.systems.items()
-    }
-    return replace(chosen, systems=systems)
 
 
 def _trained(folders: Sequence[Path]) -> Detector:
@@ -196,7 +182,8 @@ def find_nodes(volume: Volume, options: DetectOptions) -> Result:
     from ctlymph.measurement.segmentation import segment_marks
 
     _refuse_other_scales(volume)
-    chosen = _on(detector(options.model), options.device)
+    chosen = detector(options.model)
+    networks = RunContext(options.device)
     thresholds = dict(chosen.thresholds)
     if options.threshold is not None:
         thresholds = dict.fromkeys(thresholds, options.threshold)
@@ -208,7 +195,7 @@ def find_nodes(volume: Volume, options: DetectOptions) -> Result:
         advance(1)
     with _timed("candidates", seconds):
         known = [region for region in regions if region.name in chosen.systems]
-        contexts = (DetectionContext(seen, landmarks, region) for region in known)
+        contexts = (DetectionContext(seen, landmarks, region, run=networks) for region in known)
         found = [mark for context in contexts for mark in chosen.marks(context, options.progress)]
         sure = (mark for mark in found if mark.score >= thresholds[mark.region])
         marks = sorted(sure, key=lambda mark: -mark.score)

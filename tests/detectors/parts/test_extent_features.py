@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctlymph.detectors.base import GRID_MM
-from ctlymph.detectors.parts.extent_features import NAMES, reaches
+from ctlymph.detectors.parts.extent_features import NAMES, extent_features
 
 MIDDLE = np.array([[30, 30, 30]])
 
@@ -12,7 +12,7 @@ MIDDLE = np.array([[30, 30, 30]])
 def described(shape: np.ndarray, blood_hu: int = 150) -> dict[str, float]:
     hu = np.where(shape, 50, -100).astype(np.int16)
     hu[:5] = blood_hu
-    (row,) = reaches(hu, np.argwhere(hu > 0), MIDDLE)
+    (row,) = extent_features(hu, np.argwhere(hu > 0), MIDDLE)
     return dict(zip(NAMES, row.tolist(), strict=True))
 
 
@@ -47,4 +47,4 @@ def test_the_middle_is_compared_with_blood() -> None:
 
 def test_a_middle_at_the_edge_of_the_grid_is_described_too() -> None:
     hu = np.full((20, 20, 20), 50, np.int16)
-    assert np.isfinite(reaches(hu, np.empty((0, 3), np.intp), np.array([[0, 0, 19]]))).all()
+    assert np.isfinite(extent_features(hu, np.empty((0, 3), np.intp), np.array([[0, 0, 19]]))).all()

@@ -8,7 +8,7 @@ import pytest
 from contexts import scene_with_nodes
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Masks
-from ctlymph.detectors.base import NO_CANDIDATES, TrueNodes
+from ctlymph.detectors.base import TrueNodes
 from ctlymph.detectors.iuga2021 import Foveal
 from ctlymph.detectors.lymphnet import LymphNet
 from ctlymph.detectors.parts.patch_resampling import cut
@@ -124,9 +124,9 @@ QUICK = {"spacing_mm": 2.5, "side": 32, "batch": 2}
 def test_it_finds_the_nodes_of_a_scene_that_it_has_not_learned_from(stage: RegionNetwork) -> None:
     pytest.importorskip("torch", reason="PyTorch (the extra 'train') is not installed")
     learned = [scene_with_nodes(seed) for seed in range(1, 6)]
-    model = stage.fit([stage.extract(context, NO_CANDIDATES, truth) for context, truth in learned], 0)
+    model = stage.fit([stage.extract(context, truth) for context, truth in learned], 0)
     context, truth = scene_with_nodes(9)
-    found = stage.predict(model, context, NO_CANDIDATES)
+    found = stage.propose(model, context)
     assert (np.diff(found.scores) <= 0).all()
     away = np.linalg.norm(truth.points_mm[:, None] - found.points_mm[: len(truth.points_mm)], axis=2)
     assert (away.min(axis=1) < 6).all()
@@ -136,6 +136,6 @@ def test_it_finds_the_nodes_of_a_scene_that_it_has_not_learned_from(stage: Regio
 def test_cases_without_nodes_teach_nothing() -> None:
     context, _ = scene_with_nodes(1, nodes=0)
     stage = LymphNet(spacing_mm=3.0)
-    nothing = stage.extract(context, NO_CANDIDATES, TrueNodes(np.empty((0, 3)), np.empty(0), None))
+    nothing = stage.extract(context, TrueNodes(np.empty((0, 3)), np.empty(0), None))
     with pytest.raises(CtlymphError, match="no enlarged node"):
         stage.fit([nothing], 0)

@@ -10,7 +10,7 @@ from scipy.ndimage import map_coordinates
 from contexts import candidates_of, scene_with_nodes
 from ctlymph.core.volume import AIR_HU, Geometry, Volume
 from ctlymph.detectors.base import NO_CANDIDATES, Candidates
-from ctlymph.detectors.parts.view_network import CHANCES, Averaged, ViewNetwork
+from ctlymph.detectors.parts.view_network import Averaged, ViewNetwork
 from ctlymph.detectors.parts.views import Frames, drawn_frames, views_by_torch, views_of
 from ctlymph.detectors.roth2014 import RothViews
 from ctlymph.detectors.shin2016 import AlexViews, ResidualViews
@@ -107,18 +107,16 @@ def test_nodes_of_a_scene_not_learned_from_come_first(stage: ViewNetwork) -> Non
     learned = [scene_with_nodes(seed) for seed in range(1, 5)]
     extracted = [stage.extract(s, candidates_of(s, t, n), t) for n, (s, t) in enumerate(learned)]
     context, truth = scene_with_nodes(9)
-    scored = stage.predict(stage.fit(extracted, 0), context, candidates_of(context, truth, 9))
-    assert scored.extra[CHANCES].shape == (len(scored), 8)
-    found = Averaged("mean").predict({}, context, scored)
+    scored = stage.score(stage.fit(extracted, 0), context, candidates_of(context, truth, 9))
+    assert scored.features.shape == (len(scored), 8)
+    found = Averaged("mean").score({}, context, scored)
     assert (truth.labels(found.points_mm)[: len(truth.points_mm)] == 1).all()
     assert found.scores[0] > 0.5 > found.scores[-1]
 
 
 def test_so_many_views_count_as_asked_for() -> None:
-    given = Candidates(
-        np.zeros((2, 3)), np.zeros(2), np.array([1.0, 2.0]), {CHANCES: np.array([[0.9, 0, 0], [0.5, 0.6, 1]])}
-    )
+    given = Candidates(np.zeros((2, 3)), np.zeros(2), np.array([1.0, 2.0]), np.array([[0.9, 0, 0], [0.5, 0.6, 1]]))
     context, _ = scene_with_nodes(1)
-    assert Averaged("mean", 1).predict({}, context, given).scores.tolist() == [0.9, 0.5]
-    assert Averaged("mean", 3).predict({}, context, given).scores.tolist() == pytest.approx([0.7, 0.3])
-    assert len(Averaged("mean").predict({}, context, NO_CANDIDATES)) == 0
+    assert Averaged("mean", 1).score({}, context, given).scores.tolist() == [0.9, 0.5]
+    assert Averaged("mean", 3).score({}, context, given).scores.tolist() == pytest.approx([0.7, 0.3])
+    assert len(Averaged("mean").score({}, context, NO_CANDIDATES)) == 0

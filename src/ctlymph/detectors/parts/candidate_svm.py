@@ -1,4 +1,4 @@
-"""Candidates judged as a whole: the second stage of Cherry 2014 and Liu 2014, support vector machines."""
+"""Candidates scored by support vector machines on their features: the second stage of Cherry 2014 and Liu 2014."""
 
 from __future__ import annotations
 
@@ -9,59 +9,52 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.detectors.base import Arrays, Candidates, DetectionContext, TrueNodes, joined, labelled
+from ctlymph.detectors.base import Candidates
 from ctlymph.detectors.calibration import honest_decisions, sigmoid, sigmoid_through
-
-LOOKS = "looks"
-"""What the stage before says of each candidate, in ``extra``."""
+from ctlymph.detectors.parts.feature_scorer import Examples, FeatureScorer, joined
 
 _SHARE = 0.5
 """Of the candidates off nodes that each of several machines learns from."""
 
 
 @dataclass(frozen=True)
-class CandidateSvm:
-    """Second stage of a candidate generator: what a candidate's voxels say together.
+class CandidateSvm(FeatureScorer):
+    """A scorer by an ensemble of support vector machines, which also thins candidates out.
 
     Attributes:
         name: Of the stage.
-        committee: Machines; each learns from all candidates on nodes, and of several each from a part of the others.
+        machines: In the ensemble. Each is trained on all candidates on nodes, and, of several, on a part of the others.
         cost: C of the machines.
-        apart_mm: Of candidates nearer to each other the better is kept.
-        at_most: Candidates that are handed on.
+        min_distance_mm: Of candidates nearer to each other the highest-scoring is kept.
+        max_candidates: Candidates that are kept at most.
     """
 
     version: ClassVar[int] = 1
 
     name: str = "svm"
-    committee: int = 1
+    machines: int = 1
     cost: float = 1.0
-    apart_mm: float = 12.0
-    at_most: int = 60
+    min_distance_mm: float = 12.0
+    max_candidates: int = 60
 
-    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
-        """Gather the looks of candidates on and off nodes."""
-        return labelled(candidates, truth, LOOKS)
-
-    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
-        """Train the machines, and the sigmoid that makes chances of their decisions.
+    def fit(self, extracted: Sequence[Examples], seed: int) -> dict[str, Any]:
+        """Train the ensemble, and the sigmoid that turns its decisions into probabilities.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
         """
-        looks, labels, cases = joined(extracted, LOOKS, self.name)
-        made = Committee(self.committee, self.cost, seed)
-        honest = honest_decisions(lambda: Committee(self.committee, self.cost, seed), looks, labels, cases)
+        examples, cases = joined(extracted, self.name)
+        features, labels = examples.features, examples.labels
+        made = Committee(self.machines, self.cost, seed)
+        honest = honest_decisions(lambda: Committee(self.machines, self.cost, seed), features, labels, cases)
         slope, offset = sigmoid_through(honest, labels)
-        return {"machines": made.fit(looks, labels).machines, "slope": slope, "offset": offset}
+        return {"machines": made.fit(features, labels).machines, "slope": slope, "offset": offset}
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
-        """Score candidates anew."""
-        if not len(candidates):
-            return candidates.scored(candidates.scores)
-        decisions = mean_decision(model["machines"], candidates.extra[LOOKS])
+    def score_features(self, model: Mapping[str, Any], candidates: Candidates) -> Candidates:
+        """Return them by their probability, separated from each other."""
+        decisions = mean_decision(model["machines"], candidates.features)
         scored = candidates.scored(sigmoid(decisions, model["slope"], model["offset"]))
-        return scored.spread(self.apart_mm, self.at_most)
+        return scored.spread(self.min_distance_mm, self.max_candidates)
 
 
 class Committee:
@@ -93,5 +86,5 @@ class Committee:
 
 
 def mean_decision(machines: Sequence[Any], rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Give the mean decision of machines, ``(n,)``."""
+    """Return the mean decision of machines, ``(n,)``."""
     return np.asarray(np.mean([machine.decision_function(rows) for machine in machines], axis=0))

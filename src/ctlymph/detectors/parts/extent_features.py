@@ -24,10 +24,10 @@ NAMES = (
     *(f"{what} at {mm:g} mm" for what in ("share", "ways out") for mm in _SHELLS_MM),
     *("middle", "middle less blood"),
 )
-"""What the columns of :func:`reaches` are."""
+"""What the columns of :func:`extent_features` are."""
 
 
-def reaches(hu: NDArray[np.int16], tissue_zyx: NDArray[np.intp], at_zyx: NDArray[np.intp]) -> Floats:
+def extent_features(hu: NDArray[np.int16], tissue_zyx: NDArray[np.intp], at_zyx: NDArray[np.intp]) -> Floats:
     """Follow the tissue of each candidate's middle as far as it hangs together, to 24 mm.
 
     Args:

@@ -11,9 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ctlymph.core.progress import SILENT, Progress
-from ctlymph.detectors.base import Arrays
 from ctlymph.detectors.settings import NOT_A_SETTING, TRAINING_ONLY
-from ctlymph.nn.inference import Device, Precision
 from ctlymph.nn.layers import Architecture, Weights
 from ctlymph.nn.quantization import with_ranges
 from ctlymph.nn.training_loop import Batch, Draw, Loss, Schedule, TrainingSpec, fit
@@ -37,21 +35,17 @@ class Start:
 
 @dataclass(frozen=True)
 class NetworkStage(ABC):
-    """A network as a :class:`~ctlymph.detectors.base.Stage`, ``Resumable`` and ``Configurable``.
+    """A network as a trainable stage, :class:`~ctlymph.detectors.base.Resumable` and ``Configurable``.
 
     Attributes:
         schedule: How it learns.
         start: What it begins with; None: with weights drawn by chance.
-        device: Where it runs.
-        precision: Of what is computed there.
     """
 
     version: ClassVar[int]
 
     schedule: Schedule = field(kw_only=True, metadata=TRAINING_ONLY)
     start: Start | None = field(default=None, kw_only=True, metadata=TRAINING_ONLY)
-    device: Device = field(default="auto", kw_only=True, metadata=NOT_A_SETTING)
-    precision: Precision = field(default="auto", kw_only=True, metadata=NOT_A_SETTING)
 
     @property
     @abstractmethod
@@ -59,7 +53,7 @@ class NetworkStage(ABC):
         """The network."""
 
     @abstractmethod
-    def batches(self, extracted: Sequence[Arrays]) -> tuple[Draw, Loss]:
+    def batches(self, extracted: Sequence[Any]) -> tuple[Draw, Loss]:
         """Give what draws batches from cases, and what tells how far off the network's outputs are.
 
         Raises:
@@ -71,12 +65,12 @@ class NetworkStage(ABC):
         schedule = self.schedule if steps is None else replace(self.schedule, steps=steps)
         return replace(self, schedule=schedule, start=None if part is None else Start(sha256, part["weights"]))
 
-    def fit(self, extracted: Sequence[Arrays], seed: int) -> dict[str, Any]:
+    def fit(self, extracted: Sequence[Any], seed: int) -> dict[str, Any]:
         """Train the network, keeping nothing on the way."""
         return self.fit_resumable(extracted, seed, None, SILENT)
 
     def fit_resumable(
-        self, extracted: Sequence[Arrays], seed: int, folder: Path | None, progress: Progress
+        self, extracted: Sequence[Any], seed: int, folder: Path | None, progress: Progress
     ) -> dict[str, Any]:
         """Train the network, with checkpoints in a folder, if one is given.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,8 @@ class RegionNetwork(NetworkStage):
         overlap: So many at the ends of a slab are not relied upon.
     """
 
+    examples: ClassVar[type[Any]] = dict
+
     name: str
     width: int
     spacing_mm: float = 1.5
@@ -107,7 +109,7 @@ class RegionNetwork(NetworkStage):
     def chances(self, outputs: Outputs) -> Heatmap:
         """Tell where the network sees nodes, by its outputs for a whole region, ``(channels, z, y, x)`` each."""
 
-    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, truth: TrueNodes) -> Arrays:
         """Gather the CT and its nodes on an even grid."""
         return example_of(context, truth, self.spacing_mm)
 
@@ -131,12 +133,13 @@ class RegionNetwork(NetworkStage):
 
         return draw, self.loss
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
+    def propose(self, model: Mapping[str, Any], context: DetectionContext) -> Candidates:
         """Find the peaks in and around the region."""
         grid = working_grid(context.region, self.spacing_mm)
+        run = context.run
         outputs = in_slabs(
             lambda shape: ready(
-                self.architecture, model["weights"], [shape], device=self.device, precision=self.precision
+                self.architecture, model["weights"], [shape], device=run.device, precision=run.precision
             ),
             windowed(sample(context.volume, grid)),
             slices=self.slab,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.detectors.base import Arrays, Candidates, DetectionContext, FixedStage, TrueNodes, joined
+from ctlymph.detectors.base import Candidates, DetectionContext, TrueNodes
 from ctlymph.detectors.calibration import sigmoid
+from ctlymph.detectors.parts.feature_scorer import FeatureScorer, all_alike
 from ctlymph.detectors.parts.hog import WINDOW_HU
 from ctlymph.detectors.parts.network_stage import NetworkStage
 from ctlymph.detectors.parts.views import PLANES, Frames, drawn_frames, views_of
@@ -21,12 +22,17 @@ from ctlymph.nn.training_loop import Batch, Draw, Loss, Schedule
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHANCES = "views"
-"""Name of the views' scores ``(n, views)`` among a candidate's ``extra``."""
-
 _SCHEDULE = Schedule(steps=1200)
 _AT_ONCE = 256
 """Views that the network is given together."""
+
+
+@dataclass(frozen=True, eq=False)
+class ViewExamples:
+    """Views of one case's candidates on and off nodes, ``(n, 3, side, side)``, the HU window mapped to 0…255."""
+
+    on: NDArray[np.uint8]
+    off: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class ViewNetwork(NetworkStage):
         batch: Views in a step, half of them on nodes.
     """
 
+    examples: ClassVar[type[Any]] = ViewExamples
+
     name: str
     side_px: int
     sides_mm: tuple[float, ...] = (30.0, 35.0, 40.0, 45.0)
@@ -61,7 +69,7 @@ class ViewNetwork(NetworkStage):
         """How all candidates are looked at."""
         return drawn_frames(self.sides_mm, self.shifts, self.turns, shift_mm=self.shift_mm, seed=0)
 
-    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> Arrays:
+    def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> ViewExamples:
         """Take views of the candidates on and off nodes."""
         frames = self.frames
         best = candidates.first(self.at_most)
@@ -71,16 +79,17 @@ class ViewNetwork(NetworkStage):
             for label, count in ((1, len(frames)), (0, self.seen_off_nodes))
         ]
         on, off = (views.reshape(-1, *self._shape) for views in taken)
-        return {"on": on, "off": off, "labels": labels[labels >= 0]}
+        return ViewExamples(on, off)
 
-    def batches(self, extracted: Sequence[Arrays]) -> tuple[Draw, Loss]:
+    def batches(self, extracted: Sequence[ViewExamples]) -> tuple[Draw, Loss]:
         """Draw views, half of them on nodes.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
         """
-        joined(extracted, "labels", self.name)  # refuses cases that teach nothing
-        on, off = (np.concatenate([each[name] for each in extracted]) for name in ("on", "off"))
+        if not any(len(each.on) for each in extracted) or not any(len(each.off) for each in extracted):
+            raise all_alike(self.name, len(extracted))
+        on, off = (np.concatenate(views) for views in zip(*((each.on, each.off) for each in extracted), strict=True))
 
         def draw(rng: np.random.Generator) -> tuple[Batch, Batch]:
             half = self.batch // 2
@@ -89,17 +98,16 @@ class ViewNetwork(NetworkStage):
 
         return draw, _binary
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
+    def score(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
         """Score the views; candidates keep their order."""
         best = candidates.first(self.at_most)
         frames = self.frames
-        run = ready(
-            self.architecture, model["weights"], [(-1, *self._shape)], device=self.device, precision=self.precision
-        )
+        device, precision = context.run.device, context.run.precision
+        run = ready(self.architecture, model["weights"], [(-1, *self._shape)], device=device, precision=precision)
         views = _windowed(views_of(context.volume, best.points_mm, frames, self.side_px)).reshape(-1, *self._shape)
         parts = [run(_scaled(views[at : at + _AT_ONCE]))[0] for at in range(0, len(views), _AT_ONCE)]
         odds = np.concatenate([np.empty((0, 1)), *parts]).reshape(len(best), len(frames))
-        return Candidates(best.points_mm, best.scores, best.radii_mm, {CHANCES: sigmoid(odds, 1.0, 0.0)})
+        return Candidates(best.points_mm, best.scores, best.radii_mm, sigmoid(odds, 1.0, 0.0))
 
     @property
     def _shape(self) -> tuple[int, int, int]:
@@ -107,7 +115,7 @@ class ViewNetwork(NetworkStage):
 
 
 @dataclass(frozen=True)
-class Averaged(FixedStage):
+class Averaged(FeatureScorer):
     """The chances of a candidate's views become one by their mean.
 
     Attributes:
@@ -120,11 +128,9 @@ class Averaged(FixedStage):
     name: str
     views: int = 100
 
-    def predict(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
-        """Score candidates anew."""
-        if not len(candidates):
-            return candidates.scored(candidates.scores)
-        return candidates.scored(candidates.extra[CHANCES][:, : self.views].mean(axis=1))
+    def score_features(self, model: Mapping[str, Any], candidates: Candidates) -> Candidates:
+        """Return them scored by the mean over views."""
+        return candidates.scored(candidates.features[:, : self.views].mean(axis=1))
 
 
 def _windowed(views_hu: NDArray[np.float32]) -> NDArray[np.uint8]:
