@@ -1,4 +1,4 @@
-"""The trachea and the carina, followed from the top of the scan downwards."""
+"""The trachea and the carina."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Geometry
 
 _AIR_HU = -880
-"""Below most of the lung, so that lumen and lung stay apart where only a thin wall is between them."""
+"""Darker than most of the lung, so that lumen and lung stay separate if only a thin wall is between them."""
 
 _AREA_MM2 = (70.0, 700.0)
-"""Axial section of the lumen: 10–27 mm across in adults (Breatnach 1984), less the partial volume at the wall."""
+"""Area of an axial section of the lumen: 10–27 mm wide in adults (Breatnach 1984), less the partial volume."""
 
 _LENGTH_MM = 25.0
 _BRONCHUS_MM2 = 30.0
@@ -24,12 +24,12 @@ _OFF_MIDLINE_MM = 45.0
 
 @dataclass(frozen=True, eq=False)
 class Airway:
-    """The trachea as far as it is in view.
+    """The part of the trachea that is in the field of view.
 
     Attributes:
-        lumen: Boolean array z, y, x: the trachea, and what of the main bronchi hangs on to it.
-        path_ijk: Centres of the trachea, top first, one a slice, ``(n, 3)``.
-        carina_ijk: The last centre before the lumen splits, or None where the split is out of view.
+        lumen: Boolean array z, y, x: the trachea, and the part of the main bronchi that is connected to it.
+        path_ijk: Centres of the trachea, one for each slice from top to bottom; i, j, k, shape ``(n, 3)``.
+        carina_ijk: The last centre before the lumen splits; i, j, k. None if the split is out of view.
     """
 
     lumen: Mask
@@ -40,7 +40,7 @@ class Airway:
 
 
 def find_airway(hu: NDArray[np.int16], geometry: Geometry, body: Mask) -> Airway:
-    """Find the trachea: the longest chain, slice to slice, of round air spots set in tissue near the midline.
+    """Find the trachea: the longest chain, from slice to slice, of round air spots in soft tissue near the midline.
 
     Args:
         hu: HU on a grid of about 3 mm, z, y, x, axes towards L, P, S.
@@ -48,16 +48,16 @@ def find_airway(hu: NDArray[np.int16], geometry: Geometry, body: Mask) -> Airway
         body: The body on the same grid.
 
     Returns:
-        An :class:`Airway`; its path is empty where no trachea is in view.
+        The airway; its path is empty if no trachea is in view.
     """
     slices = [_Slice(plane, inside, geometry) for plane, inside in zip(hu, body, strict=True)]
     chains = []
-    taken: set[tuple[int, int]] = set()
+    visited: set[tuple[int, int]] = set()
     for k in range(len(hu) - 1, 0, -1):
         for label in slices[k].starts():
-            if (k, label) not in taken:
+            if (k, label) not in visited:
                 chain, splits = _follow(slices, k, label)
-                taken.update((k - step, spot) for step, spot in enumerate(chain))
+                visited.update((k - step, spot) for step, spot in enumerate(chain))
                 chains.append((k, chain, splits))
     if not chains or max(len(chain) for _, chain, _ in chains) * geometry.spacing_mm[2] < _LENGTH_MM:
         return Airway(np.zeros_like(body), np.empty((0, 3)), None)
@@ -66,7 +66,7 @@ def find_airway(hu: NDArray[np.int16], geometry: Geometry, body: Mask) -> Airway
 
 
 class _Slice:
-    """The air spots of one slice, labelled."""
+    """The labelled air spots of one slice."""
 
     def __init__(self, hu: NDArray[np.int16], body: NDArray[np.bool_], geometry: Geometry) -> None:
         from scipy import ndimage
@@ -77,13 +77,13 @@ class _Slice:
         self.area_mm2 = np.bincount(self.labels.ravel(), minlength=self.count + 1) * pixel_mm2
 
     def starts(self) -> list[int]:
-        """Labels of the spots that look like a trachea on their own."""
+        """Return the labels of spots that have the size, shape and place of a trachea."""
         low, high = _AREA_MM2
         sized = [n for n in range(1, self.count + 1) if low <= self.area_mm2[n] <= high]
         return [n for n in sized if self._is_trachea(n)]
 
     def centre_ij(self, label: int) -> NDArray[np.float64]:
-        """Mean column and row of a spot."""
+        """Return the mean column and row of a spot."""
         rows, columns = np.nonzero(self.labels == label)
         return np.array([columns.mean(), rows.mean()])
 
@@ -99,12 +99,12 @@ class _Slice:
         return bool(
             spread[1] < 6 * spread[0]
             and abs(columns.mean() - midline) * sx < _OFF_MIDLINE_MM
-            and self.hu[ring].mean() > -450  # set in soft tissue, not a dark patch of lung
+            and self.hu[ring].mean() > -450  # surrounded by soft tissue: no dark patch of lung
         )
 
 
 def _follow(slices: list[_Slice], top: int, label: int) -> tuple[list[int], bool]:
-    """Follow a spot downwards; give its label in each slice and whether it ends by splitting in two."""
+    """Follow a spot downwards; return its label in each slice, and whether it ends by splitting in two."""
     chain = [label]
     for k in range(top - 1, -1, -1):
         above, here = slices[k + 1], slices[k]
@@ -123,7 +123,7 @@ def _airway(slices: list[_Slice], top: int, chain: list[int], splits: bool) -> A
         lumen[k] = slices[k].labels == label
         path.append([*slices[k].centre_ij(label), float(k)])
     bottom = top - len(chain) + 1
-    for k in range(bottom - 1, max(bottom - 4, -1), -1):  # the main bronchi, as far as they stay apart from lung
+    for k in range(bottom - 1, max(bottom - 4, -1), -1):  # the main bronchi, as far as they are separate from lung
         here = slices[k]
         touched = np.unique(here.labels[lumen[k + 1]])
         small = touched[(touched > 0) & (here.area_mm2[touched] <= _AREA_MM2[1])]

@@ -1,4 +1,4 @@
-"""The patient's body, without table, clothes and air."""
+"""The patient's body, without table, clothes and the air around it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _TABLE_RADIUS_MM = 8.0
 """Table shells, sheets and cables are thinner than 16 mm; the trunk and the neck are not."""
 
 _CROPPED_MM = 120.0
-"""Where the field of view cuts the chest wall, lung lies open to the image's edge over up to this length."""
+"""If the field of view cuts the chest wall, lung may reach the image's edge over up to this length."""
 _MEND_MM = 15.0
-"""Half the length of a gap in the chest wall that is taken to be such a cut."""
+"""Half the length of a gap in the chest wall that counts as such a cut."""
 
 
 def find_body(hu: NDArray[np.int16], geometry: Geometry) -> Mask:
-    """Find the body with all that it encloses, lungs and bowel gas among it.
+    """Find the body with everything inside it, such as lungs and bowel gas.
 
     Args:
         hu: HU on a grid of about 3 mm, z, y, x, axes towards L, P, S.
         geometry: That grid.
 
     Returns:
-        Boolean array like ``hu``; all False where nothing thick enough is in view.
+        Boolean array like ``hu``; all False if nothing thick enough is in view.
     """
     solid = hu > SKIN_HU
     cores = erode(fill_slices(solid, geometry, _CROPPED_MM), geometry, _TABLE_RADIUS_MM)
@@ -39,7 +39,7 @@ def find_body(hu: NDArray[np.int16], geometry: Geometry) -> Mask:
 
 
 def _with_cavities(trunk: Mask, geometry: Geometry) -> Mask:
-    """Add the lungs and the gas that the trunk encloses, also where the field of view cuts its wall open."""
+    """Add the lungs and the gas inside the trunk, also where the field of view cuts its wall."""
     from scipy import ndimage
 
     mended = closed(trunk, geometry, _MEND_MM)

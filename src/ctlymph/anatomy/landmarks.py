@@ -1,4 +1,4 @@
-"""All landmarks of one CT, found on one coarse grid."""
+"""The landmarks of one CT, on one coarse grid."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Geometry, Volume
 
 GRID_MM = 3.0
-"""Fine enough for a trachea and a vertebra, coarse enough that any CT takes about two seconds."""
+"""Spacing of the grid: fine enough for a trachea and a vertebra; any CT takes about two seconds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Landmarks:
-    """What was found, all on one grid with axes towards L, P, S.
+    """Body, airway, lungs and spine of one CT, all on one grid with axes towards L, P, S.
 
     Attributes:
         hu: int16 HU, z, y, x, on the grid.
-        geometry: The grid, ``GRID_MM`` apart.
-        body: The body with all that it encloses.
+        geometry: The grid, with a spacing of ``GRID_MM``.
+        body: The body with everything inside it; boolean, z, y, x.
         airway: Trachea and carina.
-        lungs: Both lungs, vessels filled in, without the trachea.
-        spine: ``(z, 3)``: column and row of the vertebral body's centre, and its evidence, 0…1.
+        lungs: Both lungs with their vessels, without the trachea; boolean, z, y, x.
+        spine: ``(z, 3)``: column and row of the vertebral body's centre in each slice, and its evidence, 0…1.
     """
 
     hu: NDArray[np.int16]

@@ -1,4 +1,4 @@
-"""The lungs, told from bowel gas and from the airways."""
+"""The lungs, without airways and bowel gas."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ _LUNG_HU = -400
 """Halfway between aerated lung (about −850) and soft tissue (about 40)."""
 
 _SMALLEST_MM3 = 30_000.0
-"""A lung base that just enters the scan; less is not worth a landmark."""
+"""Volume of a lung base that just enters the scan; smaller pieces are no landmark."""
 
 _GAS_MEDIAN_HU = -940.0
 _GAS_SPREAD_HU = 25.0
-"""Gas in bowel, stomach and trachea is darker and far more even than lung, which holds vessels."""
+"""Gas in bowel, stomach and trachea is darker and much more uniform than lung, which contains vessels."""
 
 _VESSEL_RADIUS_MM = 6.0
 
 
 def find_lungs(hu: NDArray[np.int16], geometry: Geometry, body: Mask, airway: Airway) -> Mask:
-    """Find both lungs, their vessels filled in.
+    """Find both lungs, with their vessels.
 
     Args:
         hu: HU on a grid of about 3 mm, z, y, x, axes towards L, P, S.
         geometry: That grid.
         body: The body on the same grid.
-        airway: Trachea on the same grid; its lumen stays out, and lungs reach above its lower end.
+        airway: Trachea on the same grid; its lumen is left out, and lungs extend above its lower end.
 
     Returns:
-        Boolean array like ``hu``; all False where no lung is in view.
+        Boolean array like ``hu``; all False if no lung is in view.
     """
     labels, sizes = components((hu < _LUNG_HU) & body & ~airway.lumen)
-    # A lung reaches above the carina or out of the scan; colon full of stool looks like lung but lies lower.
+    # A lung extends above the carina or out of the scan. Colon with stool has similar HU but lies lower.
     lowest_top = int(airway.path_ijk[-1, 2]) if len(airway.path_ijk) else len(hu) - 2
     lungs = np.zeros_like(body)
     for label, size in enumerate(sizes, start=1):

@@ -1,8 +1,8 @@
-"""The search regions, mediastinum and abdomen, drawn from the landmarks.
+"""The search regions, mediastinum and abdomen, defined by the landmarks.
 
-They are generous on purpose: a region says where it is worth looking, not where
-an organ ends. What a region leaves out (subcutaneous fat, chest wall, back
-muscles, the insides of the lungs) holds no node of its name.
+They are generous on purpose: a region limits the search, it is no segmentation
+of an organ. The parts that a region leaves out (subcutaneous fat, chest wall,
+back muscles, the inside of the lungs) contain no nodes of this region.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from ctlymph.core.morphology import (
 from ctlymph.core.regions import ABDOMEN, MEDIASTINUM, REGIONS, Region
 
 _LUNG_PAIR_MM2 = 500.0
-"""Both lungs are in a slice when each shows this much."""
+"""Both lungs are in a slice if each has at least this area."""
 
 _DOME_SIDE_MM = 60.0
 _DOME_MM2 = 600.0
 _DOME_RUN_MM = 15.0
-"""The liver's dome: tissue within the right lung's outline, farther from the midline than the heart reaches, in every
-slice of a run downwards."""
+"""The liver's dome: tissue within the outline of the right lung, farther from the midline than the heart extends, in
+every slice over a length downwards."""
 
 _HEART_BELOW_DOME_MM = 35.0
-"""Heart, oesophagus and paracardiac fat go on this far below the right dome."""
+"""Heart, oesophagus and paracardiac fat extend this far below the right dome."""
 _LIVER_SIDE_MM = 30.0
-"""Below the dome, what lies farther to the right of the midline is liver."""
+"""Below the dome, tissue farther to the right of the midline is liver."""
 
 _TRACHEA_MM = 35.0
 _ABOVE_APEX_MM = 25.0
@@ -46,9 +46,9 @@ _ABOVE_APEX_MM = 25.0
 
 _NODULE_MM = 5.0
 _ARM_MM = 15.0
-"""Half the width of the bridges by which a lung nodule hangs on to the mediastinum, an arm to the trunk."""
+"""Half the width of the bridges that connect a lung nodule with the mediastinum, and an arm with the trunk."""
 _EDGE_MM = 10.0
-"""How far thin sheets, pleura and pericardial fat, extend from the core of a region."""
+"""Distance up to which thin layers, pleura and pericardial fat, extend from the core of a region."""
 
 _WALL_MM = 10.0
 """Muscles of the abdominal wall."""
@@ -58,25 +58,25 @@ _LINEA_ALBA_MM = 18.0
 _SACRUM_MM = 100.0
 _CREST_MM = 40.0
 _PELVIS_INSIDE_MM = 50.0
-"""The iliac crest stands this far above the sacrum, and half of the inner pelvis is at least this wide."""
+"""The iliac crest is this far above the sacrum, and half of the inner pelvis is at least this wide."""
 _GLUTEAL_MM = 20.0
-"""Gluteal muscle bulges this far before and behind the bone."""
+"""Gluteal muscle extends this far in front of and behind the bone."""
 _BEHIND_SPINE_MM = 12.0
 
 _WING_MM = (50.0, 125.0)
 _WING_RADIUS_MM = 15.0
 _WING_SHARE = 0.3
-"""On both sides of the midline so much of a disk is bone, from the hips up to the iliac crest, without a gap."""
+"""On both sides of the midline this share of a disk is bone, from the hips up to the iliac crest, without a gap."""
 _GROIN_MM = (25.0, 100.0)
 _GROIN_BELOW_CREST_MM = (80.0, 200.0)
-"""The groins: so far beside the midline and below the crest, in front of the vertebra at its height. They lie outside
-the muscles of the wall; of the 595 nodes of the public collection's abdomens some 50 are there."""
+"""The groins: distances from the midline, and below the iliac crest; in front of the vertebra at its height. They lie
+outside the muscles of the wall; about 50 of the 595 abdominal nodes of the public collection are there."""
 _SKIN_MM = 6.0
 
 _SPINE_EVIDENCE = 0.15
 _TORSO_WIDTH_MM = 220.0
 _TORSO_BONE = 0.15
-"""Adult trunks are wider and hold less bone in a section than a head does; of two legs only one counts as the body."""
+"""The trunk of an adult is wider, and has less bone in a section than a head; of two legs only one is the body."""
 
 _MIN_MM = 40.0
 _FAT_HU = -40
@@ -84,40 +84,43 @@ _GAS_HU = -250
 _BONE_HU = 150
 
 
-def find_regions(landmarks: Landmarks, wanted: str = "auto") -> list[Region]:
-    """Find the search regions that the scan holds.
+def find_regions(landmarks: Landmarks, region: str = "auto") -> list[Region]:
+    """Find the search regions of a scan.
 
     Args:
-        landmarks: What :func:`ctlymph.anatomy.landmarks.find_landmarks` gives.
-        wanted: ``mediastinum``, ``abdomen``, or ``auto`` for those of the two
+        landmarks: The landmarks, from :func:`ctlymph.anatomy.landmarks.find_landmarks`.
+        region: ``mediastinum``, ``abdomen``, or ``auto`` for those of the two
             that fill at least 40 mm or half of the scan.
 
+    Returns:
+        One or two regions, mediastinum first, on the grid of the landmarks.
+
     Raises:
-        CtlymphError: If the scan holds neither, or not the wanted one.
-        ValueError: If ``wanted`` is none of the three words.
+        CtlymphError: If the scan contains neither, or not the requested one.
+        ValueError: If ``region`` is none of the three words.
     """
-    if wanted not in (*REGIONS, "auto"):
-        raise ValueError(f"region {wanted!r} is none of {', '.join(REGIONS)}, auto")
+    if region not in (*REGIONS, "auto"):
+        raise ValueError(f"region {region!r} is none of {', '.join(REGIONS)}, auto")
     dome = _dome(landmarks)
     mediastinum = _mediastinum(landmarks, dome)
     abdomen = _abdomen(landmarks, dome) & ~mediastinum
     found = [
         Region(name, mask, landmarks.geometry)
         for name, mask in ((MEDIASTINUM, mediastinum), (ABDOMEN, abdomen))
-        if _fills_enough(mask, landmarks) and wanted in (name, "auto")
+        if _fills_enough(mask, landmarks) and region in (name, "auto")
     ]
     if not found:
-        raise CtlymphError(_why_nothing(landmarks, wanted))
+        raise CtlymphError(_why_nothing(landmarks, region))
     return found
 
 
-def _why_nothing(landmarks: Landmarks, wanted: str) -> str:
-    sought = "neither a mediastinum nor an abdomen" if wanted == "auto" else f"no {wanted}"
+def _why_nothing(landmarks: Landmarks, region: str) -> str:
+    absent = "neither a mediastinum nor an abdomen" if region == "auto" else f"no {region}"
     slices, lungs = len(landmarks.hu), landmarks.lungs.any()
     spine = bool((landmarks.spine[:, 2] > _SPINE_EVIDENCE).any())
-    seen = f"lungs {'seen' if lungs else 'not seen'}, spine {'seen' if spine else 'not seen'}"
+    found = f"lungs {'found' if lungs else 'not found'}, spine {'found' if spine else 'not found'}"
     return (
-        f"the scan holds {sought} ({slices * landmarks.geometry.spacing_mm[2]:.0f} mm of slices; {seen}); "
+        f"the scan contains {absent} ({slices * landmarks.geometry.spacing_mm[2]:.0f} mm of slices; {found}); "
         "give a CT of the chest or abdomen of an adult"
     )
 
@@ -128,12 +131,12 @@ def _fills_enough(mask: Mask, landmarks: Landmarks) -> bool:
 
 
 def _columns(landmarks: Landmarks) -> NDArray[np.int_]:
-    """Column indices, to be compared with columns of the spine."""
+    """Return the column indices, for comparison with the columns of the spine."""
     return np.arange(landmarks.hu.shape[2])
 
 
 def _lung_sides(landmarks: Landmarks) -> tuple[Mask, Mask]:
-    """Split the lungs, right and left, at the spine's column."""
+    """Return the right and the left lung, split at the column of the spine."""
     right = _columns(landmarks) < landmarks.spine[:, 0][:, None]
     return landmarks.lungs & right[:, None], landmarks.lungs & ~right[:, None]
 
@@ -143,7 +146,7 @@ def _area_mm2(mask: Mask, landmarks: Landmarks) -> NDArray[np.float64]:
 
 
 def _dome(landmarks: Landmarks) -> int | None:
-    """Slice of the right diaphragm's dome, or None where it is not in view."""
+    """Return the slice of the right diaphragm's dome, or None if it is not in view."""
     right, _ = _lung_sides(landmarks)
     side = landmarks.spine[:, 0] - _DOME_SIDE_MM / landmarks.geometry.spacing_mm[0]
     outline = np.stack([hull_of_slice(plane) for plane in right])
@@ -155,7 +158,7 @@ def _dome(landmarks: Landmarks) -> int | None:
 
 
 def _mediastinum(landmarks: Landmarks, dome: int | None) -> Mask:
-    """Between the lungs, in front of the spine, from the thoracic inlet to the diaphragm."""
+    """Return the mediastinum: between the lungs, in front of the spine, from the thoracic inlet to the diaphragm."""
     right, left = _lung_sides(landmarks)
     spacing = landmarks.geometry.spacing_mm
     pair = (_area_mm2(right, landmarks) > _LUNG_PAIR_MM2) & (_area_mm2(left, landmarks) > _LUNG_PAIR_MM2)
@@ -173,7 +176,7 @@ def _mediastinum(landmarks: Landmarks, dome: int | None) -> Mask:
 
 
 def _in_one_piece(inside: Mask, landmarks: Landmarks, bridge_mm: float) -> Mask:
-    """Drop what hangs on by a bridge less than twice this wide: lung nodules, an arm beside the trunk."""
+    """Remove parts with a connection of less than twice this width: lung nodules, an arm next to the trunk."""
     cores = erode(inside, landmarks.geometry, bridge_mm)
     if not cores.any():
         return inside
@@ -181,7 +184,7 @@ def _in_one_piece(inside: Mask, landmarks: Landmarks, bridge_mm: float) -> Mask:
 
 
 def _around_trachea(landmarks: Landmarks) -> Mask:
-    """A column around the trachea, up to the thoracic inlet."""
+    """Return a column around the trachea, up to the thoracic inlet."""
     near = np.zeros_like(landmarks.body)
     apex = int(np.flatnonzero(landmarks.lungs.any(axis=(1, 2))).max())
     top = apex + _ABOVE_APEX_MM / landmarks.geometry.spacing_mm[2]
@@ -194,18 +197,18 @@ def _around_trachea(landmarks: Landmarks) -> Mask:
 
 
 def _in_front_of(rows: Sequence[float] | NDArray[np.float64], landmarks: Landmarks) -> Mask:
-    """All voxels in front of a row that is given slice by slice."""
+    """Return all voxels in front of a row, given for each slice."""
     return np.asarray(np.arange(landmarks.hu.shape[1])[None, :, None] < np.asarray(rows)[:, None, None])
 
 
 def _abdomen(landmarks: Landmarks, dome: int | None) -> Mask:
-    """Inside the abdominal wall, in front of the back muscles, from the diaphragm to the pelvic floor; the groins."""
+    """Return the abdomen: inside its wall, in front of the back muscles, from diaphragm to pelvic floor; and the groins."""
     if not _is_torso(landmarks):
         return np.zeros_like(landmarks.body)
     spacing = landmarks.geometry.spacing_mm
     spined = np.flatnonzero(landmarks.spine[:, 2] > _SPINE_EVIDENCE)
     back = landmarks.spine[:, 1] + _BEHIND_SPINE_MM / spacing[1]
-    # The sacrum has no ring around its canal: hold the line that the last lumbar vertebra gave.
+    # The sacrum has no ring of bone around its canal: continue from the last lumbar vertebra.
     back[: spined[0]] = back[spined[0]] + 2 * _BEHIND_SPINE_MM / spacing[1]
     inside = _cavity(landmarks) & ~landmarks.lungs & _in_front_of(back, landmarks)
     pelvis = slice(0, spined[0] + round(_CREST_MM / spacing[2]))
@@ -219,7 +222,7 @@ def _abdomen(landmarks: Landmarks, dome: int | None) -> Mask:
 
 
 def _groins(landmarks: Landmarks) -> Mask:
-    """The fat around the femoral vessels, in front of the hips; nothing where no hip is in view."""
+    """Return the fat around the femoral vessels, in front of the hips; empty if no hip is in view."""
     crest = _iliac_crest(landmarks)
     inside = erode(landmarks.body, landmarks.geometry, _SKIN_MM)
     inside &= _in_front_of(np.full(len(inside), landmarks.spine[crest, 1]), landmarks)
@@ -232,7 +235,7 @@ def _groins(landmarks: Landmarks) -> Mask:
 
 
 def _iliac_crest(landmarks: Landmarks) -> int:
-    """Slice in which the hip bones end, followed from the lowest slice upwards; 0 where that does not show them."""
+    """Return the slice in which the hip bones end, followed from the lowest slice upwards; 0 if they are not in it."""
     bone = disk_filter(_bone(landmarks), landmarks.geometry, _WING_RADIUS_MM)
     off_mm = _off_midline_mm(landmarks)
     sides = [(way * off_mm > _WING_MM[0]) & (way * off_mm < _WING_MM[1]) for way in (-1, 1)]
@@ -242,7 +245,7 @@ def _iliac_crest(landmarks: Landmarks) -> int:
 
 
 def _off_midline_mm(landmarks: Landmarks) -> NDArray[np.float64]:
-    """How far to the left of the middle of the body each column lies, ``(z, x)``, mm."""
+    """Return the distance of each column to the left of the middle of the body, ``(z, x)``, mm."""
     columns = _columns(landmarks)
     wide = landmarks.body.any(axis=1)
     middle = (wide * columns).sum(axis=1) / np.maximum(wide.sum(axis=1), 1)
@@ -250,12 +253,12 @@ def _off_midline_mm(landmarks: Landmarks) -> NDArray[np.float64]:
 
 
 def _bone(landmarks: Landmarks) -> Mask:
-    """The skeleton, as far as it hangs together."""
+    """Return the skeleton: the largest connected piece of bone."""
     return largest_component((landmarks.hu > _BONE_HU) & landmarks.body)
 
 
 def _lateral_to_pelvic_bone(landmarks: Landmarks) -> Mask:
-    """Whatever has the pelvic bone between itself and the midline: gluteal muscles and hips."""
+    """Return everything lateral to the pelvic bone: gluteal muscles and hips."""
     from scipy import ndimage
 
     bone = _bone(landmarks)
@@ -279,10 +282,11 @@ def _is_torso(landmarks: Landmarks) -> bool:
 
 
 def _cavity(landmarks: Landmarks) -> Mask:
-    """The body without subcutaneous fat and abdominal wall.
+    """Return the body without subcutaneous fat and abdominal wall.
 
-    The muscles close a ring around the cavity in each slice; closing bridges the
-    linea alba and other thin spots, so that fat inside and outside stay apart.
+    The muscles are a closed ring around the cavity in each slice. Morphological
+    closing bridges the linea alba and other thin places, so that fat inside and
+    outside stay separate.
     """
     geometry = landmarks.geometry
     not_fat = (landmarks.hu > _FAT_HU) | (landmarks.hu < _GAS_HU) | landmarks.lungs

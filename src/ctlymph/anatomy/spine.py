@@ -1,4 +1,4 @@
-"""The spine, as the path of its canal from slice to slice."""
+"""The spine: the path of the spinal canal from slice to slice."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from ctlymph.core.morphology import Mask, disk_filter
 from ctlymph.core.volume import Geometry, crop_array
 
 _SOFT_HU, _DENSE_HU = 60, 160
-"""From no bone to marrow, seen at 3 mm. Contrast-filled vessels reach it too, but no vessel encloses a canal."""
+"""No bone, and bone marrow, at a spacing of 3 mm. Enhanced vessels are as bright, but no vessel encloses a canal."""
 
 _CANAL_RADIUS_MM = 5.0
 _RING_MM = {"front": (-30.0, -8.0), "back": (8.0, 30.0), "side": (8.0, 22.0)}
-"""Where bone surrounds the spinal canal, from its centre: body in front, arch behind, pedicles and facets beside."""
+"""Distances of bone from the centre of the canal: body in front, arch behind, pedicles and facets on both sides."""
 _SEGMENT_MM = 24.0
-"""Between two pedicles the canal opens sideways; over the height of a vertebra it is closed."""
+"""Height of a vertebra: between two pedicles the canal is open on its sides, over this height it is closed."""
 CANAL_TO_BODY_MM = 24.0
-"""From the canal's centre forward to that of the vertebral body, thoracic and lumbar."""
+"""Distance from the centre of the canal to that of the vertebral body, thoracic and lumbar."""
 
 _OFF_MIDLINE_MM = 35.0
 _BACK_MM = 95.0
-"""From the skin of the back to the canal, in all but the heaviest; the heart and its cavities lie deeper."""
+"""Distance from the skin of the back to the canal in nearly all patients; the chambers of the heart lie deeper."""
 
 _BEND = 0.025
 """Cost of a step of one mm sideways per slice step of one mm."""
 
 
 def find_spine(hu: NDArray[np.int16], geometry: Geometry, body: Mask) -> NDArray[np.float64]:
-    """Find the path of the spinal canal: soft, ringed by bone, near the midline and the back.
+    """Find the path of the spinal canal: soft tissue with bone around it, near the midline and the back.
 
-    Dynamic programming over the slices keeps the path smooth where the ring is
-    open or noise hides it.
+    Dynamic programming over the slices keeps the path smooth where the ring of
+    bone is open or hidden by noise.
 
     Args:
         hu: HU on a grid of about 3 mm, z, y, x, axes towards L, P, S.
@@ -40,8 +40,8 @@ def find_spine(hu: NDArray[np.int16], geometry: Geometry, body: Mask) -> NDArray
 
     Returns:
         ``(z, 3)``: column and row of the vertebral body's centre in each slice,
-        and how much of a ring of bone was found there (0…1; below about 0.15
-        there is no spine).
+        and the evidence for a ring of bone there (0…1; below about 0.15 there is
+        no spine).
     """
     bone = np.clip((hu.astype(np.float32) - _SOFT_HU) / np.float32(_DENSE_HU - _SOFT_HU), 0, 1) * body
     ring = _ring(bone, geometry)
@@ -51,7 +51,7 @@ def find_spine(hu: NDArray[np.int16], geometry: Geometry, body: Mask) -> NDArray
 
 
 def _ring(bone: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
-    """Least mean bone on the four sides of every voxel, less the bone at the voxel itself."""
+    """Return the minimum of the mean bone on the four sides of every voxel, less the bone at the voxel itself."""
     from scipy import ndimage
 
     near, far = _RING_MM["side"]
@@ -70,7 +70,7 @@ def _ring(bone: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
 def _box_mean(
     bone: NDArray[np.float32], geometry: Geometry, y_mm: tuple[float, float], x_mm: tuple[float, float]
 ) -> NDArray[np.float32]:
-    """Mean over the box that lies from ``y_mm`` to ``x_mm`` away, within the slice, for every voxel."""
+    """Return for every voxel the mean over a box within the slice, at the distances ``y_mm`` and ``x_mm`` from it."""
     from scipy import ndimage
 
     result = bone
@@ -84,7 +84,7 @@ def _box_mean(
 
 
 def _misplacement(body: Mask, geometry: Geometry) -> NDArray[np.float64]:
-    """Penalty ``(z, y, x)`` for lying off the body's midline or far from the back."""
+    """Return the penalty ``(z, y, x)`` for a place off the body's midline or far from the back."""
     _, height, width = body.shape
     columns, rows = np.arange(width), np.arange(height)
     per_column = body.sum(axis=1)
@@ -101,7 +101,7 @@ def _misplacement(body: Mask, geometry: Geometry) -> NDArray[np.float64]:
 
 
 def _steady(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Smooth a value per slice by a running median; slices that do not know it take the overall median."""
+    """Smooth one value for each slice by a running median; slices without a value take the overall median."""
     from scipy import ndimage
 
     filled = np.where(known, values, np.median(values[known]) if known.any() else 0.0)
@@ -109,7 +109,7 @@ def _steady(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np
 
 
 def _smoothest_path(merit: NDArray[np.float64], geometry: Geometry) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Viterbi search for one voxel a slice with the greatest merit less bends (steps of at most 2 voxels)."""
+    """Return rows and columns of the path, one voxel in each slice, with the greatest merit less its bends (Viterbi)."""
     steps = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3)]
     costs = [
         _BEND * np.hypot(dy * geometry.spacing_mm[1], dx * geometry.spacing_mm[0]) / geometry.spacing_mm[2]

@@ -1,12 +1,12 @@
-"""The station of a lymph node, by rule, from trachea, carina, lungs and spine.
+"""Lymph node stations, by rules on trachea, carina, lungs and spine.
 
 Chest: the map of the IASLC (Rusch VW et al., J Thorac Oncol 2009;4:568–577), in which the left lateral wall of the
-trachea, not the midline, parts right from left for stations 2 and 4. Many of its borders are vessels (the aortic arch,
-the azygos, the innominate vein), which are not found here: heights above the carina stand for them, those of an adult
-of middle size. Abdomen: the groups that reports name, by where a point lies before and beside the spine, and how far
-below the lungs' lowest point.
+trachea, not the midline, is the border between right and left for stations 2 and 4. Many of its borders are vessels
+(the aortic arch, the azygos, the innominate vein), which are not found here: heights above the carina replace them,
+those of an adult of middle size. Abdomen: the groups of radiology reports, by the position of a point relative to the
+spine, and its height below the lowest point of the lungs.
 
-A station named here is a first guess for a reader, right for most nodes and next door for most others.
+The station is a first suggestion for a reader: right for most nodes, and the neighbouring station for most others.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from ctlymph.core.regions import MEDIASTINUM
 
 _SPINE_EVIDENCE = 0.15
 _TRACHEA_RADIUS_MM = 9.0
-"""Where its lumen is not seen."""
+"""Used if its lumen is not in view."""
 _LUNGS_ABOVE_LAST_VERTEBRA_MM = 285.0
-"""From the lowest vertebra with a canal to the lungs' lowest point, where these are not in view."""
+"""Distance from the lowest vertebra with a canal to the lowest point of the lungs, if they are not in view."""
 
 _APEX_MM, _ARCH_MM = 70.0, 38.0
-"""Above the carina: the thoracic inlet, where station 1 begins; the top of the aortic arch, between 2 and 4."""
+"""Heights above the carina: the thoracic inlet, below station 1; the top of the aortic arch, between 2 and 4."""
 _AXILLA_MM = 90.0
-"""So far from the spine's middle lies the axilla."""
+"""Distance of the axilla from the middle of the spine."""
 
 _BRONCHI = (("10", 50.0), ("11", 61.0), ("12", 70.0), ("14", np.inf))
-"""Stations along the bronchi: hilar, interlobar, lobar, subsegmental, each as far from the spine's middle as this, mm.
-13, segmental, lies between the last two."""
+"""Stations along the bronchi: hilar, interlobar, lobar, subsegmental, and the distance from the middle of the spine up
+to which each extends, mm. Station 13, segmental, lies between the last two and is never named."""
 
 
 @dataclass(frozen=True)
 class _Chest:
-    """A place in the chest, mm.
+    """A point in the chest; distances in mm.
 
     Attributes:
         up: Above the carina.
-        left: To the left of the trachea's middle; below the carina, of the carina.
-        front: In front of it.
+        left: To the left of the trachea's centre, or, below the carina, of the carina.
+        front: In front of the same centre.
         left_of_wall: To the left of the trachea's left wall.
-        left_of_spine: To the left of the vertebra's middle.
+        left_of_spine: To the left of the centre of the vertebra.
     """
 
     up: float
@@ -57,7 +57,13 @@ class _Chest:
 
 @dataclass(frozen=True)
 class _Belly:
-    """A place in the abdomen, mm: above the lungs' lowest point, to the left and in front of the vertebra's middle."""
+    """A point in the abdomen; distances in mm.
+
+    Attributes:
+        up: Above the lowest point of the lungs.
+        left: To the left of the centre of the vertebra.
+        front: In front of the same centre.
+    """
 
     up: float
     left: float
@@ -65,15 +71,15 @@ class _Belly:
 
 
 def station_of(point_mm: Point, landmarks: Landmarks, region: str) -> str:
-    """Name the station of a node.
+    """Return the name of a node's station.
 
     Args:
-        point_mm: The node's centre, LPS mm.
-        landmarks: Of its CT.
-        region: ``mediastinum`` or ``abdomen``: where it was looked for.
+        point_mm: The node's centre, x, y, z in LPS mm.
+        landmarks: The landmarks of its CT.
+        region: The node's region: ``mediastinum`` or ``abdomen``.
 
     Returns:
-        ``4R``, ``left para-aortic`` and the like; empty where the landmarks that tell it are not in view.
+        Such as ``4R`` or ``left para-aortic``; empty if the landmarks that define it are not in view.
     """
     index: NDArray[np.float64] = landmarks.geometry.mm_to_index(point_mm)
     if region == MEDIASTINUM:
@@ -116,7 +122,7 @@ def _in_belly(index: NDArray[np.float64], landmarks: Landmarks) -> _Belly | None
 
 
 def _from_spine(index: NDArray[np.float64], landmarks: Landmarks) -> tuple[float, float]:
-    """Give mm to the left of, and behind, the vertebra's middle."""
+    """Return the distances to the left of, and behind, the centre of the vertebra, mm."""
     k = int(np.clip(np.rint(index[2]), 0, len(landmarks.spine) - 1))
     left, back = (index[:2] - landmarks.spine[k, :2]) * landmarks.geometry.spacing_mm[:2]
     return float(left), float(back)
@@ -139,7 +145,7 @@ def _chest_station(at: _Chest) -> str:
 
 
 def _central_station(at: _Chest) -> str:
-    """Tell stations 2 to 14 in the middle of the chest."""
+    """Return one of the stations 2 to 14, in the middle of the chest."""
     letter = "L" if at.left_of_wall > 0 else "R"
     if at.up > _ARCH_MM:
         return f"2{letter}"
@@ -153,14 +159,12 @@ def _central_station(at: _Chest) -> str:
 
 
 def _bronchial_station(at: _Chest) -> str:
-    """Tell hilum, lung, and what lies below the carina."""
+    """Return a station of hilum or lung, or one below the carina."""
     aside, letter = abs(at.left_of_spine), "L" if at.left_of_spine > 0 else "R"
     if aside > 25 and at.up < -50 and at.front < -8:
         return f"9{letter}"
     if abs(at.left) > 24 and aside > 25:
-        return next(
-            f"{name}{letter}" for name, within in (("10", 50), ("11", 61), ("12", 70), ("14", 1000)) if aside < within
-        )
+        return next(f"{name}{letter}" for name, limit_mm in _BRONCHI if aside < limit_mm)
     if at.up > -2:
         return "4L" if at.left_of_wall > 0 else "4R"
     return "7" if at.up > -32 else "8"

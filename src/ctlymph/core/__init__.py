@@ -1,4 +1,4 @@
-"""What everything stands on: volumes and their geometry, nodes, regions, contours, morphology, errors."""
+"""The types that all other packages use: volumes and their geometry, nodes, results, regions, errors, progress."""
 
 import lazy_loader as lazy
 

@@ -55,6 +55,6 @@ class CtlymphError(Exception):
 
 
 def shown(text: object, limit: int = 100) -> str:
-    """Make a text from a file, or from another program's error, fit for a message: one line, printable, cut."""
+    """Return a text from a file, or from another program's error, as one printable line of limited length."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,6 +1,6 @@
-"""Shapes of boolean arrays ``z, y, x``, with radii in mm.
+"""Morphology of boolean arrays ``z, y, x``, with radii in mm.
 
-Erosion and dilation by a ball are read off an exact Euclidean distance map
+Erosion and dilation by a ball are thresholds of an exact Euclidean distance map
 (Maurer 2003), so their cost does not grow with the radius.
 """
 
@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 
 
 def distance_mm(mask: Mask, geometry: Geometry) -> NDArray[np.float32]:
-    """Distance of every voxel outside ``mask`` to its nearest voxel, mm; 0 inside, inf where the mask is empty."""
+    """Return the distance of every voxel to the nearest voxel of ``mask``, mm: 0 inside it, infinity if it is empty."""
     import SimpleITK as sitk
 
     if not mask.any():
@@ -29,7 +29,7 @@ def distance_mm(mask: Mask, geometry: Geometry) -> NDArray[np.float32]:
 
 
 def dilate(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:
-    """Grow by a ball."""
+    """Return the mask dilated by a ball."""
     grown = np.zeros_like(mask)
     box = box_around(mask, 1 + np.floor(radius_mm / geometry.spacing_zyx).astype(int))
     grown[box] = distance_mm(mask[box], geometry) <= radius_mm
@@ -37,7 +37,7 @@ def dilate(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:
 
 
 def erode(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:
-    """Shrink by a ball; the array's edge does not erode."""
+    """Return the mask eroded by a ball; nothing is eroded from the array's edge."""
     shrunk = np.zeros_like(mask)
     box = box_around(mask, 1)
     shrunk[box] = distance_mm(~mask[box], geometry) > radius_mm
@@ -45,22 +45,30 @@ def erode(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:
 
 
 def box_around(mask: Mask, margin: NDArray[np.int_] | int) -> tuple[slice, ...]:
-    """Give the bounding box and a margin in voxels, z, y, x, as far as the array goes; empty if the mask is."""
+    """Return the bounding box with a margin in voxels (z, y, x), clipped to the array; empty if the mask is empty."""
     box = []
-    for axis, (length, beyond) in enumerate(zip(mask.shape, np.broadcast_to(margin, 3), strict=True)):
-        taken = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        low, high = (taken[0] - beyond, taken[-1] + beyond + 1) if len(taken) else (0, 0)
+    for axis, (length, extra) in enumerate(zip(mask.shape, np.broadcast_to(margin, 3), strict=True)):
+        occupied = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        low, high = (occupied[0] - extra, occupied[-1] + extra + 1) if len(occupied) else (0, 0)
         box.append(slice(max(0, int(low)), min(length, int(high))))
     return tuple(box)
 
 
 def closed(mask: Mask, geometry: Geometry, radius_mm: float) -> Mask:
-    """Fill what no ball of the radius, outside the mask, fits into."""
+    """Return the mask closed by a ball: gaps into which the ball does not fit are filled."""
     return erode(dilate(mask, geometry, radius_mm), geometry, radius_mm)
 
 
 def components(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """Label 3D components (26 neighbours); give labels 1…n by falling size, and the n sizes in voxels."""
+    """Label the 3D components of a mask (26 neighbours).
+
+    >>> labels, sizes = components(np.array([[[True, False, True, True]]]))
+    >>> labels.tolist(), sizes.tolist()
+    ([[[2, 0, 1, 1]]], [2, 1])
+
+    Returns:
+        Labels 1…n by descending size, 0 for background; and the n sizes in voxels.
+    """
     from scipy import ndimage
 
     labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
@@ -72,13 +80,13 @@ def components(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
 
 
 def largest_component(mask: Mask) -> Mask:
-    """Keep the largest 3D component."""
+    """Return the largest 3D component of a mask (26 neighbours)."""
     labels, _ = components(mask)
     return np.asarray(labels == 1)
 
 
 def fill_slices(mask: Mask, geometry: Geometry, gap_mm: float = 0.0) -> Mask:
-    """Fill the holes of every axial slice.
+    """Return the mask with the holes of every axial slice filled.
 
     A field of view that crops the body opens holes, such as a lung, to the
     image's edge: along each edge, gaps of up to ``gap_mm`` between two True
@@ -96,7 +104,7 @@ def fill_slices(mask: Mask, geometry: Geometry, gap_mm: float = 0.0) -> Mask:
     ):
         gap = np.ones((1, 1 + int(gap_mm / spacing)))
         outer[:] = ndimage.binary_closing(np.pad(edge, ((0, 0), (gap.size,) * 2)), gap)[:, gap.size : -gap.size]
-    # Background that cannot be reached, within its slice, from the margin.
+    # Background without a connection, within its slice, to the margin.
     labels, count = ndimage.label(~padded, structure=ndimage.generate_binary_structure(3, 1) * [[[0]], [[1]], [[0]]])
     enclosed = np.ones(count + 1, dtype=bool)
     for margin in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
@@ -106,7 +114,7 @@ def fill_slices(mask: Mask, geometry: Geometry, gap_mm: float = 0.0) -> Mask:
 
 
 def hull_of_slice(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Fill the convex hull of a slice ``y, x``; an empty slice stays empty."""
+    """Return the filled convex hull of a slice ``y, x``; that of an empty slice is empty."""
     from scipy.spatial import ConvexHull, QhullError
     from skimage.draw import polygon2mask
 
@@ -121,7 +129,7 @@ def hull_of_slice(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def disk_filter(array: NDArray[Any], geometry: Geometry, radius_mm: float) -> NDArray[np.float32]:
-    """Mean over a disk in every axial slice; zeros beyond the edge."""
+    """Return the mean over a disk around every voxel, in its axial slice; the array is padded with zeros."""
     from scipy import ndimage
 
     sy, sx = geometry.spacing_zyx[1:]

@@ -1,4 +1,4 @@
-"""Marks and lymph nodes: what detectors give, what measurement adds, what files carry."""
+"""Detections and lymph nodes with their sizes and Node-RADS."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Mark:
-    """A place where a detector believes a node to be.
+    """A detection: a point at which a detector found a node.
 
     Attributes:
         point_mm: x, y, z in LPS mm.
-        score: 0…1, larger for surer.
-        radius_mm: The detector's own guess of the node's radius, mm.
+        score: Confidence, 0…1.
+        radius_mm: The detector's estimate of the node's radius, mm.
         region: ``mediastinum`` or ``abdomen``.
     """
 
@@ -27,7 +27,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Diameter:
-    """A line across a node: its two ends (LPS mm) and its length (mm)."""
+    """A line across a node: its two ends (x, y, z in LPS mm) and its length (mm)."""
 
     start_mm: Point
     end_mm: Point
@@ -39,7 +39,7 @@ class Diameter:
 
 @dataclass(frozen=True)
 class Shape:
-    """Diameters, volume and centroid of one node, from its mask; what they mean is said at :class:`Sizes`."""
+    """Diameters, volume and centroid of one node, from its mask; see :class:`Sizes` for their definitions."""
 
     long_axis: Diameter
     short_axis: Diameter
@@ -58,8 +58,8 @@ class Sizes:
 
     ``long_axis`` and ``short_axis`` are RECIST's: on the axial slice where the
     longest diameter is greatest, that diameter, and the longest one
-    perpendicular to it. The ``any_plane`` pair is the same search over axial,
-    coronal and sagittal slices.
+    perpendicular to it. The ``any_plane`` pair comes from the same search over
+    axial, coronal and sagittal slices.
 
     Attributes:
         long_axis: Longest diameter on the axial slice where it is greatest.
@@ -89,12 +89,12 @@ def _axes(shape: Shape | Sizes) -> str:
 
 @dataclass(frozen=True)
 class Judged:
-    """One of the features that Node-RADS asks for.
+    """The assessment of one Node-RADS feature, such as texture.
 
     Attributes:
-        finding: Such as ``homogeneous``; empty where it cannot be judged.
-        points: What it adds to the score; None where it cannot be judged.
-        reason: Why, in words and figures.
+        finding: Such as ``homogeneous``; empty if the feature cannot be assessed.
+        points: Points that it adds to the score; None if the feature cannot be assessed.
+        reason: The measurements behind the finding, in words.
     """
 
     finding: str
@@ -104,16 +104,16 @@ class Judged:
 
 @dataclass(frozen=True)
 class NodeRads:
-    """Node-RADS 1.0 (Elsholtz et al., Eur Radiol 2021): how likely a node is to be involved.
+    """Node-RADS 1.0 (Elsholtz et al., Eur Radiol 2021): the likelihood of cancer in a node.
 
     Attributes:
-        lowest: Category, 1 (very low) to 5 (very high), if all that cannot be judged is harmless.
-        highest: The same if it is not; equal to ``lowest`` where everything can be judged.
-        size: Normal, enlarged or bulk; it has no points.
+        lowest: Category, 1 (very low) to 5 (very high), with 0 points for all features that cannot be assessed.
+        highest: Category with all points for these features; equal to ``lowest`` if every feature can be assessed.
+        size: Normal, enlarged or bulk; without points.
         texture: 0 to 3 points.
-        border: 0 or 1.
-        shape: 0 or 1; whether there is a fatty hilum, too.
-        reason: How the category follows, in words.
+        border: 0 or 1 point.
+        shape: 0 or 1 point; includes whether there is a fatty hilum.
+        reason: How the category follows from the features, in words.
     """
 
     lowest: int
@@ -137,14 +137,14 @@ class LymphNode:
 
     Attributes:
         node: Number within the case, equal to its label in the instance mask; from 1.
-        point_mm: The mark that found it, or for a drawn mask its centroid; LPS mm.
+        point_mm: The detector's point, or the centroid of an annotated mask; x, y, z in LPS mm.
         index_ijk: The voxel at ``point_mm``, 0-based, along x, y, z of the CT's array.
-        sizes: What was measured.
-        score: 0…1, or None where nobody scored it (a drawn mask).
-        region: ``mediastinum``, ``abdomen`` or ``""`` where not known.
-        station: Name of the lymph node station, or ``""`` where not known.
+        sizes: Diameters, volume and mean HU.
+        score: Confidence of the detector, 0…1; None for an annotated mask.
+        region: ``mediastinum``, ``abdomen`` or ``""`` if not known.
+        station: Name of the lymph node station, or ``""`` if not known.
         model: Name of the detector that found it, or ``""``.
-        node_rads: How likely it is to be involved, or None where nobody judged it.
+        node_rads: Likelihood of cancer; None if it was not assessed.
     """
 
     node: int

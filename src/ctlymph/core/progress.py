@@ -1,4 +1,4 @@
-"""How long work tells its caller where it is, without knowing who listens."""
+"""Progress of long tasks, reported to whoever called them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ Advance = Callable[[int], None]
 
 
 class Progress(Protocol):
-    """Something that shows the advance of a task of known length."""
+    """An object that reports the progress of tasks of known length, such as a progress bar."""
 
     def task(self, description: str, total: int, *, in_bytes: bool = False) -> AbstractContextManager[Advance]:
-        """Open a task of ``total`` steps; call the yielded function with the steps just done.
+        """Open a task of ``total`` steps; call the yielded function with the number of steps just done.
 
-        Only the thread that opened the task may call it. With ``in_bytes`` the steps are bytes,
-        and the rate is shown.
+        Only the thread that opened the task may call that function. With ``in_bytes`` the steps are bytes,
+        and the rate is reported, too.
         """
         ...
 
 
 class Silent:
-    """A :class:`Progress` that shows nothing: the default of every library function."""
+    """A :class:`Progress` that reports nothing: the default of every library function."""
 
     @contextmanager
     def task(self, description: str, total: int, *, in_bytes: bool = False) -> Iterator[Advance]:

@@ -1,4 +1,4 @@
-"""The parts of the body in which lymph nodes are looked for."""
+"""The parts of the body that are searched for lymph nodes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,18 @@ class Region:
         return f"Region({self.name}, {litres:.2g} litres, grid of {self.geometry.summary})"
 
     def contains(self, points_mm: ArrayLike) -> NDArray[np.bool_]:
-        """Tell which LPS points ``(n, 3)`` lie in a voxel of the region."""
+        """Return which LPS points lie in a voxel of the region.
+
+        >>> grid = Geometry((2, 2, 2), (0, 0, 0), (3, 3, 3))
+        >>> Region(ABDOMEN, np.ones(grid.shape_zyx, dtype=bool), grid).contains([[3, 3, 3], [30, 3, 3]]).tolist()
+        [True, False]
+
+        Args:
+            points_mm: Shape ``(n, 3)``: x, y, z in LPS mm.
+
+        Returns:
+            Boolean array of shape ``(n,)``.
+        """
         index_zyx = np.rint(self.geometry.mm_to_index(points_mm)).astype(int)[:, ::-1]
         found = self.geometry.contains(points_mm)
         found[found] = self.mask[tuple(index_zyx[found].T)]

@@ -73,12 +73,12 @@ class Result(Sequence[LymphNode]):
 
     @property
     def layers(self) -> tuple[Masks, ...]:
-        """All masks; each node lies in one of them."""
+        """All masks; each node is in exactly one of them."""
         return (self.masks, *self.overlapping)
 
     @property
     def case(self) -> str:
-        """What the CT's owner calls it."""
+        """Name of the CT: the PatientID for DICOM, else the name of the file without its suffix."""
         return self.volume.case
 
     @property

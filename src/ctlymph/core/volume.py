@@ -1,4 +1,4 @@
-"""A CT as an array with a place in the patient.
+"""CT volumes: arrays with a position in the patient.
 
 Arrays are ``z, y, x``. Indices ``i, j, k`` run along ``x, y, z`` of the array
 (so ``array[k, j, i]``), and points are ``x, y, z`` in LPS millimetres: x grows
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import SimpleITK
 
 AIR_HU = -1024
-"""What lies outside the scanner's field of view, in HU: air."""
+"""CT number of air, which fills the outside of the scanner's field of view."""
 
 Interpolation = Literal["nearest", "linear", "bspline"]
 
@@ -31,7 +31,15 @@ _AXIS_LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Where the voxels of an array lie in the patient.
+    """The position of an array's voxels in the patient.
+
+    >>> grid = Geometry((40, 512, 512), origin_mm=(-180, -180, 900), spacing_mm=(0.7, 0.7, 2.5))
+    >>> grid
+    Geometry(512 × 512 × 40 voxels of 0.7 × 0.7 × 2.5 mm, LPS, origin -180, -180, 900 mm)
+    >>> grid.index_to_mm([10, 20, 4]).tolist()
+    [-173.0, -166.0, 910.0]
+    >>> grid.nearest_voxel((-173.2, -166.1, 910.9))
+    (10, 20, 4)
 
     Attributes:
         shape_zyx: Number of voxels along z, y, x of the array.
@@ -76,7 +84,15 @@ class Geometry:
 
     @classmethod
     def from_affine(cls, affine: ArrayLike, shape_zyx: tuple[int, int, int]) -> Geometry:
-        """Make one from a 4 × 4 matrix that maps ``i, j, k, 1`` to LPS mm."""
+        """Return the geometry of a 4 × 4 matrix that maps ``i, j, k, 1`` to LPS mm.
+
+        Args:
+            affine: The matrix.
+            shape_zyx: Number of voxels along z, y, x of the array.
+
+        Raises:
+            CtlymphError: If a number is not finite, a column is zero, or the columns are not perpendicular.
+        """
         matrix = np.asarray(affine, dtype=np.float64)
         columns = matrix[:3, :3]
         spacing = np.linalg.norm(columns, axis=0)
@@ -97,21 +113,21 @@ class Geometry:
         return np.asarray(np.linalg.inv(self.affine[:3, :3]))
 
     def index_to_mm(self, ijk: ArrayLike) -> NDArray[np.float64]:
-        """Map indices ``(..., 3)`` i, j, k, fractions allowed, to LPS mm ``(..., 3)``."""
+        """Map indices i, j, k ``(..., 3)``, fractions allowed, to LPS mm ``(..., 3)``."""
         return np.asarray(ijk, dtype=np.float64) @ self.affine[:3, :3].T + self.origin_mm
 
     def mm_to_index(self, xyz_mm: ArrayLike) -> NDArray[np.float64]:
-        """Map LPS mm ``(..., 3)`` to indices i, j, k ``(..., 3)``, not rounded, perhaps outside."""
+        """Map LPS mm ``(..., 3)`` to fractional indices i, j, k ``(..., 3)``, which may lie outside the grid."""
         return (np.asarray(xyz_mm, dtype=np.float64) - self.origin_mm) @ self._inverse.T
 
     def nearest_voxel(self, xyz_mm: ArrayLike) -> tuple[int, int, int]:
-        """Give the i, j, k of the voxel nearest to an LPS point, wherever the point lies."""
+        """Return i, j, k of the voxel nearest to an LPS point, also for points outside the grid."""
         last = np.array(self.shape_ijk) - 1
         i, j, k = (int(n) for n in np.clip(np.rint(self.mm_to_index(xyz_mm)), 0, last))
         return i, j, k
 
     def contains(self, xyz_mm: ArrayLike) -> NDArray[np.bool_]:
-        """Tell which LPS points ``(..., 3)`` lie within a voxel of the grid."""
+        """Return which LPS points ``(..., 3)`` lie within a voxel of the grid."""
         index = np.rint(self.mm_to_index(xyz_mm))
         return np.asarray(((index >= 0) & (index < self.shape_ijk)).all(axis=-1))
 
@@ -137,24 +153,24 @@ class Geometry:
 
     @property
     def orientation(self) -> str:
-        """Where i, j, k grow to, by the nearest patient axes: ``LPS`` for the usual axial CT."""
+        """Patient directions in which i, j, k grow, by the nearest patient axes: ``LPS`` for the usual axial CT."""
         rows = _nearest_axes(self.direction)
         return "".join(_AXIS_LETTERS[row][int(self.direction[row, column] > 0)] for column, row in enumerate(rows))
 
     def matches(self, other: Geometry, tolerance_mm: float = 0.01) -> bool:
-        """Tell whether both have the same shape and corners that agree within ``tolerance_mm``."""
+        """Return whether both have the same shape, and corners that agree within ``tolerance_mm``."""
         if self.shape_zyx != other.shape_zyx:
             return False
         return bool(np.abs(self.corners_mm - other.corners_mm).max() <= tolerance_mm)
 
     def crop(self, start_zyx: ArrayLike, shape_zyx: ArrayLike) -> Geometry:
-        """Give the geometry of ``array[start : start + shape]``; start may be negative (padding)."""
+        """Return the geometry of ``array[start : start + shape]`` (z, y, x); start may be negative (padding)."""
         start = np.asarray(start_zyx, dtype=int)
         z, y, x = (int(n) for n in np.asarray(shape_zyx, dtype=int))
         return replace(self, shape_zyx=(z, y, x), origin_mm=self.index_to_mm(start[::-1]))
 
     def with_spacing(self, spacing_mm: ArrayLike) -> Geometry:
-        """Give the grid of the same box with another spacing (i, j, k order); outer edges coincide at index 0."""
+        """Return a grid over the same box with another spacing, mm: one number, or three for i, j, k."""
         spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (3,))
         extent = np.array(self.shape_ijk) * self.spacing_mm
         x, y, z = (int(n) for n in np.maximum(1, np.ceil(extent / spacing - 1e-6)))
@@ -164,13 +180,22 @@ class Geometry:
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A CT volume: int16 HU ``z, y, x`` and where it lies.
+    """A CT volume: int16 HU ``z, y, x`` and their position in the patient.
+
+    >>> grid = Geometry((20, 64, 64), origin_mm=(-40, -40, 100), spacing_mm=(1.25, 1.25, 3))
+    >>> ct = Volume(np.full(grid.shape_zyx, -1024, dtype=np.int16), grid, case="phantom")
+    >>> ct
+    Volume(64 × 64 × 20 voxels of 1.25 × 1.25 × 3 mm, LPS, 0 notes)
+    >>> ct.resample(2.5).hu.shape
+    (24, 32, 32)
+    >>> ct.reorient("RAS").geometry.orientation
+    'RAS'
 
     Attributes:
         hu: int16 array, z, y, x.
-        geometry: Place of the voxels; its shape is the array's.
-        case: What its owner calls it: the PatientID for DICOM, else the file's stem.
-        notes: What the reader did to the data that a user should know, one sentence each.
+        geometry: Position of the voxels; its shape is that of the array.
+        case: Name of the case: the PatientID for DICOM, else the name of the file without its suffix.
+        notes: Remarks of the reader for the user, such as a corrected gantry tilt, one sentence each.
         attributes: Facts about the source, such as ``SeriesInstanceUID``, ``Modality`` or ``path``.
     """
 
@@ -188,7 +213,13 @@ class Volume:
         return f"Volume({self.geometry.summary}, {len(self.notes)} notes)"
 
     def crop(self, start_zyx: ArrayLike, shape_zyx: ArrayLike, fill: int = AIR_HU) -> Volume:
-        """Cut out a box; whatever of it lies outside becomes ``fill``. Never shares memory with this volume."""
+        """Return a copy of a box of the volume.
+
+        Args:
+            start_zyx: Index at which the box starts, z, y, x; may be negative.
+            shape_zyx: Number of voxels of the box, z, y, x.
+            fill: HU of the part of the box that lies outside the volume.
+        """
         return replace(
             self,
             hu=crop_array(self.hu, start_zyx, shape_zyx, fill),
@@ -196,18 +227,25 @@ class Volume:
         )
 
     def reorient(self, orientation: str = "LPS") -> Volume:
-        """Permute and flip the axes, without resampling, so that i, j, k grow towards ``orientation``.
+        """Return the volume with its axes permuted and flipped so that i, j, k grow towards ``orientation``.
 
-        The array of the result is a view where that is possible. An oblique
-        volume stays oblique: its axes are matched with the nearest ones.
+        Nothing is resampled, and the array is a view. An oblique volume stays
+        oblique: its axes are matched with the nearest patient axes.
+
+        Raises:
+            ValueError: If ``orientation`` does not name each patient axis once, as ``LPS`` or ``RAI`` does.
         """
         hu, geometry = reorient_array(self.hu, self.geometry, orientation)
         return replace(self, hu=hu, geometry=geometry)
 
     def resample(self, grid: Geometry | ArrayLike, interpolation: Interpolation = "linear") -> Volume:
-        """Resample to another grid, or to a spacing (one number or i, j, k, mm) over the same box.
+        """Return the volume resampled to another grid, or to another spacing over the same box.
 
-        Axes that become coarser are smoothed first, so that nothing aliases.
+        Axes that become coarser are smoothed first, against aliasing.
+
+        Args:
+            grid: The grid, or a spacing in mm: one number, or three for i, j, k.
+            interpolation: ``nearest``, ``linear`` or ``bspline``.
         """
         target = grid if isinstance(grid, Geometry) else self.geometry.with_spacing(grid)
         hu = resample_array(self.hu, self.geometry, target, AIR_HU, interpolation)
@@ -216,7 +254,12 @@ class Volume:
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """Instance masks of nodes: uint16 ``z, y, x``, 0 background, other values one node each (gaps allowed)."""
+    """Instance masks of nodes: one label for each node.
+
+    Attributes:
+        labels: uint16 array, z, y, x: 0 background, any other value one node; values may have gaps.
+        geometry: Position of the voxels; its shape is that of the array.
+    """
 
     labels: NDArray[np.uint16]
     geometry: Geometry
@@ -228,12 +271,12 @@ class Masks:
         return f"Masks({self.geometry.summary}, largest label {self.labels.max(initial=0)})"
 
     def reorient(self, orientation: str = "LPS") -> Masks:
-        """As :meth:`Volume.reorient`."""
+        """Return the masks with their axes permuted and flipped, as :meth:`Volume.reorient` does."""
         return Masks(*reorient_array(self.labels, self.geometry, orientation))
 
 
 def crop_array(array: NDArray[Any], start_zyx: ArrayLike, shape_zyx: ArrayLike, fill: float) -> NDArray[Any]:
-    """Copy the box ``array[start : start + shape]``; what lies outside the array becomes ``fill``."""
+    """Return a copy of the box ``array[start : start + shape]``; its part outside the array becomes ``fill``."""
     start = np.asarray(start_zyx, dtype=int)
     shape = np.asarray(shape_zyx, dtype=int)
     low = np.clip(start, 0, array.shape)
@@ -247,17 +290,19 @@ def crop_array(array: NDArray[Any], start_zyx: ArrayLike, shape_zyx: ArrayLike, 
 def reorient_array(array: NDArray[Any], geometry: Geometry, orientation: str = "LPS") -> tuple[NDArray[Any], Geometry]:
     """Permute and flip ``array`` (z, y, x) so that its indices i, j, k grow towards ``orientation``.
 
+    Returns:
+        A view of the array, and its geometry.
+
     Raises:
-        ValueError: If ``orientation`` does not name each patient axis once, such as ``LPS`` or ``RAI``.
+        ValueError: If ``orientation`` does not name each patient axis once, as ``LPS`` or ``RAI`` does.
     """
-    wanted = [_axis_of(letter) for letter in orientation.upper()]
-    if sorted(row for row, _ in wanted) != [0, 1, 2]:
+    requested = [_axis_of(letter) for letter in orientation.upper()]
+    if sorted(row for row, _ in requested) != [0, 1, 2]:
         raise ValueError(f"orientation {orientation!r} must name each of R/L, A/P, I/S once, e.g. 'LPS'")
     rows = _nearest_axes(geometry.direction)
-    order = [rows.index(row) for row, _ in wanted]
-    flip = [
-        (geometry.direction[row, column] > 0) != positive for (row, positive), column in zip(wanted, order, strict=True)
-    ]
+    order = [rows.index(row) for row, _ in requested]
+    pairs = zip(requested, order, strict=True)
+    flip = [(geometry.direction[row, column] > 0) != positive for (row, positive), column in pairs]
     corner = np.zeros(3)
     for column, flipped in zip(order, flip, strict=True):
         if flipped:
@@ -280,11 +325,12 @@ def resample_array(
     fill: float,
     interpolation: Interpolation = "linear",
 ) -> NDArray[Any]:
-    """Resample ``array`` (z, y, x) from its grid to ``target``; the type stays, outside becomes ``fill``.
+    """Return ``array`` (z, y, x) resampled from its grid to ``target``, with its own data type.
 
     With ``linear`` and ``bspline``, axes along which the target is coarser are
-    averaged and smoothed first, to a variance of the target's voxel size.
-    Values hold to one voxel beyond the outermost centres.
+    averaged and smoothed first, to the variance of a voxel of the target. The
+    values at the edge extend one voxel beyond the outermost centres; ``fill`` is
+    used farther out.
     """
     import SimpleITK as sitk
 
@@ -307,7 +353,7 @@ def resample_array(
 
 
 def _coarsened(image: SimpleITK.Image, step_mm: NDArray[np.float64]) -> SimpleITK.Image:
-    """Average whole bins of voxels, then smooth, so that samples ``step_mm`` apart do not alias."""
+    """Average whole bins of voxels, then smooth, so that samples at distances of ``step_mm`` do not alias."""
     import SimpleITK as sitk
 
     bins = [int(n) for n in np.maximum(1, np.floor(step_mm / np.array(image.GetSpacing()) + 1e-6))]
@@ -316,7 +362,7 @@ def _coarsened(image: SimpleITK.Image, step_mm: NDArray[np.float64]) -> SimpleIT
         if any(missing):  # BinShrink would drop the last, incomplete bins
             image = sitk.ZeroFluxNeumannPad(image, [0, 0, 0], missing)
         image = sitk.BinShrink(image, bins)
-    # Each voxel is a box of variance spacing² / 12; the Gaussian makes up the rest of the wanted box.
+    # Each voxel is a box of variance spacing² / 12; the Gaussian adds the rest of the target's variance.
     spacing_mm = np.array(image.GetSpacing())
     sigma_mm = np.sqrt(np.maximum(0.0, step_mm**2 - spacing_mm**2) / 12)
     wide = (sigma_mm >= 0.25 * spacing_mm) & (np.array(image.GetSize()) >= 4)  # the recursive filter needs four samples
@@ -332,7 +378,7 @@ def _coarsened(image: SimpleITK.Image, step_mm: NDArray[np.float64]) -> SimpleIT
 
 
 def to_sitk(array: NDArray[Any], geometry: Geometry | None = None) -> SimpleITK.Image:
-    """Copy an array ``z, y, x`` (bool becomes uint8) into a SimpleITK image, placed by ``geometry``."""
+    """Return a copy of an array ``z, y, x`` (bool becomes uint8) as a SimpleITK image with the given geometry."""
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(array.astype(np.uint8) if array.dtype == bool else array)
@@ -344,7 +390,7 @@ def to_sitk(array: NDArray[Any], geometry: Geometry | None = None) -> SimpleITK.
 
 
 def geometry_of(image: SimpleITK.Image) -> Geometry:
-    """Read the geometry of a 3D SimpleITK image."""
+    """Return the geometry of a 3D SimpleITK image."""
     x, y, z = image.GetSize()
     return Geometry(
         (z, y, x),
@@ -368,14 +414,14 @@ def _check_array(array: NDArray[Any], geometry: Geometry, dtype: np.dtype[Any]) 
 
 
 def _nearest_axes(direction: NDArray[np.float64]) -> tuple[int, ...]:
-    """Give each index axis (column) one patient axis (row), so that the total agreement is greatest."""
+    """Return one patient axis (row) for each index axis (column), so that the total agreement is greatest."""
     return max(
         permutations(range(3)), key=lambda rows: sum(abs(direction[rows[column], column]) for column in range(3))
     )
 
 
 def _axis_of(letter: str) -> tuple[int, bool]:
-    """Give the patient axis (0 x, 1 y, 2 z) of a letter and whether it is the positive end in LPS."""
+    """Return the patient axis (0 x, 1 y, 2 z) of a letter, and whether it is the positive end in LPS."""
     for row, (negative, positive) in enumerate(_AXIS_LETTERS):
         if letter in (negative, positive):
             return row, letter == positive
