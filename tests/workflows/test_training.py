@@ -20,8 +20,9 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.case import Collection
 from ctlymph.detectors.base import NO_CANDIDATES, Arrays, Candidates, DetectionContext, System, TrueNodes
 from ctlymph.detectors.calibration import calibrated
+from ctlymph.detectors.method import Method
 from ctlymph.detectors.model_store import ModelCard, read_card, read_model
-from ctlymph.detectors.registry import METHODS, Method, method
+from ctlymph.detectors.registry import METHODS, method
 from ctlymph.detectors.roth2014 import RothViews
 from ctlymph.detectors.settings import TRAINING_ONLY
 from ctlymph.detectors.shin2016 import ResidualViews
@@ -220,7 +221,7 @@ def test_models_shows_what_a_model_is_worth(trained: tuple[Path, ModelCard, Stag
         assert "not measured" not in row
     told = json.loads(_asked(folder, "--json").stdout)
     assert told["models"][str(folder)]["trained_on"] == card.trained_on
-    assert {"name": "blobs", "summary": method("blobs").summary, "rule": True} in told["methods"]
+    assert {"name": "blobs", "summary": method("blobs").summary, "rule": True, "package": "ctlymph"} in told["methods"]
 
 
 def test_models_names_every_method_and_refuses_what_is_no_model(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
-    from ctlymph.detectors.registry import Method
+    from ctlymph.detectors.method import Method
     from ctlymph.workflows.benchmarking import Report
 
 PAGE = "index.html"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
 from ctlymph.cli.training_options import figure_of
 
 if TYPE_CHECKING:
+    from ctlymph.detectors.method import Method
     from ctlymph.detectors.model_store import ModelCard
 
 _RATE = 3.0
@@ -33,20 +35,28 @@ def models(
       ctlymph models MODELS --json
     """
     from ctlymph.detectors.model_store import INSTALLED, models_in, read_card
-    from ctlymph.detectors.registry import METHODS
+    from ctlymph.detectors.registry import all_methods, plugins
 
     given = folders or sorted(INSTALLED.glob("*"))
     found = [folder for each in given for folder in models_in(each) or [each]]  # of one without, reading tells why
     cards = {str(folder if folders else folder.relative_to(INSTALLED)): read_card(folder) for folder in found}
     if as_json:
         methods = [
-            {"name": each.name, "summary": each.summary, "rule": not each.is_trainable} for each in METHODS.values()
+            {
+                "name": each.name,
+                "summary": each.summary,
+                "rule": not each.is_trainable,
+                "package": plugins().sources.get(each.name, "ctlymph"),
+            }
+            for each in all_methods().values()
         ]
         show_json({"methods": methods, "models": {name: asdict(card) for name, card in cards.items()}})
         return
     if not folders:
-        rows = [(each.name, _way(each.is_trainable, each.network), each.summary) for each in METHODS.values()]
-        show_table("Methods", ("method", "", "how it works"), rows)
+        rows = [(each.name, _kind(each), _summary(each, plugins().sources)) for each in all_methods().values()]
+        show_table("Methods", ("method", "kind", "how it works"), rows)
+        for note in plugins().notes:
+            say(f"note: {note}")
         say("Models that you train are folders of ctlymph train: ctlymph models FOLDER shows what they are.")
     header = ("model", "method", "region", "cases", "enlarged nodes", "synthetic", "sensitivity at 3 FP a CT")
     title = "Models" if folders else "Models that come with ctlymph"
@@ -56,10 +66,14 @@ def models(
     say(RESEARCH_USE)
 
 
-def _way(learns: bool, network: bool) -> str:
-    if not learns:
+def _kind(method: Method) -> str:
+    if not method.is_trainable:
         return "rule"
-    return "network, to be trained" if network else "to be trained"
+    return "network, to be trained" if method.network else "to be trained"
+
+
+def _summary(method: Method, sources: Mapping[str, str]) -> str:
+    return f"{method.summary} ({sources[method.name]})" if method.name in sources else method.summary
 
 
 def _rows(name: str, card: ModelCard) -> list[tuple[str, ...]]:

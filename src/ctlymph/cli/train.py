@@ -66,13 +66,13 @@ def train(
     """
     from ctlymph.core.regions import REGIONS
     from ctlymph.datasets.case import Collection
-    from ctlymph.detectors.registry import check_can_learn
+    from ctlymph.detectors.registry import check_can_train
     from ctlymph.detectors.registry import method as find_method
     from ctlymph.workflows.training import Training
     from ctlymph.workflows.training import train as learn
 
     chosen = find_method(method)
-    check_can_learn([chosen])
+    check_can_train([chosen])
     given = Collection(collection)
     given.cases(region)
     check_new_folder(output, overwrite=overwrite)

@@ -1,9 +1,12 @@
-"""The table of detectors: adding one is adding a file and a line here."""
+"""The table of detectors: adding one is adding a file and a line here.
+
+Methods of other packages join it through entry points (:mod:`ctlymph.detectors.plugins`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from functools import cache
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.extras import check_installed
@@ -21,50 +24,8 @@ from ctlymph.detectors import (
     shin2016,
 )
 from ctlymph.detectors.base import Stage, System
-
-
-@dataclass(frozen=True)
-class Published:
-    """A figure from a method's paper.
-
-    Attributes:
-        sensitivity: By false positives per CT.
-        on: What it was measured on, and what makes it differ from a measurement here.
-    """
-
-    sensitivity: Mapping[float, float]
-    on: str
-
-
-@dataclass(frozen=True)
-class Method:
-    """A detector by name.
-
-    Attributes:
-        name: What models, benchmarks and training call it.
-        summary: One line on how it works.
-        systems: Its stages, by region.
-        published: What its paper reports, by region.
-        threshold: Score from which on marks count as nodes, of a rule; a trained model has its own.
-        network: Whether it learns with PyTorch, which takes long without a GPU.
-    """
-
-    name: str
-    summary: str
-    systems: Mapping[str, System]
-    published: Mapping[str, Published] = field(default_factory=dict)
-    threshold: float | None = None
-    network: bool = False
-
-    @property
-    def is_trainable(self) -> bool:
-        """Whether it must be trained before it can be used."""
-        return any(system.is_trainable for system in self.systems.values())
-
-    def in_steps(self, steps: int) -> Method:
-        """Give it with networks that learn in another number of steps."""
-        return replace(self, systems={region: system.in_steps(steps) for region, system in self.systems.items()})
-
+from ctlymph.detectors.method import Method, Published
+from ctlymph.detectors.plugins import Plugins, load_plugins
 
 _GENERATORS = {MEDIASTINUM: liu2014.STAGES, ABDOMEN: cherry2014.STAGES}
 _BOTH = (MEDIASTINUM, ABDOMEN)
@@ -105,19 +66,19 @@ METHODS = {
         ),
         Method(
             "liu2014",
-            "Mediastinum: voxels by a random forest with the places of organs, candidates by a committee of machines.",
+            "Mediastinum: voxels by a random forest that knows where organs are, candidates by an ensemble of SVMs.",
             {MEDIASTINUM: System(liu2014.STAGES)},
             {MEDIASTINUM: Published({8: 0.88}, "70 patients with 316 nodes, not all of this collection")},
         ),
         Method(
             "cherry2014",
-            "Abdomen: voxels by a random forest, candidates by a support vector machine.",
+            "Abdomen: voxels by a random forest, candidates by an SVM.",
             {ABDOMEN: System(cherry2014.STAGES)},
             {ABDOMEN: Published({15: 0.798}, "30 patients with 119 nodes")},
         ),
         Method(
             "seff2014-max",
-            "Candidates seen in 27 slices, a linear machine on histograms of gradients; the greatest score counts.",
+            "Candidates in 27 slices, a linear SVM on histograms of gradients; the greatest score counts.",
             _after(_GENERATORS, seff2014.stages("max")),
         ),
         Method(
@@ -127,13 +88,13 @@ METHODS = {
         ),
         Method(
             "seff2014",
-            "The same; a second, sparse linear machine fuses the 27 scores.",
+            "The same; a second, sparse linear SVM fuses the 27 scores.",
             _after(_GENERATORS, seff2014.stages("fused")),
             _SEFF2014,
         ),
         Method(
             "seff2015",
-            "Slices with channels that show learned contours of nodes; templates by size.",
+            "Slices with channels of learned node contours; templates by size.",
             _after(_GENERATORS, seff2015.STAGES),
             _SEFF2015,
         ),
@@ -151,7 +112,7 @@ METHODS = {
         ),
         Method(
             "roth2014",
-            "Candidates seen in a hundred random views, each scored by a small network; the mean counts.",
+            "Candidates in a hundred random views, each scored by a small network; the mean counts.",
             _after(_GENERATORS, roth2014.stages()),
             _ROTH2014,
             network=True,
@@ -171,7 +132,7 @@ METHODS = {
         ),
         Method(
             "iuga2021",
-            "The whole region by a 3D network that sees surroundings coarsely, and segments nodes.",
+            "The whole region by a 3D network that segments nodes and takes in their surroundings coarsely.",
             {region: System(iuga2021.STAGES) for region in _BOTH},
             {MEDIASTINUM: Published({10.3: 0.769}, "4-fold on 89 of the collection's CTs, own reference masks")},
             network=True,
@@ -217,30 +178,45 @@ METHODS = {
     )
 }
 DEFAULT = "lymphnet"
-"""What ``detect`` uses unless told otherwise: the model of that name which comes with the package."""
+"""What ``detect`` uses by default: the model of that name that comes with the package."""
 
 
-_NETWORKS_ALONE = ("iuga2021", "lymphnet")
-"""Networks whose candidates are their own, so that no classical method comes before them."""
+@cache
+def plugins() -> Plugins:
+    """Return the methods of other packages, imported once, and notes on those that cannot be used."""
+    return load_plugins(METHODS)
 
 
-def check_can_learn(methods: Iterable[Method]) -> None:
-    """Check that the libraries that methods are trained with are installed, before hours of work begin.
+def all_methods() -> dict[str, Method]:
+    """Return the methods of this package and of others, by name."""
+    return {**METHODS, **plugins().methods}
+
+
+def method(name: str) -> Method:
+    """Return a method by its name; other packages are imported only if it is none of this package.
+
+    Raises:
+        CtlymphError: If there is none of that name.
+
+    Example:
+        >>> method("blobs").is_trainable
+        False
+    """
+    if name in METHODS:
+        return METHODS[name]
+    known = all_methods()
+    if name not in known:
+        notes = "".join(f" ({note})" for note in plugins().notes)
+        raise CtlymphError(f"there is no method {name!r}; choose one of: {', '.join(known)}{notes}")
+    return known[name]
+
+
+def check_can_train(methods: Iterable[Method]) -> None:
+    """Check that the libraries that training methods takes are installed, before hours of work begin.
 
     Raises:
         CtlymphError: If one is absent.
     """
     for each in methods:
-        classical = ("sklearn", "skops") if each.is_trainable and each.name not in _NETWORKS_ALONE else ()
-        check_installed(*classical, *(("torch",) if each.network else ()), purpose=each.name)
-
-
-def method(name: str) -> Method:
-    """Look a detector up.
-
-    Raises:
-        CtlymphError: If there is none of that name.
-    """
-    if name not in METHODS:
-        raise CtlymphError(f"there is no method {name!r}; choose one of: {', '.join(METHODS)}")
-    return METHODS[name]
+        torch = ("torch",) if each.network else ()
+        check_installed(*torch, "sklearn", "skops", purpose=each.name)  # the cache keeps all models by skops

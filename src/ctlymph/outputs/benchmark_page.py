@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ctlymph.core.progress import SILENT, Progress
-from ctlymph.detectors.registry import METHODS
+from ctlymph.detectors.registry import method as method_of
 from ctlymph.evaluation.bootstrap import Difference, Interval
 from ctlymph.evaluation.froc import RATES
 from ctlymph.evaluation.protocol import CANDIDATE_RATE, END_TO_END, DetectorResult
@@ -151,7 +151,7 @@ def _costs(costs: Mapping[str, Cost]) -> list[tuple[str, str, str]]:
 
 
 def _row(result: DetectorResult, comparison: Comparison, sizes: Sequence[str]) -> Row:
-    method, metrics, cost = METHODS[result.detector], result.metrics, comparison.costs[result.detector]
+    method, metrics, cost = method_of(result.detector), result.metrics, comparison.costs[result.detector]
     published = method.published.get(comparison.region)
     of_size = {subset.name: each for subset, each in result.subsets if subset.kind == "size"}
     return Row(

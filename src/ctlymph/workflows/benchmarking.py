@@ -16,7 +16,8 @@ from ctlymph.core.volume import Volume
 from ctlymph.datasets.case import Collection
 from ctlymph.datasets.folds import Folds
 from ctlymph.detectors.base import System
-from ctlymph.detectors.registry import METHODS, Method, check_can_learn
+from ctlymph.detectors.method import Method
+from ctlymph.detectors.registry import METHODS, check_can_train
 from ctlymph.evaluation.bootstrap import Difference, Resampling, difference
 from ctlymph.evaluation.detections import GroundTruth
 from ctlymph.evaluation.matching import MatchingRules
@@ -120,7 +121,7 @@ def run(plan: Plan, stage_cache: StageCache) -> Report:
     Raises:
         CtlymphError: If no method can be tested in any region.
     """
-    check_can_learn(plan.methods)
+    check_can_train(plan.methods)
     chosen = usable(plan.collection, plan.regions)
     by_region = splits(stage_cache, chosen, plan.folds, plan.extra_train)
     crossed, others, tried = [], [], []

@@ -16,6 +16,7 @@ from ctlymph.datasets.ct_lymph_nodes.catalogue import TITLE
 from ctlymph.datasets.folds import make_folds
 from ctlymph.detectors.base import Configurable, System
 from ctlymph.detectors.calibration import calibrated, log_odds, sigmoid_through
+from ctlymph.detectors.method import Method
 from ctlymph.detectors.model_store import (
     ModelCard,
     RegionCard,
@@ -26,7 +27,7 @@ from ctlymph.detectors.model_store import (
     write_card,
     write_stage,
 )
-from ctlymph.detectors.registry import Method, check_can_learn
+from ctlymph.detectors.registry import check_can_train
 from ctlymph.evaluation.bootstrap import Resampling
 from ctlymph.evaluation.matching import Matches, MatchingRules, Outcome
 from ctlymph.evaluation.protocol import Evaluation, Protocol, evaluate_region
@@ -126,7 +127,7 @@ def train(folder: Path, training: Training, stage_cache: StageCache) -> ModelCar
         raise CtlymphError(f"{training.method.name} is for the {known} alone; choose that region")
     if not training.method.is_trainable:
         raise CtlymphError(f"{training.method.name} is a rule and learns nothing; use it as it is")
-    check_can_learn([training.method])
+    check_can_train([training.method])
     chosen = usable(training.collection, regions)
     folds = make_folds(chosen.distinct, training.folds or 2, stage_cache.seed)
     by_region = splits(stage_cache, chosen, folds, training.extra_train)
