@@ -1,4 +1,4 @@
-"""Marks and nodes written down in a line each."""
+"""Detections and nodes written down in a line each."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make_truth(
 def make_marks(
     marks: Sequence[tuple[int, Place, float]], cases: int = 1, box_mm: float | None = None, name: str = "toy"
 ) -> Detections:
-    """Make marks of (case, point, score)."""
+    """Make detections of (case, point, score)."""
     points = np.array([mark[1] for mark in marks], float).reshape(-1, 3)
     return Detections(
         name=name,
@@ -47,7 +47,6 @@ def make_marks(
         case=np.array([mark[0] for mark in marks], np.int32),
         points_mm=points,
         scores=np.array([mark[2] for mark in marks], float),
-        injected=np.zeros(len(marks), bool),
         boxes_mm=None if box_mm is None else np.stack([points - box_mm / 2, points + box_mm / 2], axis=1),
     )
 

@@ -42,7 +42,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_all_results_of_the_toy_case_are_written(toy: Path) -> None:
-    result = run(toy / "marks.csv", toy / "truth.csv", "-o", toy / "out", "--at", "0.4")
+    result = run(toy / "marks.csv", "--truth", toy / "truth.csv", "-o", toy / "out", "--at", "0.4")
     assert "marks\tend to end\t1.000" in result.stdout
     assert "threshold 0.9 gives sensitivity 0.333 at 0 false positives per CT" in result.stderr
     points = [(row["false_per_volume"], row["hits"]) for row in rows_of(toy / "out" / "froc.csv")]
@@ -61,31 +61,34 @@ def test_all_results_of_the_toy_case_are_written(toy: Path) -> None:
 
 
 def test_two_detectors_are_compared(toy: Path) -> None:
-    result = run(toy / "marks.csv", toy / "worse.csv", toy / "truth.csv", "-o", toy / "out")
+    result = run(toy / "marks.csv", toy / "worse.csv", "--truth", toy / "truth.csv", "-o", toy / "out")
     assert "worse\tsensitivity at 1 FP\t-0.333" in result.stdout
 
 
 def test_json_is_what_is_written(toy: Path) -> None:
-    result = run(toy / "marks.csv", toy / "truth.csv", "-o", toy / "out", "--json", "--duplicates", "fp")
+    result = run(toy / "marks.csv", "--truth", toy / "truth.csv", "-o", toy / "out", "--json", "--duplicates", "fp")
     assert json.loads(result.stdout) == json.loads((toy / "out" / "evaluation.json").read_text())
 
 
 def test_the_same_seed_gives_the_same_files(toy: Path) -> None:
     for name in ("one", "two"):
-        run(toy / "marks.csv", toy / "truth.csv", "-o", toy / name, "--seed", "3")
+        run(toy / "marks.csv", "--truth", toy / "truth.csv", "-o", toy / name, "--seed", "3")
     for name in ("evaluation.json", "froc.csv", "matches.csv", "froc.png"):
         assert (toy / "one" / name).read_bytes() == (toy / "two" / name).read_bytes()
 
 
-def test_marks_without_a_truth_are_refused(toy: Path) -> None:
-    with pytest.raises(CtlymphError, match="and last the truth"):
-        run(toy / "marks.csv", "-o", toy / "out")
+def test_the_truth_is_an_option_and_the_old_order_of_files_a_usage_error(toy: Path) -> None:
+    for files in ((toy / "marks.csv",), (toy / "marks.csv", toy / "truth.csv")):
+        result = run(*files, "-o", toy / "out")
+        assert result.exit_code == 2
+        assert "--truth TRUTH" in " ".join(result.output.replace("│", " ").split())
+    assert not (toy / "out").exists()
 
 
 def test_marks_of_a_case_that_the_truth_does_not_have_are_refused_and_nothing_is_left(toy: Path) -> None:
     (toy / "marks.csv").write_text("seriesuid,coordX,coordY,coordZ,probability\n3,0,0,0,0.9\n")
     with pytest.raises(CtlymphError, match="3"):
-        run(toy / "marks.csv", toy / "truth.csv", "-o", toy / "out")
+        run(toy / "marks.csv", "--truth", toy / "truth.csv", "-o", toy / "out")
     assert not (toy / "out").exists()
 
 
@@ -104,18 +107,18 @@ def pictures(page: str) -> int:
 def test_the_page_shows_pictures_where_the_ct_is_given_and_says_why_elsewhere(toy: Path) -> None:
     (toy / "cts").mkdir()
     write_ct(toy / "cts" / "1.nii.gz")
-    run(toy / "worse.csv", toy / "truth.csv", "-o", toy / "out", "--ct", toy / "cts")
+    run(toy / "worse.csv", "--truth", toy / "truth.csv", "-o", toy / "out", "--ct", toy / "cts")
     page = (toy / "out" / "evaluation.html").read_text()
     assert pictures(page) == 6, "the missed node and the hit one in the CT, each on three planes"
     assert "it lies outside the CT" in page
-    run(toy / "worse.csv", toy / "truth.csv", "-o", toy / "bare")
+    run(toy / "worse.csv", "--truth", toy / "truth.csv", "-o", toy / "bare")
     assert pictures((toy / "bare" / "evaluation.html").read_text()) == 0
 
 
 def test_a_folder_without_any_of_the_cts_is_an_error(toy: Path) -> None:
     (toy / "cts").mkdir()
     with pytest.raises(CtlymphError, match="no CT of 1 or another case"):
-        run(toy / "marks.csv", toy / "truth.csv", "-o", toy / "out", "--ct", toy / "cts")
+        run(toy / "marks.csv", "--truth", toy / "truth.csv", "-o", toy / "out", "--ct", toy / "cts")
 
 
 def test_one_region_is_judged_alone(tmp_path: Path) -> None:
@@ -123,14 +126,14 @@ def test_one_region_is_judged_alone(tmp_path: Path) -> None:
         "case,node,x_mm,y_mm,z_mm,short_axis_mm,annotated_region\nM,1,0,0,0,12,mediastinum\nA,1,0,0,0,12,abdomen\n"
     )
     (tmp_path / "marks.csv").write_text("case,x_mm,y_mm,z_mm,score\nM,0,0,0,1\nA,90,0,0,1\n")
-    run(tmp_path / "marks.csv", tmp_path / "truth.csv", "-o", tmp_path / "out", "--region", "mediastinum")
+    run(tmp_path / "marks.csv", "--truth", tmp_path / "truth.csv", "-o", tmp_path / "out", "--region", "mediastinum")
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert (found["cases"], found["nodes"]["all"], found["detectors"][0]["nodes_hit"]) == (1, 1, 1)
     assert found["detectors"][0]["marks"]["false_positive"] == 0
     with pytest.raises(CtlymphError, match="annotated in no case"):
-        run(tmp_path / "marks.csv", tmp_path / "truth.csv", "-o", tmp_path / "none", "--region", "pelvis")
+        run(tmp_path / "marks.csv", "--truth", tmp_path / "truth.csv", "-o", tmp_path / "none", "--region", "pelvis")
 
 
 def test_marks_that_name_no_nodes_cannot_be_judged_by_ids(toy: Path) -> None:
-    with pytest.raises(CtlymphError, match="do not name their nodes"):
-        run(toy / "marks.csv", toy / "truth.csv", "-o", toy / "out", "--hit", "ids")
+    with pytest.raises(CtlymphError, match="name no nodes"):
+        run(toy / "marks.csv", "--truth", toy / "truth.csv", "-o", toy / "out", "--hit", "ids")

@@ -16,7 +16,7 @@ A = (0.0, 0.0, 0.0)
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("points_mm", np.zeros((5, 2)), r"marks of toy: points_mm has shape \(5, 2\), expected \(5, 3\)"),
+        ("points_mm", np.zeros((5, 2)), r"detections of toy: points_mm has shape \(5, 2\), expected \(5, 3\)"),
         ("scores", np.zeros(4), r"scores has shape \(4,\), expected \(5,\)"),
         ("injected", np.zeros((5, 1)), r"injected has shape \(5, 1\), expected \(5,\)"),
         ("boxes_mm", np.zeros((5, 6)), r"boxes_mm has shape \(5, 6\), expected \(5, 2, 3\)"),
@@ -89,7 +89,7 @@ def test_arrays_cannot_be_changed_and_the_callers_own_still_can() -> None:
 def test_chosen_marks_keep_all_that_belongs_to_them() -> None:
     marks = replace(make_marks([(0, A, 0.1), (0, (1.0, 2.0, 3.0), 0.2)], box_mm=2), regions=("abdomen", "mediastinum"))
     for which in (np.array([False, True]), np.array([1])):
-        chosen = marks.chosen(which)
+        chosen = marks.select(which)
         assert (len(chosen), chosen.scores.tolist(), chosen.regions) == (1, [0.2], ("mediastinum",))
         assert chosen.points_mm.tolist() == [[1, 2, 3]]
         assert chosen.boxes_mm is not None

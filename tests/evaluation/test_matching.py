@@ -73,7 +73,7 @@ def test_the_order_in_which_marks_are_listed_changes_nothing(
     marks, truth, rules = problem
     order = np.arange(len(marks))
     random.shuffle(order)
-    first, second = match(marks, truth, rules), match(marks.chosen(order), truth, rules)
+    first, second = match(marks, truth, rules), match(marks.select(order), truth, rules)
     assert points_of(first) == points_of(second)
     assert first.node_score.tolist() == second.node_score.tolist()
 
@@ -162,7 +162,7 @@ def test_many_marks_on_a_chain_of_nodes_are_matched() -> None:
 @pytest.mark.parametrize(
     ("marks", "truth", "rules", "message"),
     [
-        (make_marks([(1, A, 1)], 2), make_truth([]), MatchingRules(), "marks case 1 .* does not hold"),
+        (make_marks([(1, A, 1)], 2), make_truth([]), MatchingRules(), "has detections of case 1 .* does not hold"),
         (
             make_marks([(0, A, 1)]),
             make_truth([(0, A, float("nan"))]),

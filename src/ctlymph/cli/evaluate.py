@@ -1,4 +1,4 @@
-"""``ctlymph evaluate``: detectors judged by one protocol."""
+"""``ctlymph evaluate``: detectors evaluated under one protocol."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_table
-from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
-    from ctlymph.evaluation.detections import GroundTruth
     from ctlymph.evaluation.protocol import Evaluation
 
 
 class HitRule(StrEnum):
-    """When a mark reaches a node."""
+    """When a detection reaches a node."""
 
     near = "15mm"
     radius = "radius"
@@ -26,98 +24,124 @@ class HitRule(StrEnum):
 
 
 class DuplicateRule(StrEnum):
-    """What a further mark on a node is."""
+    """What a further detection on a node is."""
 
     ignored = "ignored"
     fp = "fp"
 
 
+class LabelKind(StrEnum):
+    """What the labels of masks are."""
+
+    auto = "auto"
+    instances = "instances"
+    classes = "classes"
+
+
 def evaluate(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="MARKS... TRUTH", help="Marks of one detector or several, then the truth.")
+    detections: Annotated[
+        list[Path], typer.Argument(metavar="DETECTIONS...", help="Detections of one detector or several: see above.")
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
     ],
+    truth: Annotated[
+        Path | None, typer.Option("--truth", metavar="TRUTH", help="The true nodes (required): see above.")
+    ] = None,
     hit: Annotated[
         HitRule,
-        typer.Option(help="A mark reaches a node within 15 mm, half its long axis, by boxes, or as it names it."),
-    ] = (HitRule.near),
+        typer.Option(help="A detection reaches a node within 15 mm, half its long axis, by boxes, or by its name."),
+    ] = HitRule.near,
     duplicates: Annotated[
-        DuplicateRule, typer.Option(help="What further marks on a node are.")
+        DuplicateRule, typer.Option(help="What further detections on a node are.")
     ] = DuplicateRule.ignored,
     all_nodes: Annotated[bool, typer.Option("--all-nodes", help="Count nodes below 10 mm short axis, too.")] = False,
+    labels: Annotated[
+        LabelKind,
+        typer.Option(help="Labels of detected masks: one a node, or classes whose connected components are nodes."),
+    ] = LabelKind.auto,
+    truth_labels: Annotated[LabelKind, typer.Option(help="Labels of true masks, likewise.")] = LabelKind.auto,
+    structure: Annotated[
+        str, typer.Option(metavar="NAME", help="The class to read from nnU-Net's or TotalSegmentator's masks.")
+    ] = "",
     cases_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The cases that were looked at, one name a line.")
+        Path | None, typer.Option(metavar="FILE", help="All annotated cases, one name a line.")
     ] = None,
     region: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only cases with this region annotated: mediastinum or abdomen.")
     ] = None,
     ct: Annotated[
-        Path | None, typer.Option("--ct", metavar="FOLDER", help="The CTs, for pictures of what was missed.")
+        Path | None,
+        typer.Option("--ct", metavar="FOLDER", help="The CTs, for pictures and for names by SeriesInstanceUID."),
     ] = None,
     at: Annotated[
         float | None,
-        typer.Option("--at", metavar="FP", help="Tell the threshold for so many false positives a CT."),
+        typer.Option("--at", metavar="FP", help="Print the threshold for so many false positives a CT."),
     ] = None,
     bootstraps: Annotated[int, typer.Option(min=10, help="Resamplings of the patients, for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json instead of the tables.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
 ) -> None:
-    """Judge detectors: sensitivity against false positives per CT, with honest intervals.
+    """Evaluate detectors: sensitivity against false positives per CT, with intervals over patients.
 
-    A hit is a node with a mark in reach that serves no other node. A false positive is a mark in reach of no node.
-    Nodes with a short axis below 10 mm, or of unknown size, are neither hit nor missed, and marks on them are no false
-    positives, unless --all-nodes counts them. Intervals: 95 %, from resampling patients.
+    A hit is a node with a detection within reach that serves no other node. A false positive is a detection within
+    reach of no node. Nodes with a short axis below 10 mm, or of unknown size, are neither hit nor missed, and
+    detections on them are no false positives, unless --all-nodes counts them. Intervals: 95 %, from resampling
+    patients.
 
-    MARKS: nodes.csv or a folder of detect, LUNA16 csv, Slicer markups, .mps, a folder of the collection's candidates,
-    MONAI boxes, a DICOM-SEG or its report. TRUTH: a folder of the collection, a nodes.csv, instance masks, a DICOM-SEG,
-    or a folder with CT and DICOM-SEG.
+    DETECTIONS: nodes.csv or a folder of detect; masks: nnU-Net's output folder, TotalSegmentator's, instance masks;
+    LUNA16 csv; boxes of nnDetection or MONAI; Slicer markups, .mps; a DICOM-SEG or its report; a folder of the
+    collection's candidates. TRUTH: a dataset (the collection, or any folder with a cases.csv), a nodes.csv, LUNA16's
+    annotations.csv, instance masks, a DICOM-SEG, or a folder with CT and DICOM-SEG.
 
     [bold]Examples[/bold]
 
-      ctlymph evaluate OUT/nodes.csv DATA -o JUDGED
+      ctlymph evaluate OUT/nodes.csv --truth DATA -o EVALUATION
 
-      ctlymph evaluate ours.csv theirs.csv truth.csv -o JUDGED --hit radius --duplicates fp --ct DATA
+      ctlymph evaluate NNUNET_OUTPUT --truth DATA -o EVALUATION --hit iou0.1
+
+      ctlymph evaluate ours.csv theirs.csv --truth truth.csv -o EVALUATION --hit radius --duplicates fp --ct DATA
     """
-    from ctlymph.core.extras import check_installed
+    if truth is None:
+        raise typer.BadParameter(
+            "give the true nodes by this option: ctlymph evaluate DETECTIONS... --truth TRUTH -o OUT",
+            param_hint="--truth",
+        )
     from ctlymph.evaluation.bootstrap import Resampling
     from ctlymph.evaluation.matching import MatchingRules
     from ctlymph.evaluation.protocol import Protocol, evaluate_detections, evaluate_region
+    from ctlymph.evaluation.readers.case_names import series_in
     from ctlymph.evaluation.readers.cts import find_scans, scans_in
     from ctlymph.evaluation.readers.detection_files import read_detections
+    from ctlymph.evaluation.readers.ground_truth_files import read_cases, read_ground_truth
     from ctlymph.evaluation.summary import document
     from ctlymph.io.atomic import check_new_folder, new_folder
     from ctlymph.outputs.evaluation_files import write_evaluation
 
-    if len(files) < 2:
-        raise CtlymphError("give the marks, and last the truth: ctlymph evaluate MARKS TRUTH -o OUT")
     check_new_folder(output, overwrite=overwrite)
-    check_installed("matplotlib", purpose="the plot of the curves")
-    truth = _truth(files[-1], cases_file, boxes=hit is HitRule.overlap)
-    rules = MatchingRules(hit.value, duplicates.value, all_nodes)
-    protocol = Protocol(rules, Resampling(bootstraps, seed))
-    detectors = [read_detections(path) for path in files[:-1]]
+    boxes, bars = hit is HitRule.overlap, progress()
+    cases = read_cases(cases_file) if cases_file else ()
+    nodes = read_ground_truth(truth, cases, boxes=boxes, labels=truth_labels.value, progress=bars)
+    nodes = nodes.with_series(series_in(ct)) if ct else nodes
+    protocol = Protocol(MatchingRules(hit.value, duplicates.value, all_nodes), Resampling(bootstraps, seed))
+    detectors = [
+        read_detections(path, boxes=boxes, labels=labels.value, structure=structure, progress=bars)
+        for path in detections
+    ]
     found = (
-        evaluate_region(detectors, truth, region, protocol)
+        evaluate_region(detectors, nodes, region, protocol)
         if region
-        else evaluate_detections(detectors, truth, protocol)
+        else evaluate_detections(detectors, nodes, protocol)
     )
-    scans = find_scans(ct, truth.cases) if ct else scans_in(files[-1], truth.cases)
+    scans = find_scans(ct, nodes.cases) if ct else scans_in(truth, nodes.cases)
     with new_folder(output, overwrite=overwrite) as staging:
-        write_evaluation(staging, found, scans, progress())
+        write_evaluation(staging, found, scans, bars)
     if as_json:
         show_json(document(found))
     else:
         _show(found, at)
         say(f"{output / 'evaluation.html'}. {RESEARCH_USE}")
-
-
-def _truth(path: Path, cases_file: Path | None, *, boxes: bool) -> GroundTruth:
-    from ctlymph.evaluation.readers.ground_truth_files import read_cases, read_ground_truth
-
-    return read_ground_truth(path, read_cases(cases_file) if cases_file else (), boxes=boxes)
 
 
 def _show(found: Evaluation, at: float | None) -> None:
@@ -126,10 +150,10 @@ def _show(found: Evaluation, at: float | None) -> None:
     show_table(protocol_line(found), HEADER, table(found))
     if found.differences:
         first = found.results[0].detector
-        show_table(f"less {first}", ("detector", "figure", "difference", "p"), difference_table(found))
+        show_table(f"less {first}", ("detector", "metric", "difference", "p"), difference_table(found))
+    for note in dict.fromkeys(note for result in found.results for note in result.notes):
+        say(note)
     for result in found.results:
-        for note in result.notes:
-            say(note)
         if at is not None:
             point = result.curve.operating_point(at)
             say(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from ctlymph.evaluation.froc import Metrics, Subset, Tally, metrics_of, paired_t
 from ctlymph.evaluation.matching import Matches
 
 LEVEL = 0.95
+RANKING = ("cpm", "ap", "auc")
+"""Metrics of the order of detections by score, which say nothing where all scores are equal."""
 _NUMBERS_AT_ONCE = 1 << 21
 
 
@@ -67,6 +69,11 @@ class Intervals:
     max_sensitivity: Interval
     band: Interval
 
+    def without_ranking(self) -> Intervals:
+        """Return them without the metrics that need scores (:data:`RANKING`), which become NaN."""
+        nothing = Interval(np.array(np.nan), np.array(np.nan), np.array(np.nan))
+        return replace(self, **dict.fromkeys(RANKING, nothing))
+
 
 @dataclass(frozen=True, eq=False)
 class Difference:
@@ -79,6 +86,10 @@ class Difference:
 
     metrics: Intervals
     p: dict[str, Floats]
+
+    def without_ranking(self) -> Difference:
+        """Return it without the metrics that need scores, as :meth:`Intervals.without_ranking`."""
+        return Difference(self.metrics.without_ranking(), self.p | dict.fromkeys(RANKING, np.array(np.nan)))
 
 
 def draw(patients: int, resampling: Resampling) -> Iterator[Floats]:

@@ -129,9 +129,9 @@ def subsets(matches: Matches) -> tuple[Subset, ...]:
         for name, low, high in zip(names, edges[:-1], edges[1:], strict=True)
     ]
     found.append(Subset("size", "unknown", np.isnan(short), everywhere))
-    regions, stations = np.array(truth.regions, str), np.array(truth.stations, str)
-    for name in sorted(set(truth.regions) - {""}):
-        found.append(Subset("region", name, (regions == name)[truth.case], regions == name))
+    stations = np.array(truth.stations, str)
+    for name in sorted({region for regions in truth.regions for region in regions.split(";")} - {""}):
+        found.append(Subset("region", name, truth.nodes_in(name), truth.annotated_in(name)))
     found += [Subset("station", name, stations == name, everywhere) for name in sorted(set(truth.stations) - {""})]
     return tuple(subset for subset in found if (subset.nodes & ~matches.excluded).any())
 

@@ -1,7 +1,7 @@
 """Which mark hits which node.
 
-A hit is a mark in reach of a counted node, with no other mark on that node and no other node for that mark.
-A false positive is a mark in reach of no node at all.
+A hit is a mark within reach of a counted node, with no other mark on that node and no other node for that mark.
+A false positive is a mark within reach of no node at all.
 
 One mark serves one node. At a threshold, the marks that hit are those of the assignment with the most pairs and,
 among these, the highest scores. The sets of marks that can be assigned together are the independent sets of a
@@ -37,7 +37,7 @@ _PAIRS_AT_ONCE = 1 << 20
 
 
 class Outcome(IntEnum):
-    """What becomes of a mark."""
+    """The outcome of a mark."""
 
     HIT = 0
     DUPLICATE = 1
@@ -47,7 +47,7 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True)
 class MatchingRules:
-    """How marks are judged.
+    """How marks and nodes are matched.
 
     Attributes:
         hit: When a mark reaches a node. ``15mm``: within 15 mm of its centre. ``radius``: within half its long axis
@@ -55,9 +55,9 @@ class MatchingRules:
             names the node, as the published candidates of the collection do.
         duplicates: What a further mark on a node that is already hit is: ``ignored`` (LUNA16) or ``fp``, a false
             positive.
-        all_nodes: Count nodes of every size, and of unknown size. Else small ones and those of unknown size are
-            excluded: neither hit nor missed, and a mark in reach of one is not a false positive.
-        min_short_axis_mm: Short axis from which on a node is not small, mm.
+        all_nodes: Count nodes of every size, and of unknown size. Otherwise small ones and those of unknown size
+            are excluded: neither hit nor missed, and a mark within reach of one is not a false positive.
+        min_short_axis_mm: Smallest short axis of a node that counts, mm.
 
     Raises:
         ValueError: If a rule is not known.
@@ -76,19 +76,19 @@ class MatchingRules:
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """What became of each mark and of each node.
+    """The outcome of each mark and of each node.
 
     Attributes:
         detections: The marks, n.
         truth: The nodes, m.
-        rules: The rules that were followed.
+        rules: The rules.
         case: Shape n: each mark's case, an index into ``truth.cases``.
         outcome: Shape n: a ``Outcome`` each.
-        node: Shape n: the node that a hit is on; for a duplicate and an ignored mark the nearest that made it so;
+        node: Shape n: the node that a hit is on; for a duplicate or an ignored mark the nearest node that it reaches;
             -1 for a false positive.
-        node_score: Shape m: the score from which on the node is hit; -inf where it is missed or excluded.
+        node_score: Shape m: the score at which the node is first hit; -inf where it is missed or excluded.
         excluded: Shape m: True for a node that is not counted.
-        reached: Shape m: True where any mark is in reach, be it on another node.
+        reached: Shape m: True where any mark is withwithin reach, even one on another node.
     """
 
     detections: Detections
@@ -110,32 +110,32 @@ class Matches:
         return false | (self.outcome == Outcome.DUPLICATE) if self.rules.duplicates == "fp" else false
 
 
-def match(marks: Detections, truth: GroundTruth, rules: MatchingRules | None = None) -> Matches:
+def match(detections: Detections, truth: GroundTruth, rules: MatchingRules | None = None) -> Matches:
     """Match the marks of one detector with the nodes.
 
-    Among marks of equal score, those that reach no set-aside node come first, then those nearest to a node, then
+    Among marks of equal score, those that reach no excluded node come first, then those nearest to a node, then
     those first by position, so that the order in which marks are listed changes nothing.
 
     Args:
-        marks: Marks of cases that ``truth`` holds.
-        truth: The nodes of all cases that were looked at.
-        rules: How to judge.
+        detections: Of cases that ``truth`` holds.
+        truth: The nodes of all annotated cases.
+        rules: How to match; default: :class:`MatchingRules` as it is.
 
     Raises:
         CtlymphError: If a mark is of a case that ``truth`` does not hold, or the rule needs a size or a box that is
             not there.
     """
     rules = rules or MatchingRules()
-    _check_rule_can_be_followed(marks, truth, rules)
-    case = _cases_in_truth(marks, truth)
-    outcome = np.full(len(marks), Outcome.FALSE_POSITIVE, np.int8)
-    node_of_mark = np.full(len(marks), -1, np.int32)
+    _check_rule_can_be_followed(detections, truth, rules)
+    case = _cases_in_truth(detections, truth)
+    outcome = np.full(len(detections), Outcome.FALSE_POSITIVE, np.int8)
+    node_of_mark = np.full(len(detections), -1, np.int32)
     node_score = np.full(len(truth), -np.inf)
     reached = np.zeros(len(truth), bool)
     large = np.nan_to_num(truth.short_axis_mm, nan=0.0) >= rules.min_short_axis_mm
     excluded = np.zeros(len(truth), bool) if rules.all_nodes else ~large
     for rows, nodes in _by_case(case, truth):
-        pairs = _in_reach(marks, truth, rules, rows, nodes).ordered(marks, excluded)
+        pairs = _in_reach(detections, truth, rules, rows, nodes).ordered(detections, excluded)
         reached[pairs.node] = True
         aside = excluded[pairs.node]
         for kind, chosen in ((Outcome.DUPLICATE, pairs.chosen(~aside)), (Outcome.IGNORED, pairs.chosen(aside))):
@@ -143,42 +143,47 @@ def match(marks: Detections, truth: GroundTruth, rules: MatchingRules | None = N
             outcome[nearest.mark], node_of_mark[nearest.mark] = kind, nearest.node
         for found in _hits(pairs.chosen(~aside)):
             outcome[found.mark], node_of_mark[found.mark] = Outcome.HIT, found.node
-            node_score[found.opened] = marks.scores[found.mark]
-    return Matches(marks, truth, rules, case, outcome, node_of_mark, node_score, excluded, reached)
+            node_score[found.opened] = detections.scores[found.mark]
+    return Matches(detections, truth, rules, case, outcome, node_of_mark, node_score, excluded, reached)
 
 
-def _check_rule_can_be_followed(marks: Detections, truth: GroundTruth, rules: MatchingRules) -> None:
+def _check_rule_can_be_followed(detections: Detections, truth: GroundTruth, rules: MatchingRules) -> None:
     if rules.hit == "radius" and np.isnan(truth.long_axis_mm).any():
         node = int(np.flatnonzero(np.isnan(truth.long_axis_mm))[0])
         raise CtlymphError(
             f"{truth.cases[truth.case[node]]}, node {shown(truth.ids[node])}: its long axis is not known, which the "
             "hit rule radius needs; use 15mm"
         )
-    if rules.hit == "ids" and marks.named is None:
+    if rules.hit == "ids" and detections.node_ids is None:
         raise CtlymphError(
-            f"the marks of {shown(marks.name)} do not name their nodes, which the hit rule ids needs; use 15mm"
+            f"the detections of {shown(detections.name)} name no nodes, which the hit rule ids needs; use 15mm"
         )
-    for whose, boxes in ((f"the marks of {shown(marks.name)}", marks.boxes_mm), ("the true nodes", truth.boxes_mm)):
+    for whose, boxes in (
+        (f"the detections of {shown(detections.name)}", detections.boxes_mm),
+        ("the true nodes", truth.boxes_mm),
+    ):
         if rules.hit == "iou0.1" and boxes is None:
             raise CtlymphError(f"{whose} have no boxes, which the hit rule iou0.1 needs; use 15mm")
 
 
-def _cases_in_truth(marks: Detections, truth: GroundTruth) -> Ints:
-    """Give each mark's case as an index into the cases of the truth."""
+def _cases_in_truth(detections: Detections, truth: GroundTruth) -> Ints:
+    """Return each mark's case as an index into the cases of the truth."""
     place = {name: index for index, name in enumerate(truth.cases)}
-    index = np.array([place.get(name, -1) for name in marks.cases], np.int32)
-    used = np.zeros(len(marks.cases), bool)
-    used[marks.case] = True
-    if unknown := [name for name, here, is_used in zip(marks.cases, index, used, strict=True) if is_used and here < 0]:
+    index = np.array([place.get(name, -1) for name in detections.cases], np.int32)
+    used = np.zeros(len(detections.cases), bool)
+    used[detections.case] = True
+    if unknown := [
+        name for name, here, is_used in zip(detections.cases, index, used, strict=True) if is_used and here < 0
+    ]:
         raise CtlymphError(
-            f"{shown(marks.name)}: it marks {shown(unknown[0])} ({len(unknown)} such cases), which the truth does not "
-            "hold; leave those marks out or add the case to the truth"
+            f"{shown(detections.name)} has detections of {shown(unknown[0])} ({len(unknown)} such cases), which "
+            "the truth does not hold; leave those out or add the case to the truth"
         )
-    return index[marks.case]
+    return index[detections.case]
 
 
 def _by_case(case: Ints, truth: GroundTruth) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Give the marks and the nodes of each case that has both."""
+    """Yield the marks and the nodes of each case that has both."""
     marks_in_order, nodes_in_order = np.argsort(case, kind="stable"), np.argsort(truth.case, kind="stable")
     edges = np.arange(len(truth.cases) + 1)
     mark_edge = np.searchsorted(case, edges, sorter=marks_in_order)
@@ -192,61 +197,64 @@ def _by_case(case: Ints, truth: GroundTruth) -> Iterator[tuple[NDArray[np.intp],
 
 @dataclass(frozen=True, eq=False)
 class _Pairs:
-    """Marks and nodes in reach of each other: ``far`` is 0 where they coincide and grows as they part."""
+    """Marks and nodes within reach of each other: ``distance`` is 0 where they coincide."""
 
     mark: NDArray[np.intp]
     node: NDArray[np.intp]
-    far: Floats
+    distance: Floats
 
     def chosen(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> _Pairs:
-        return _Pairs(self.mark[which], self.node[which], self.far[which])
+        return _Pairs(self.mark[which], self.node[which], self.distance[which])
 
-    def ordered(self, marks: Detections, excluded: Bools) -> _Pairs:
-        """Order the pairs by the order of their marks, as ``match`` tells it, and those of a mark by distance."""
+    def ordered(self, detections: Detections, excluded: Bools) -> _Pairs:
+        """Order the pairs by the order of their marks, as in :func:`match`, and those of a mark by distance."""
         mark, place = np.unique(self.mark, return_inverse=True)
         nearest = np.full(len(mark), np.inf)
-        np.minimum.at(nearest, place, self.far)
+        np.minimum.at(nearest, place, self.distance)
         near_aside = np.zeros(len(mark), bool)
         near_aside[place[excluded[self.node]]] = True
-        x, y, z = marks.points_mm[mark].T
+        x, y, z = detections.points_mm[mark].T
         rank = np.empty(len(mark), np.intp)
-        rank[np.lexsort((z, y, x, nearest, near_aside, -marks.scores[mark]))] = np.arange(len(mark))
-        return self.chosen(np.lexsort((self.node, self.far, rank[place])))
+        rank[np.lexsort((z, y, x, nearest, near_aside, -detections.scores[mark]))] = np.arange(len(mark))
+        return self.chosen(np.lexsort((self.node, self.distance, rank[place])))
 
 
 def _in_reach(
-    marks: Detections, truth: GroundTruth, rules: MatchingRules, rows: NDArray[np.intp], nodes: NDArray[np.intp]
+    detections: Detections, truth: GroundTruth, rules: MatchingRules, rows: NDArray[np.intp], nodes: NDArray[np.intp]
 ) -> _Pairs:
     """Find the pairs of one case; some marks at a time, so that no large table is made."""
     step = max(1, _PAIRS_AT_ONCE // len(nodes))
     found: list[_Pairs] = []
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
-        far, limit = _apart(marks, truth, rules.hit, some, nodes)
-        mark, node = np.nonzero(far <= limit)
-        found.append(_Pairs(some[mark], nodes[node], far[mark, node]))
-    return _Pairs(*(np.concatenate([getattr(each, field) for each in found]) for field in ("mark", "node", "far")))
+        distance, limit = _distances(detections, truth, rules.hit, some, nodes)
+        mark, node = np.nonzero(distance <= limit)
+        found.append(_Pairs(some[mark], nodes[node], distance[mark, node]))
+    return _Pairs(*(np.concatenate([getattr(each, field) for each in found]) for field in ("mark", "node", "distance")))
 
 
-def _apart(
-    marks: Detections, truth: GroundTruth, hit: Hit, rows: NDArray[np.intp], nodes: NDArray[np.intp]
+def _distances(
+    detections: Detections, truth: GroundTruth, hit: Hit, rows: NDArray[np.intp], nodes: NDArray[np.intp]
 ) -> tuple[Floats, Floats | float]:
-    """Tell how far apart marks (rows of the table) and nodes (columns) are, and how far is still in reach."""
+    """Tell how far apart marks (rows of the table) and nodes (columns) are, and how distance is still within reach."""
     if hit == "iou0.1":
-        assert marks.boxes_mm is not None
+        assert detections.boxes_mm is not None
         assert truth.boxes_mm is not None
-        return 1 - _overlap(marks.boxes_mm[rows][:, None], truth.boxes_mm[nodes][None]), 1 - MIN_IOU
+        return 1 - _overlap(detections.boxes_mm[rows][:, None], truth.boxes_mm[nodes][None]), 1 - MIN_IOU
     if hit == "ids":
-        assert marks.named is not None
-        named, names = (np.array([of[n] for n in which]) for of, which in ((marks.named, rows), (truth.ids, nodes)))
-        return np.where(named[:, None] == names[None], 0.0, np.inf), 0.0
-    squares = [np.subtract.outer(marks.points_mm[rows, axis], truth.points_mm[nodes, axis]) ** 2 for axis in range(3)]
-    far: Floats = np.sqrt(squares[0] + squares[1] + squares[2])
-    return far, HIT_DISTANCE_MM if hit == "15mm" else truth.long_axis_mm[nodes] / 2
+        assert detections.node_ids is not None
+        claimed = np.array([detections.node_ids[row] for row in rows])
+        names = np.array([truth.ids[node] for node in nodes])
+        return np.where(claimed[:, None] == names[None], 0.0, np.inf), 0.0
+    squares = [
+        np.subtract.outer(detections.points_mm[rows, axis], truth.points_mm[nodes, axis]) ** 2 for axis in range(3)
+    ]
+    distance: Floats = np.sqrt(squares[0] + squares[1] + squares[2])
+    return distance, HIT_DISTANCE_MM if hit == "15mm" else truth.long_axis_mm[nodes] / 2
 
 
 def _overlap(first: Floats, second: Floats) -> Floats:
-    """Give the intersection over union of boxes, shapes …, 2, 3; 0 where both are flat."""
+    """Return the intersection over union of boxes, shapes …, 2, 3; 0 where both are flat."""
     sides = np.minimum(first[..., 1, :], second[..., 1, :]) - np.maximum(first[..., 0, :], second[..., 0, :])
     shared = np.prod(np.maximum(sides, 0), axis=-1)
     whole = np.prod(first[..., 1, :] - first[..., 0, :], axis=-1) + np.prod(
@@ -257,7 +265,7 @@ def _overlap(first: Floats, second: Floats) -> Floats:
 
 
 def _first_of_run(values: NDArray[np.intp]) -> Bools:
-    """Tell of each value whether it differs from the one before it."""
+    """Return, for each value, whether it differs from the one before it."""
     return np.concatenate([np.ones(min(1, len(values)), bool), values[1:] != values[:-1]])
 
 
@@ -318,7 +326,7 @@ def _assigned(pairs: _Pairs) -> _Hits:
 
 
 def _augment(new: int, nodes_of: dict[int, list[int]], node_of: dict[int, int], mark_on: dict[int, int]) -> int | None:
-    """Give ``new`` a node, by moving other marks if need be; return the node that is hit now and was not, if any."""
+    """Assign a node to ``new``, moving other marks if need be; return the node that is hit now and was not before."""
     came_from: dict[int, int] = {}
     waiting = [new]
     for mark in waiting:

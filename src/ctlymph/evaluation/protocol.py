@@ -1,4 +1,4 @@
-"""One detector, or several, judged by one protocol: what ``ctlymph evaluate`` does."""
+"""One detector or several, evaluated under one protocol: what ``ctlymph evaluate`` does."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ctlymph.evaluation.bootstrap import Difference, Intervals, Resampling, diff
 from ctlymph.evaluation.detections import Detections, GroundTruth
 from ctlymph.evaluation.froc import Curve, Subset, curve, subsets
 from ctlymph.evaluation.matching import Duplicates, Hit, Matches, MatchingRules, match
-from ctlymph.evaluation.readers.detection_files import fit, read_detections
+from ctlymph.evaluation.readers.detection_files import read_detections
 from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 
 END_TO_END, INJECTED = "end to end", "injected"
-"""Modes: of the detector's own marks alone; and with the candidates that were added for nodes which the candidate
-generator had missed, so that only the classifier is judged (Roth 2014)."""
+"""Modes: the detector's own marks alone; and with the candidates that were added for nodes which the candidate
+generator had missed, so that the classifier alone is evaluated (Roth 2014)."""
 
 CANDIDATE_RATE = 40.0
 """False positives per volume at which candidate generators are compared."""
@@ -26,12 +26,12 @@ BAND_RATES = tuple(np.geomspace(0.05, CANDIDATE_RATE, 130).round(4).tolist())
 
 
 FEW_PATIENTS = 10
-"""With fewer, resampling patients tells little of how patients differ."""
+"""With fewer, resampling does not show how patients differ."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How to judge.
+    """How to evaluate.
 
     Attributes:
         rules: What a hit and a false positive are.
@@ -44,16 +44,16 @@ class Protocol:
 
 @dataclass(frozen=True, eq=False)
 class DetectorResult:
-    """What became of one detector in one mode.
+    """The metrics of one detector in one mode.
 
     Attributes:
         detector: Its name.
         mode: :data:`END_TO_END` or :data:`INJECTED`.
-        matches: What became of every mark and node.
+        matches: The outcome of every detection and node.
         curve: Every operating point.
-        metrics: With their intervals.
+        metrics: With their intervals; those that need scores are NaN where all scores are equal.
         subsets: Metrics by size class, region and station.
-        notes: What was left out, and what to beware of.
+        notes: What was left out, and what makes the metrics less than they seem.
     """
 
     detector: str
@@ -67,10 +67,10 @@ class DetectorResult:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Detectors judged by one truth and one protocol.
+    """Detectors evaluated against one truth under one protocol.
 
     Attributes:
-        protocol: How.
+        protocol: How they were evaluated.
         truth: The nodes.
         results: One a detector and mode, in the order that the detectors came in.
         differences: Of each later detector from the first, end to end: its name and what differs.
@@ -83,7 +83,7 @@ class Evaluation:
 
 
 def evaluate(
-    marks: Detections | str | Path | Sequence[Detections | str | Path],
+    detections: Detections | str | Path | Sequence[Detections | str | Path],
     truth: GroundTruth | str | Path,
     hit: Hit = "15mm",
     *,
@@ -93,85 +93,111 @@ def evaluate(
     bootstraps: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Judge the marks of one or several detectors.
+    """Evaluate the detections of one or several detectors.
 
-    A hit is a counted node with a mark in reach that serves no other node. A false positive is a mark in
-    reach of no node.
+    A hit is a counted node with a detection within reach that serves no other node. A false positive is a detection
+    within reach of no node.
 
     Args:
-        marks: Detections, or where they lie (see
+        detections: Detections, or where they lie (see
             :func:`ctlymph.evaluation.readers.detection_files.read_detections`).
         truth: The nodes, or where they lie (see
             :func:`ctlymph.evaluation.readers.ground_truth_files.read_ground_truth`).
-        hit: When a mark reaches a node: ``15mm``, ``radius``, ``iou0.1`` or ``ids`` (see :class:`MatchingRules`).
-        duplicates: What further marks on a node are: ``ignored`` or ``fp``.
+        hit: When a detection reaches a node: ``15mm``, ``radius``, ``iou0.1`` or ``ids`` (see :class:`MatchingRules`).
+        duplicates: What further detections on a node are: ``ignored`` or ``fp`` (false positives).
         all_nodes: Count small nodes (short axis below 10 mm) and those of unknown size, too.
-        region: Judge only the cases in which this was annotated, ``mediastinum`` or ``abdomen``; None: all.
+        region: Evaluate only the cases in which this was annotated, ``mediastinum`` or ``abdomen``; None: all.
         bootstraps: Resamplings of the patients for the intervals.
         seed: The same seed gives the same intervals.
 
+    Returns:
+        The curve, the metrics with their intervals, and the outcome of every detection and node, for each detector.
+
     Raises:
-        CtlymphError: If marks or truth cannot be read, do not fit each other, or cannot be judged by the rule.
+        CtlymphError: If detections or truth cannot be read, do not fit each other, or cannot be matched by the rule.
+
+    Example:
+        Scan 1 holds the nodes A and B, scan 2 holds C. The detections: 0.9 on A, 0.8 on A again, 0.7 on nothing,
+        0.6 on B, 0.5 on C. The curve has every operating point: false positives per CT, and sensitivity.
+
+        >>> from ctlymph.evaluation.detections import Detections, GroundTruth
+        >>> a, b, c, nothing = (0, 0, 0), (100, 0, 0), (0, 50, 0), (0, 300, 0)
+        >>> truth = GroundTruth.from_points({"scan 1": [a, b], "scan 2": [c]}, short_axis_mm=12)
+        >>> detections = Detections.from_points(
+        ...     {"scan 1": [a, a, nothing, b], "scan 2": [c]}, {"scan 1": [0.9, 0.8, 0.7, 0.6], "scan 2": [0.5]}
+        ... )
+        >>> curve = evaluate(detections, truth, hit="15mm", bootstraps=20).results[0].curve
+        >>> curve.false_per_volume.tolist()
+        [0.0, 0.5, 0.5, 0.5]
+        >>> (3 * curve.sensitivity).round().tolist()
+        [1.0, 1.0, 2.0, 3.0]
     """
-    wanted = [marks] if isinstance(marks, Detections | str | Path) else list(marks)
-    truth = truth if isinstance(truth, GroundTruth) else read_ground_truth(Path(truth), boxes=hit == "iou0.1")
+    given = [detections] if isinstance(detections, Detections | str | Path) else list(detections)
+    boxes = hit == "iou0.1"
+    truth = truth if isinstance(truth, GroundTruth) else read_ground_truth(truth, boxes=boxes)
     protocol = Protocol(MatchingRules(hit, duplicates, all_nodes), Resampling(bootstraps, seed))
-    read = [each if isinstance(each, Detections) else read_detections(Path(each)) for each in wanted]
+    read = [each if isinstance(each, Detections) else read_detections(each, boxes=boxes) for each in given]
     return evaluate_region(read, truth, region, protocol) if region else evaluate_detections(read, truth, protocol)
 
 
 def evaluate_region(detectors: Sequence[Detections], truth: GroundTruth, region: str, protocol: Protocol) -> Evaluation:
-    """Judge detectors on the cases in which one region was annotated; their marks of the other cases are left out.
+    """Evaluate detectors on the cases in which one region was annotated; their detections elsewhere are left out.
 
     Raises:
         CtlymphError: As :func:`evaluate`, or if the region was annotated nowhere.
     """
     chosen = truth.of_region(region)
     others = set(truth.cases) - set(chosen.cases)
-    return evaluate_detections([each.of_cases(set(each.cases) - others) for each in detectors], chosen, protocol)
+    renamed = (each.renamed(truth.series) for each in detectors)
+    return evaluate_detections([each.of_cases(set(each.cases) - others) for each in renamed], chosen, protocol)
 
 
 def evaluate_detections(detectors: Sequence[Detections], truth: GroundTruth, protocol: Protocol) -> Evaluation:
-    """Judge detectors; see :func:`evaluate`.
+    """Evaluate detectors; see :func:`evaluate`.
 
     Raises:
         CtlymphError: As :func:`evaluate`.
     """
     results = []
     for each in detectors:
-        fitting, notes = fit(each, truth)
-        own = fitting.chosen(~fitting.injected)
-        results.append(_result(own, END_TO_END, truth, protocol, notes))
-        if fitting.injected.any():
-            results.append(_result(fitting, INJECTED, truth, protocol, notes))
+        aligned = each.aligned(truth)
+        results.append(_result(aligned.select(~aligned.injected), END_TO_END, truth, protocol))
+        if aligned.injected.any():
+            results.append(_result(aligned, INJECTED, truth, protocol))
     alone = [result for result in results if result.mode == END_TO_END]
-    differences = tuple(
-        (later.detector, difference(alone[0].matches, later.matches, protocol.resampling)) for later in alone[1:]
-    )
+    differences = tuple((later.detector, _difference(alone[0], later, protocol)) for later in alone[1:])
     return Evaluation(protocol, truth, tuple(results), differences)
 
 
-def _result(
-    marks: Detections, mode: str, truth: GroundTruth, protocol: Protocol, notes: Sequence[str]
-) -> DetectorResult:
-    matches = match(marks, truth, protocol.rules)
+def _result(detections: Detections, mode: str, truth: GroundTruth, protocol: Protocol) -> DetectorResult:
+    matches = match(detections, truth, protocol.rules)
     whole = intervals(matches, protocol.resampling, band_rates=BAND_RATES)
     each = tuple((subset, intervals(matches, protocol.resampling, subset)) for subset in subsets(matches))
-    return DetectorResult(marks.name, mode, matches, curve(matches), whole, each, (*notes, *_doubts(matches)))
+    if not detections.are_scored:
+        whole, each = whole.without_ranking(), tuple((subset, found.without_ranking()) for subset, found in each)
+    points = curve(matches)
+    notes = (f"{detections.name}: {note}" for note in (*detections.notes, *_caveats(matches, points)))
+    return DetectorResult(detections.name, mode, matches, points, whole, each, (*truth.notes, *notes))
 
 
-def _doubts(matches: Matches) -> list[str]:
-    """Say what makes the metrics less than they seem."""
-    found = []
-    name, scores = matches.detections.name, matches.detections.scores
-    if len(scores) > 1 and (scores == scores[0]).all():
-        found.append(f"{name}: all scores are equal, so the curve is one point")
-    if excluded := int(matches.excluded.sum()):
-        found.append(f"{name}: {excluded} of {len(matches.truth)} nodes are small or of unknown size and excluded")
-    if (patients := len(set(matches.truth.patients))) < FEW_PATIENTS:
-        found.append(
-            f"{name}: the CTs are of {patients} patient(s), too few for intervals, which are narrower than is true"
+def _difference(first: DetectorResult, later: DetectorResult, protocol: Protocol) -> Difference:
+    found = difference(first.matches, later.matches, protocol.resampling)
+    scored = first.matches.detections.are_scored and later.matches.detections.are_scored
+    return found if scored else found.without_ranking()
+
+
+def _caveats(matches: Matches, curve: Curve) -> list[str]:
+    """Return what makes the metrics less than they seem."""
+    notes = []
+    if not matches.detections.are_scored and len(curve.thresholds):
+        notes.append(
+            f"all scores are equal, so there is one operating point: sensitivity {curve.sensitivity[-1]:.3f} at "
+            f"{curve.false_per_volume[-1]:.3g} false positives per CT; CPM, AP and AUC need scores and are left out"
         )
+    if excluded := int(matches.excluded.sum()):
+        notes.append(f"{excluded} of {len(matches.truth)} nodes are small or of unknown size and do not count")
+    if (patients := len(set(matches.truth.patients))) < FEW_PATIENTS:
+        notes.append(f"the CTs are of {patients} patient(s), too few for intervals: the true ones are wider")
     if not (~matches.excluded).any():
-        found.append(f"{name}: there is no counted node, so sensitivity is not defined")
-    return found
+        notes.append("there is no counted node, so sensitivity is not defined")
+    return notes

@@ -43,8 +43,12 @@ class Calibration:
 
 
 def is_calibratable(matches: Matches) -> bool:
-    """Tell whether all scores lie in 0…1, as chances do."""
+    """Return whether scores can be probabilities: they differ, and all lie in 0…1."""
     scores = matches.detections.scores
+    return matches.detections.are_scored and _are_probabilities(scores)
+
+
+def _are_probabilities(scores: Floats) -> bool:
     return bool(((scores >= 0) & (scores <= 1)).all())
 
 
@@ -54,7 +58,7 @@ def calibrate(matches: Matches) -> Calibration:
     Raises:
         CtlymphError: If a score is not within 0…1.
     """
-    if not is_calibratable(matches):
+    if not _are_probabilities(matches.detections.scores):
         scores = matches.detections.scores
         wrong = scores[(scores < 0) | (scores > 1)][0]
         raise CtlymphError(

@@ -34,7 +34,7 @@ def difference_table(evaluation: Evaluation) -> list[tuple[str, ...]]:
             *((f"sensitivity at {rate:g} FP", _at(metrics, rate), _chance(p, rate)) for rate in (1, 3, 10)),
             *((each.upper(), getattr(metrics, each), float(p[each])) for each in ("cpm", "ap", "auc")),
         ):
-            rows.append((name, what, interval_text(interval, signed=True), f"{chance:.3f}"))
+            rows.append((name, what, interval_text(interval, signed=True), "" if np.isnan(chance) else f"{chance:.3f}"))
     return rows
 
 

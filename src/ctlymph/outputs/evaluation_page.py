@@ -63,6 +63,7 @@ def write_page(path: Path, evaluation: Evaluation, scans: Scans, progress: Progr
         rules=_in_words(evaluation.protocol.rules),
         resampling=evaluation.protocol.resampling,
         cases=len(evaluation.truth.cases),
+        notes=list(dict.fromkeys(note for each in evaluation.results for note in each.notes)),
         rates=RATES,
         subset_rates=SUBSET_RATES,
         plot=svg_address(froc_svg(froc_lines(evaluation))),

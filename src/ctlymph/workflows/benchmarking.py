@@ -208,7 +208,9 @@ class _Beyond:
         split = Split(cases, self.split.folds)
         names = tuple(case.name for case in cases)
         evaluation = evaluate_detections(
-            [marks_of(name, split, each) for name, each in tested.items()], _empty(names), _protocol(self.plan)
+            [marks_of(name, split, each) for name, each in tested.items()],
+            GroundTruth.from_points(dict.fromkeys(names, ())),
+            _protocol(self.plan),
         )
         notes = [f"{name} is left out: {why}" for name, why in unreadable.items()]
         return _comparison("CTs whose nodes nobody has marked", evaluation, tested, cases, self.stage_cache, notes)
@@ -262,17 +264,3 @@ def _cost(tested: OutOfFold) -> Cost:
     seconds = [each.seconds for each in tested.found.values()]
     peaks = [each.peak_mb for each in tested.found.values()]
     return Cost(float(np.median(seconds)) if seconds else float("nan"), max(peaks, default=float("nan")))
-
-
-def _empty(cases: tuple[str, ...]) -> GroundTruth:
-    return GroundTruth(
-        cases=cases,
-        patients=cases,
-        regions=("",) * len(cases),
-        case=np.empty(0, np.int32),
-        points_mm=np.empty((0, 3)),
-        short_axis_mm=np.empty(0),
-        long_axis_mm=np.empty(0),
-        stations=(),
-        ids=(),
-    )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
 from ctlymph.evaluation.detections import Detections, GroundTruth
-from ctlymph.evaluation.readers.detection_files import fit, read_detections
+from ctlymph.evaluation.readers.detection_files import read_detections
 from ctlymph.io.mitk import write_point_set
 from ctlymph.io.node_tables import NodeRow, write_rows
 
@@ -35,16 +35,9 @@ def markups(path: Path, *positions: Any, system: Any = "LPS", scores: list[float
 
 
 def truth_of(*cases: str, regions: tuple[str, ...] | None = None) -> GroundTruth:
-    return GroundTruth(
-        cases=cases,
-        patients=cases,
-        regions=regions or ("",) * len(cases),
-        case=np.array([], dtype=np.int32),
-        points_mm=np.zeros((0, 3)),
-        short_axis_mm=np.zeros(0),
-        long_axis_mm=np.zeros(0),
-        stations=(),
-        ids=(),
+    annotated = regions or ("",) * len(cases)
+    return GroundTruth.concatenate(
+        GroundTruth.of_case(case, [], region=region) for case, region in zip(cases, annotated, strict=True)
     )
 
 
@@ -266,7 +259,7 @@ def test_boxes_of_monai_are_marks_at_their_centres(
         ({**RAS, "a": [ITEM | {"box": [[1, 2, 3, 4]]}]}, "box is not a list of rows of 6 finite numbers"),
         ({**RAS, "a": [ITEM | {"box": [[1, 2, 3, 4, "x", 5]]}]}, "box is not a list of rows"),
         ({**RAS, "a": [ITEM | {"box": [[1, 2, 3, 4, -5, 6]]}]}, "ends before it begins; is its box_mode truly cccwhd"),
-        ({**RAS, "a": [ITEM, ITEM]}, "marks of A twice"),
+        ({**RAS, "a": [ITEM, ITEM]}, "detections of A twice"),
         ({"nodes": [{"node": 1}]}, "holds no result with a 'box'"),
         (3, "holds no result with a 'box'"),
     ],
@@ -284,9 +277,9 @@ def test_json_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_what_holds_no_marks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CtlymphError, match="does not exist"):
         read_detections(tmp_path / "absent.csv")
-    with pytest.raises(CtlymphError, match="is nothing that marks are read from"):
+    with pytest.raises(CtlymphError, match="holds no detections that can be read"):
         read_detections(saved(tmp_path / "marks.txt", "1 2 3"))
-    with pytest.raises(CtlymphError, match="holds no marks"):
+    with pytest.raises(CtlymphError, match="holds no detections"):
         read_detections(tmp_path)
 
 
@@ -298,22 +291,22 @@ def test_a_folder_of_annotations_alone_holds_no_marks(tmp_path: Path) -> None:
 
 def test_marks_are_brought_to_the_cases_of_the_truth(tmp_path: Path) -> None:
     marks = read_detections(saved(tmp_path / "a.csv", f"{HEADER}\nC,1,1,1,0.1\nA,2,2,2,0.2\nC,3,3,3,0.3\n"))
-    fitted, notes = fit(marks, truth_of("A", "B", "C"))
+    fitted = marks.aligned(truth_of("A", "B", "C"))
     assert by_case(fitted) == {"A": [[2, 2, 2]], "B": [], "C": [[1, 1, 1], [3, 3, 3]]}
     assert fitted.scores.tolist() == [0.1, 0.2, 0.3]
-    assert notes == ("a: 1 of 3 cases have no mark.",)
+    assert fitted.notes == ("1 of 3 cases have no detection",)
 
 
 def test_marks_of_cases_that_the_truth_does_not_have_are_refused(tmp_path: Path) -> None:
     rows = "".join(f"{case},1,2,3,1\n" for case in "ABCDE")
     marks = read_detections(saved(tmp_path / "a.csv", f"{HEADER}\n{rows}"))
     with pytest.raises(CtlymphError, match=r"of 4 cases that the truth does not have \(B, C, D, …\)"):
-        fit(marks, truth_of("A"))
+        marks.aligned(truth_of("A"))
 
 
 def test_marks_outside_the_annotated_region_are_left_out(tmp_path: Path) -> None:
     rows = "A,1,2,3,1,abdomen\nA,1,2,3,2,mediastinum\nA,1,2,3,3,\nB,1,2,3,4,abdomen\n"
     marks = read_detections(saved(tmp_path / "a.csv", f"{HEADER},region\n{rows}"))
-    fitted, notes = fit(marks, truth_of("A", "B", regions=("mediastinum", "")))
+    fitted = marks.aligned(truth_of("A", "B", regions=("mediastinum", "")))
     assert fitted.scores.tolist() == [2, 3, 4]
-    assert notes == ("a: 1 mark lies in a region that is not annotated in its case, and was left out.",)
+    assert fitted.notes == ("1 detection lies in a region that is not annotated in its case, and was left out",)

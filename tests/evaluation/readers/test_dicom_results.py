@@ -52,5 +52,5 @@ def test_segments_are_marks_with_the_scores_of_their_report(written: Result, tmp
 
 
 def test_a_dicom_file_of_another_kind_is_refused(written: Result, tmp_path: Path) -> None:
-    with pytest.raises(CtlymphError, match="nothing that marks are read from"):
+    with pytest.raises(CtlymphError, match="holds no detections that can be read"):
         read_detections(next((tmp_path / "ct").iterdir()))

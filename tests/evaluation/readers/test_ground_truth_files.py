@@ -200,7 +200,10 @@ def test_masks_beside_tables_give_boxes_by_label_and_nothing_else(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("row", "message"),
-    [("A,3,1,2,3,9", r"masks\.nii\.gz has no label 3, which its table has"), ("C,2,1,2,3,9", "no mask of C beside")],
+    [
+        ("A,3,1,2,3,9", r"masks\.nii\.gz has no label 3, which its table has"),
+        ("C,2,1,2,3,9", "no mask of C next to its table"),
+    ],
 )
 def test_nodes_without_a_label_are_refused_where_boxes_are_needed(tmp_path: Path, row: str, message: str) -> None:
     saved(tmp_path / "A" / "truth.csv", f"{HEADER}\n{row}\n")

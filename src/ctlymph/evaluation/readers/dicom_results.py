@@ -1,4 +1,4 @@
-"""A DICOM-SEG, or its report, as nodes of one case: it tells itself what lies where, so that no CT is needed."""
+"""A DICOM-SEG, or its report, as nodes of one case: it states its own geometry, so that no CT is needed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 
 from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Masks
+from ctlymph.io.dicom.seg_reader import is_segmentation, own_grid, read_segments
+from ctlymph.io.dicom.sr_reader import is_report, read_report
 
 
 @dataclass(frozen=True, eq=False)
-class Objects:
+class DicomNodes:
     """The nodes of a case.
 
     Attributes:
@@ -27,15 +29,12 @@ class Objects:
     __repr__ = short_repr
 
 
-def read_objects(path: Path) -> Objects | None:
+def read_dicom_nodes(path: Path) -> DicomNodes | None:
     """Read the nodes of a DICOM-SEG or of a report that refers to one; None where the file is neither.
 
     Raises:
-        CtlymphError: If it cannot be read, or the DICOM-SEG is not beside its report.
+        CtlymphError: If it cannot be read, or the DICOM-SEG is not next to its report.
     """
-    from ctlymph.io.dicom.seg_reader import is_segmentation, own_grid, read_segments
-    from ctlymph.io.dicom.sr_reader import is_report, read_report
-
     scores: Mapping[int, float] = {}
     if is_report(path):
         report = read_report(path)
@@ -43,4 +42,4 @@ def read_objects(path: Path) -> Objects | None:
     elif not is_segmentation(path):
         return None
     grid, case = own_grid(path)
-    return Objects(case or path.stem, read_segments(path, grid), scores)
+    return DicomNodes(case or path.stem, read_segments(path, grid), scores)

@@ -3,95 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 from ctlymph.core.errors import CtlymphError, shown
-from ctlymph.core.nodes import Point
 from ctlymph.core.progress import SILENT, Progress
+from ctlymph.core.volume import Masks
+from ctlymph.datasets.case import Case, Collection
 from ctlymph.datasets.cases_csv import CASES
 from ctlymph.evaluation.detections import GroundTruth
-from ctlymph.evaluation.readers.case_names import case_of, case_of_file, indices, patient_of, region_of
-from ctlymph.evaluation.readers.dicom_results import read_objects
-from ctlymph.io.csv_table import BOX, CsvColumns, CsvTable, read_table
-
-if TYPE_CHECKING:
-    from ctlymph.core.volume import Masks
-    from ctlymph.datasets.case import Case
+from ctlymph.evaluation.readers.case_names import KnownCases, case_of, case_of_file, indices, series_of
+from ctlymph.evaluation.readers.dicom_results import read_dicom_nodes
+from ctlymph.evaluation.readers.mask_files import (
+    Labels,
+    MaskFolder,
+    box_of_label,
+    find_label_maps,
+    label_maps,
+    read_nodes,
+)
+from ctlymph.io.csv_table import BOX, CsvColumns, CsvTable, column_names, read_table
+from ctlymph.io.images import image_suffix, read_masks
+from ctlymph.measurement.axes import measure_shapes
+from ctlymph.measurement.masks import pieces
 
 _POINT, _AXES = ("x_mm", "y_mm", "z_mm"), ("short_axis_mm", "long_axis_mm")
 _LABELS = ("node", "station", "patient", "annotated_region")
 _COLUMNS = CsvColumns(("case", *_LABELS), (*_POINT, *_AXES, *BOX), (*_LABELS, *_AXES, *BOX))
+_LUNA_POINT = ("coordX", "coordY", "coordZ")
+_LUNA = CsvColumns(("seriesuid",), (*_LUNA_POINT, "diameter_mm"))
+_LUNA_NOTE = "LUNA16's annotations hold one diameter a node, which is taken as its short and its long axis"
+_TABLES = ("truth.csv", "nodes.csv", "annotations.csv")
+_COMPONENTS_NOTE = "every connected component of the true masks is a node, so that nodes that touch count as one"
 _FORMATS = (
-    "a folder with a cases.csv, the folder of the collection, a nodes.csv or truth.csv, an instance mask (NIfTI, NRRD, "
-    "MetaImage) or a folder of masks, a DICOM-SEG or its report, or a folder of CTs and their DICOM-SEG"
+    "a folder with a cases.csv, the folder of the collection, a nodes.csv or truth.csv, an annotations.csv as in LUNA16, "
+    "an instance mask (NIfTI, NRRD, MetaImage) or a folder of masks, a DICOM-SEG or its report, or a folder of CTs and their DICOM-SEG"
 )
 
 
-@dataclass(frozen=True)
-class _Node:
-    """A true node; sizes in mm, NaN where not known."""
-
-    name: str
-    point_mm: Point
-    short_axis_mm: float = np.nan
-    long_axis_mm: float = np.nan
-    station: str = ""
-    box_mm: NDArray[np.float64] | None = field(default=None, compare=False)
-    region: str = ""
-
-
-@dataclass(frozen=True)
-class _CaseTruth:
-    """The nodes of a case that was looked at, perhaps none."""
-
-    name: str
-    patient: str
-    region: str
-    nodes: tuple[_Node, ...]
-
-
 def read_ground_truth(
-    path: str | Path, cases: Sequence[str] = (), *, boxes: bool = False, progress: Progress = SILENT
+    path: str | Path,
+    cases: Sequence[str] = (),
+    *,
+    boxes: bool = False,
+    labels: Labels = "auto",
+    progress: Progress = SILENT,
 ) -> GroundTruth:
     """Read the true nodes of all cases.
 
     Args:
         path: One of
 
-            - a folder with a ``cases.csv`` (see :mod:`ctlymph.datasets.cases_csv`): the points or labels named there;
-            - a folder of the public collection: its annotations, or without these the masks (NIfTI or DICOM-SEG
-              beside its CT) in it;
+            - the folder of a dataset: any with a ``cases.csv`` (see :mod:`ctlymph.datasets.cases_csv`), or of the
+              public collection: its annotations, or without these its masks (images, or DICOM-SEG next to their CTs);
             - any folder of CTs and a DICOM-SEG for each: every segment is a node;
-            - a ``nodes.csv``, as an export of a collection as csv writes it, or ``truth.csv`` of a
-              phantom: ``case``, ``x_mm``, ``y_mm``, ``z_mm`` (LPS mm), ``short_axis_mm`` (empty: not known); perhaps
+            - a ``nodes.csv``, as an export of a dataset as csv writes it, or ``truth.csv`` of a
+              phantom: ``case``, ``x_mm``, ``y_mm``, ``z_mm`` (LPS mm), ``short_axis_mm`` (empty: not known); optional
               ``node``, ``long_axis_mm``, ``station``, the box ``x_min_mm`` … ``z_max_mm``, and of the case ``patient``
-              and ``annotated_region`` (known for the public collection; the nodes' ``region`` does not tell where
-              else somebody looked); or the folder it is in, or a folder of ``CASE/truth.csv``;
+              and ``annotated_region`` (a node's own ``region`` does not say where else somebody looked); or the
+              folder it is in, or a folder of ``CASE/truth.csv``;
+            - ``annotations.csv`` as in LUNA16: ``seriesuid``, ``coordX``, ``coordY``, ``coordZ`` (world, that is LPS,
+              mm), ``diameter_mm``, which is taken as both axes;
             - an instance mask, ``CASE.nii.gz``: every label is a node, whether labels have gaps or not; its place
               is the centroid and its sizes are measured. Or a folder of ``CASE_mask.nii.gz``, ``CASE.nii.gz`` or
               ``CASE/masks.nii.gz``.
-        cases: Names of all cases that were looked at; nodes of others are left out. A table does not tell of cases
-            without nodes, so that there it is needed if there were any. Empty: all that ``path`` tells of.
-        boxes: Whether nodes need boxes, for the rule ``iou0.1``. Beside a table, masks give them: the label is the
-            ``node``. Of the collection, the masks are then the nodes: their labels are not rows of its annotations.
+        cases: Names (or SeriesInstanceUIDs) of all annotated cases; nodes of others are left out. A table does not
+            list cases without nodes, so ``cases`` is needed with a table if there are any. Empty: all in ``path``.
+        boxes: Whether nodes need boxes, for the rule ``iou0.1``. Masks next to a table give them: the label is the
+            ``node``. Of the public collection, the masks are then the nodes: their labels are not rows of its
+            annotations.
+        labels: What the labels of masks are: ``instances``, ``classes`` (every connected component is a node), or
+            ``auto``: what nnU-Net's files say, elsewhere instances.
         progress: Shown while masks are read.
 
     Raises:
         CtlymphError: If nothing of these is there, it cannot be read, one of ``cases`` is not there (a table cannot
-            tell, so it is taken as a case without nodes), or boxes are wanted and there are none.
+            tell, so it is taken as a case without nodes), or boxes are needed and there are none.
     """
     path = Path(path)
     if not path.exists():
         raise CtlymphError(f"{path} does not exist; give {_FORMATS}")
-    wanted = tuple(dict.fromkeys(map(case_of, cases)))
-    truth = _truth(list(_read(path, wanted, boxes, progress)))
+    chosen = tuple(dict.fromkeys(map(case_of, cases)))
+    truth = GroundTruth.concatenate(_read(path, chosen, boxes, labels, progress))
     if boxes and truth.boxes_mm is None and len(truth):
-        raise CtlymphError(f"{path} holds no boxes of nodes; give instance masks, or choose another rule of hits")
+        raise CtlymphError(f"{path} holds no boxes of nodes; give instance masks, or choose another hit rule")
     return truth
 
 
@@ -111,125 +109,102 @@ def read_cases(path: Path) -> tuple[str, ...]:
     return names
 
 
-def _read(path: Path, cases: tuple[str, ...], boxes: bool, progress: Progress) -> Iterable[_CaseTruth]:
-    from ctlymph.io.images import image_suffix
-
+def _read(path: Path, cases: tuple[str, ...], boxes: bool, labels: Labels, progress: Progress) -> Iterable[GroundTruth]:
+    known = KnownCases(path if path.is_dir() else path.parent)
     if path.is_file():
         if path.suffix.lower() == ".csv":
-            return _from_tables([path], cases)
+            return _from_tables([path], cases, known)
         if image_suffix(path):
-            return _from_images({_case_of_mask(path): path}, cases, progress)
-        if (objects := read_objects(path)) is not None:
-            nodes = tuple(node for layer in objects.layers for node in _measured(layer))
-            return [_CaseTruth(objects.case, objects.case, "", nodes)]
-        raise CtlymphError(f"{path} is nothing that true nodes are read from; give {_FORMATS}")
+            return _from_masks(find_label_maps(path, labels, ""), cases, known, progress)
+        if (found := read_dicom_nodes(path)) is not None:
+            return [_of_layers(found.case, found.layers)]
+        raise CtlymphError(f"{path} holds no true nodes that can be read; give {_FORMATS}")
     if (path / CASES).is_file():
-        return _from_collection(path, cases, boxes, progress)
-    masks = _mask_files(path)
-    tables = _tables(path)
-    if tables:
-        found = _from_tables(tables, cases)
-        return _with_boxes(found, masks, progress) if boxes and masks else found
-    return _from_images(masks, cases, progress) if masks else _from_collection(path, cases, boxes, progress)
+        return _from_dataset(path, cases, boxes, progress)
+    if tables := _tables(path):
+        truth = _from_tables(tables, cases, known)
+        masks = label_maps(path) if boxes else {}
+        return _with_boxes(truth, masks, progress) if masks else truth
+    if maps := find_label_maps(path, labels, ""):
+        return _from_masks(maps, cases, known, progress)
+    return _from_dataset(path, cases, boxes, progress)
 
 
 def _tables(folder: Path) -> list[Path]:
-    over_all = [table for name in ("truth.csv", "nodes.csv") if (table := folder / name).is_file()]
+    over_all = [table for name in _TABLES if (table := folder / name).is_file()]
     return over_all[:1] or sorted(folder.glob("*/truth.csv"))
 
 
-def _mask_files(folder: Path) -> dict[str, Path]:
-    """Find masks, by case: where some are named ``…_mask``, images of other names are not masks."""
-    from ctlymph.io.images import image_suffix
-
-    images = [path for path in (*folder.iterdir(), *folder.glob("*/masks.*")) if path.is_file() and image_suffix(path)]
-    images = [path for path in images if not path.name.startswith(".") and path.suffix.lower() != ".img"]
-    named = [path for path in images if _stem(path).endswith("_mask")]
-    found: dict[str, Path] = {}
-    for path in sorted(named or images):
-        case = _case_of_mask(path)
-        if case in found:
-            raise CtlymphError(f"{found[case]} and {path} are both masks of {case}; leave only one of them there")
-        found[case] = path
-    return found
-
-
-def _stem(path: Path) -> str:
-    from ctlymph.io.images import image_suffix
-
-    return path.name[: -len(image_suffix(path) or "")]
-
-
-def _case_of_mask(path: Path) -> str:
-    from ctlymph.io.images import image_suffix
-
-    suffix = path.name[-len(image_suffix(path) or "") :]
-    return case_of(case_of_file(path, f"_mask{suffix}" if _stem(path).endswith("_mask") else suffix))
-
-
-def _from_tables(paths: Sequence[Path], cases: tuple[str, ...]) -> list[_CaseTruth]:
-    found: dict[str, _CaseTruth] = {}
+def _from_tables(paths: Sequence[Path], cases: tuple[str, ...], known: KnownCases) -> list[GroundTruth]:
+    found: dict[str, GroundTruth] = {}
     for path in paths:
-        for case in _of_table(path):
-            if case.name in found:
-                raise CtlymphError(f"{path} holds {shown(case.name)}, which another table holds too; leave one out")
-            found[case.name] = case
+        for part in _of_table(path, known):
+            (case,) = part.cases
+            if case in found:
+                raise CtlymphError(f"{path} holds {shown(case)}, which another table holds too; leave one out")
+            found[case] = part
     if cases and found and not found.keys() & set(cases):
         raise CtlymphError(
             f"{paths[0]} holds nodes of {shown(next(iter(found)))} and others, but of none of the {len(cases)} cases "
             "named; name cases as it does"
         )
-    return [found.get(name) or _CaseTruth(name, patient_of(name), region_of(name), ()) for name in cases or found]
+    return [found.get(case) or _without_nodes(case, known) for case in cases or found]
 
 
-def _with_boxes(cases: Sequence[_CaseTruth], masks: dict[str, Path], progress: Progress) -> Iterator[_CaseTruth]:
-    """Give nodes of tables the boxes of the labels that have their names; what has a box keeps it."""
-    from ctlymph.io.images import read_masks
+def _without_nodes(case: str, known: KnownCases) -> GroundTruth:
+    return GroundTruth.of_case(case, [], patient=known[case].patient, region=known[case].region)
 
-    with progress.task("Reading masks", len(cases)) as advance:
-        for case in cases:
-            without = [node.name for node in case.nodes if node.box_mm is None]
-            if without and case.name not in masks:
-                raise CtlymphError(f"there is no mask of {shown(case.name)} beside its table; add it")
-            labels = _measured(read_masks(masks[case.name])) if without else ()
-            boxes = {node.name: node.box_mm for node in labels}
-            if absent := [name for name in without if name not in boxes]:
-                raise CtlymphError(f"{masks[case.name]} has no label {shown(absent[0])}, which its table has; add it")
-            nodes = (node if node.box_mm is not None else replace(node, box_mm=boxes[node.name]) for node in case.nodes)
-            yield replace(case, nodes=tuple(nodes))
+
+def _with_boxes(parts: Sequence[GroundTruth], masks: dict[str, Path], progress: Progress) -> Iterator[GroundTruth]:
+    """Yield the parts with the boxes of the labels that their nodes are named after; those with boxes keep them."""
+    with progress.task("Reading masks", len(parts)) as advance:
+        for part in parts:
+            (case,) = part.cases
+            if len(part) and part.boxes_mm is None:
+                if case not in masks:
+                    raise CtlymphError(f"there is no mask of {shown(case)} next to its table; add it")
+                read = read_masks(masks[case])
+                slices = {str(label): box for label, box in enumerate(find_objects(read.labels), start=1) if box}
+                if absent := [name for name in part.ids if name not in slices]:
+                    raise CtlymphError(f"{masks[case]} has no label {shown(absent[0])}, which its table has; add it")
+                part = replace(part, boxes_mm=np.stack([box_of_label(read, slices[name]) for name in part.ids]))
+            yield part
             advance(1)
 
 
-def _of_table(path: Path) -> Iterator[_CaseTruth]:
-    table = read_table(path, _COLUMNS)
-    if "short_axis_mm" not in table.numbers:
+def _of_table(path: Path, known: KnownCases) -> Iterator[GroundTruth]:
+    """Yield the nodes of each case of a table; a node without a name is called by its place among those of its case."""
+    is_luna = "coordX" in column_names(path)
+    table = read_table(path, _LUNA if is_luna else _COLUMNS)
+    if not is_luna and "short_axis_mm" not in table.numbers:
         raise CtlymphError(f"{path} has no column short_axis_mm; add it, and leave it empty where it is not known")
-    for axis in _AXES:
+    for axis in ("diameter_mm",) if is_luna else _AXES:
         lengths = table.numbers.get(axis, np.empty(0))
         table.refuse(lengths <= 0, f"{axis} is not above 0; correct it, or leave it empty where it is not known")
     if not len(table) and path.name == "truth.csv":
-        name = case_of_file(path, ".csv")
-        yield _CaseTruth(name, patient_of(name), region_of(name), ())
-    names, case = indices(table.texts["case"])
-    boxes = table.boxes_mm()
+        yield _without_nodes(case_of_file(path, ".csv"), known)
+    names, case = indices(table.texts["seriesuid" if is_luna else "case"])
+    points_mm, boxes_mm = table.points_mm(_LUNA_POINT if is_luna else _POINT), table.boxes_mm()
+    short, long = ("diameter_mm", "diameter_mm") if is_luna else _AXES
     for number, name in enumerate(names):
-        rows = np.flatnonzero(case == number).tolist()
-        nodes = tuple(_node(table, boxes, row, str(place)) for place, row in enumerate(rows, start=1))
-        patient, region = _of_case(table, "patient", rows), _of_case(table, "annotated_region", rows)
-        yield _CaseTruth(name, patient or patient_of(name), region or region_of(name), nodes)
-
-
-def _node(table: CsvTable, boxes: NDArray[np.float64] | None, row: int, place: str) -> _Node:
-    """Give one row; a node without a name is called by its place among those of its case."""
-    texts = {name: words[row] for name, words in table.texts.items()}
-    x, y, z = (float(table.numbers[name][row]) for name in _POINT)
-    short, long = (float(table.numbers[axis][row]) if axis in table.numbers else np.nan for axis in _AXES)
-    box = None if boxes is None else boxes[row]
-    return _Node(texts.get("node") or place, (x, y, z), short, long, texts.get("station", ""), box)
+        rows = np.flatnonzero(case == number)
+        texts = {column: [table.texts[column][row] for row in rows] for column in _LABELS if column in table.texts}
+        yield GroundTruth.of_case(
+            name,
+            points_mm[rows],
+            patient=_of_case(table, "patient", rows.tolist()) or known[name].patient,
+            region=_of_case(table, "annotated_region", rows.tolist()) or known[name].region,
+            short_axis_mm=table.numbers[short][rows],
+            long_axis_mm=table.numbers[long][rows] if long in table.numbers else None,
+            ids=[each or str(place) for place, each in enumerate(texts.get("node", [""] * len(rows)), start=1)],
+            stations=texts.get("station"),
+            boxes_mm=None if boxes_mm is None else boxes_mm[rows],
+            notes=(_LUNA_NOTE,) if is_luna else (),
+        )
 
 
 def _of_case(table: CsvTable, column: str, rows: Sequence[int]) -> str:
-    """Give what a column says of the case that these rows are of; empty if it says nothing."""
+    """Return what a column says of the case that these rows are of; empty if it says nothing."""
     words = {table.texts[column][row] for row in rows} - {""} if column in table.texts else set()
     if len(words) > 1:
         line = table.lines[rows[0]]
@@ -240,101 +215,94 @@ def _of_case(table: CsvTable, column: str, rows: Sequence[int]) -> str:
     return words.pop() if words else ""
 
 
-def _from_images(files: dict[str, Path], cases: tuple[str, ...], progress: Progress) -> list[_CaseTruth]:
-    from ctlymph.io.images import read_masks
-
-    if absent := [case for case in cases if case not in files]:
-        raise CtlymphError(f"there is no mask of {shown(absent[0])} among those of {len(files)} cases; give it too")
-    chosen = [(case, files[case]) for case in cases or files]
-    found, pieces, labels = [], 0, set()
-    with progress.task("Reading masks", len(chosen)) as advance:
-        for case, path in chosen:
-            masks = read_masks(path)
-            found.append(_CaseTruth(case, patient_of(case), region_of(case), _measured(masks)))
-            labels |= {node.name for node in found[-1].nodes}
-            pieces += _separate_pieces(masks)
-            advance(1)
-    if labels in ({"1"}, {"255"}) and pieces > sum(len(case.nodes) for case in found):
+def _from_masks(
+    folder: MaskFolder | None, cases: tuple[str, ...], known: KnownCases, progress: Progress
+) -> list[GroundTruth]:
+    if folder is None:
+        raise CtlymphError(f"there are no masks; give {_FORMATS}")
+    if absent := [case for case in cases if case not in folder.files]:
         raise CtlymphError(
-            f"{chosen[0][1]}: the only label is {labels.pop()}, and what it marks falls into {pieces} pieces over "
-            f"{len(chosen)} cases; give every node a label of its own (a single node in pieces: any other label)"
+            f"there is no mask of {shown(absent[0])} among those of {len(folder.files)} cases; give it too"
         )
-    return found
+    chosen = replace(folder, files={case: folder.files[case] for case in cases or folder.files})
+    measured, are_components = read_nodes(
+        replace(chosen, labels="instances" if folder.labels == "auto" else folder.labels),
+        lambda masks: (_of_layers("", (masks,)), sum(pieces(masks))),
+        progress,
+    )
+    nodes = {case: part for case, (part, _) in measured.items()}
+    labels = {label for part in nodes.values() for label in part.ids}
+    count = sum(number for _, number in measured.values())
+    if not are_components and labels in ({"1"}, {"255"}) and count > sum(map(len, nodes.values())):
+        raise CtlymphError(
+            f"{next(iter(chosen.files.values()))[0]}: the only label is {labels.pop()}, and what it marks falls into "
+            f"{count} pieces over {len(nodes)} cases; say that labels are classes, so that each piece is a node, or "
+            "give every node a label of its own"
+        )
+    notes = (_COMPONENTS_NOTE,) if are_components else ()
+    return [
+        replace(part, cases=(case,), patients=(known[case].patient,), regions=(known[case].region,), notes=notes)
+        for case, part in nodes.items()
+    ]
 
 
-def _separate_pieces(masks: Masks) -> int:
-    from ctlymph.measurement.masks import pieces
-
-    return sum(pieces(masks))
-
-
-def _measured(masks: Masks) -> tuple[_Node, ...]:
-    """Measure the nodes of an instance mask; its labels are their names."""
-    from scipy.ndimage import find_objects
-
-    from ctlymph.measurement.axes import measure_shapes
-
-    boxes = find_objects(masks.labels)
-    nodes = []
-    for label, shape in measure_shapes(masks).items():
-        z, y, x = boxes[label - 1]
-        low, high = np.array([[part.start, part.stop] for part in (x, y, z)]).T - 0.5
-        corners_mm = masks.geometry.index_to_mm(np.where(np.indices((2, 2, 2)).reshape(3, 8).T, high, low))
-        box_mm = np.stack([corners_mm.min(axis=0), corners_mm.max(axis=0)])
-        axes = shape.short_axis.length_mm, shape.long_axis.length_mm
-        nodes.append(_Node(str(label), shape.centroid_mm, *axes, box_mm=box_mm))
-    return tuple(nodes)
+def _of_layers(case: str, layers: Sequence[Masks], patient: str = "", region: str = "") -> GroundTruth:
+    """Measure the nodes of instance masks; their labels are their names."""
+    found = [
+        (str(label), shape, box_of_label(masks, find_objects(masks.labels)[label - 1]))
+        for masks in layers
+        for label, shape in measure_shapes(masks).items()
+    ]
+    return GroundTruth.of_case(
+        case,
+        [shape.centroid_mm for _, shape, _ in found],
+        patient=patient,
+        region=region,
+        short_axis_mm=[shape.short_axis.length_mm for _, shape, _ in found],
+        long_axis_mm=[shape.long_axis.length_mm for _, shape, _ in found],
+        ids=[label for label, _, _ in found],
+        boxes_mm=np.array([box for _, _, box in found]).reshape(-1, 2, 3),
+    )
 
 
-def _from_collection(folder: Path, cases: tuple[str, ...], boxes: bool, progress: Progress) -> list[_CaseTruth]:
-    from ctlymph.datasets.case import Collection
-
+def _from_dataset(folder: Path, cases: tuple[str, ...], boxes: bool, progress: Progress) -> list[GroundTruth]:
     try:
         collection = Collection(folder)
-        chosen = collection.cases(names=cases)
+        everything = collection.cases()
+        series = series_of(everything)
+        chosen = collection.cases(names=tuple(series.get(case, case) for case in cases))
     except CtlymphError as error:
         raise CtlymphError(f"{folder} holds no true nodes ({error}); give {_FORMATS}") from error
     annotated = not boxes and any("annotations" in case.has for case in chosen)
     kinds = {"annotations"} if annotated else {"masks", "seg"}
-    known = [case for case in chosen if kinds & case.has]
+    available = [case for case in chosen if kinds & case.has]
     what = "annotations" if annotated else "masks"
-    if not known:
+    if not available:
         raise CtlymphError(f"{folder} holds cases without {what}; give {_FORMATS}")
-    if cases and len(known) < len(chosen):
+    if cases and len(available) < len(chosen):
         absent = next(case.name for case in chosen if not kinds & case.has)
         raise CtlymphError(f"{folder} holds no {what} of {absent}; fetch them, or leave the case out")
     found = []
-    with progress.task(f"Reading {what}", len(known)) as advance:
-        for case in known:
-            nodes = _annotated(case) if annotated else _measured(case.masks())
-            found.append(_CaseTruth(case.name, case.patient, case.region, nodes))
+    with progress.task(f"Reading {what}", len(available)) as advance:
+        for case in available:
+            found.append(_annotated(case) if annotated else _of_layers(case.name, (case.masks(),), case.patient))
             advance(1)
-    return found
+    regions = {case.name: case.region for case in available}
+    return [replace(part, regions=(regions[part.cases[0]],), series=series) for part in found]
 
 
-def _annotated(case: Case) -> tuple[_Node, ...]:
-    def length(known: float | None) -> float:
-        return np.nan if known is None else known
-
-    return tuple(
-        _Node(str(node.row), node.point_mm, length(node.short_axis_mm), length(node.long_axis_mm), region=node.region)
-        for node in case.nodes()
+def _annotated(case: Case) -> GroundTruth:
+    nodes = case.nodes()
+    short, long = (
+        [np.nan if axis is None else axis for axis in axes]
+        for axes in ([node.short_axis_mm for node in nodes], [node.long_axis_mm for node in nodes])
     )
-
-
-def _truth(cases: Sequence[_CaseTruth]) -> GroundTruth:
-    nodes = [node for case in cases for node in case.nodes]
-    boxes = [node.box_mm for node in nodes if node.box_mm is not None]
-    return GroundTruth(
-        cases=tuple(case.name for case in cases),
-        patients=tuple(case.patient for case in cases),
-        regions=tuple(case.region for case in cases),
-        case=np.repeat(np.arange(len(cases), dtype=np.int32), [len(case.nodes) for case in cases]),
-        points_mm=np.array([node.point_mm for node in nodes], dtype=np.float64).reshape(-1, 3),
-        short_axis_mm=np.array([node.short_axis_mm for node in nodes], dtype=np.float64),
-        long_axis_mm=np.array([node.long_axis_mm for node in nodes], dtype=np.float64),
-        stations=tuple(node.station for node in nodes),
-        ids=tuple(node.name for node in nodes),
-        boxes_mm=np.stack(boxes) if boxes and len(boxes) == len(nodes) else None,
+    return GroundTruth.of_case(
+        case.name,
+        [node.point_mm for node in nodes],
+        patient=case.patient,
+        short_axis_mm=short,
+        long_axis_mm=long,
+        ids=[str(node.row) for node in nodes],
         node_regions=tuple(node.region for node in nodes) if any(node.region for node in nodes) else None,
     )

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError, shown
-from ctlymph.core.short_repr import short_repr
+from ctlymph.evaluation.detections import Detections
+from ctlymph.evaluation.readers.case_names import case_of, case_of_file
+from ctlymph.io.images import image_suffix
 
 MODES = ("cccwhd", "xyzxyz")
 _FRAME = re.compile(r"(LPS|RAS) mm\b")
@@ -30,25 +31,10 @@ _CASE_KEYS, _BOX_KEYS = ("case", "seriesuid", "image"), ("box", "boxes")
 _SCORE_KEYS = ("label_scores", "scores", "score")
 
 
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """The boxes found in one image.
+def read_boxes(path: Path) -> list[Detections]:
+    """Read the boxes of all images in a file, of every list in it that holds results.
 
-    Attributes:
-        case: As the file names it: a case, a SeriesInstanceUID or the path of an image.
-        boxes_mm: Shape n, 2, 3: low and high corner, LPS mm.
-        scores: Shape n.
-    """
-
-    case: str
-    boxes_mm: NDArray[np.float64]
-    scores: NDArray[np.float64]
-
-    __repr__ = short_repr
-
-
-def read_detections(path: Path) -> list[Detections]:
-    """Read all results of a file, of every list in it that holds results.
+    A detection is the centre of its box.
 
     Raises:
         CtlymphError: If it cannot be read, holds no results, does not state the mode and frame of its boxes or
@@ -68,7 +54,7 @@ def read_detections(path: Path) -> list[Detections]:
     if len(frames) > 1:
         mixed = " and ".join(sorted(" in ".join(frame) for frame in frames))
         raise CtlymphError(f"{path} mixes boxes that are {mixed}; write them in one way")
-    return [_detections(f"{path}, result {number}", item, *min(frames)) for number, item in enumerate(items)]
+    return [_boxes(f"{path}, result {number}", item, *min(frames)) for number, item in enumerate(items)]
 
 
 def _frame(where: str, stated: Mapping[str, Any]) -> tuple[str, str]:
@@ -82,7 +68,7 @@ def _frame(where: str, stated: Mapping[str, Any]) -> tuple[str, str]:
     return mode, frame[1]
 
 
-def _detections(where: str, item: Mapping[str, Any], mode: str, frame: str) -> Detections:
+def _boxes(where: str, item: Mapping[str, Any], mode: str, frame: str) -> Detections:
     case = next(_of(item, _CASE_KEYS), None)
     if not isinstance(case, str) or not case:
         raise CtlymphError(f'{where} does not name its image; add "case" or "image"')
@@ -99,7 +85,15 @@ def _detections(where: str, item: Mapping[str, Any], mode: str, frame: str) -> D
     if frame == "RAS":  # the sense of x and y changes, and so which end is the low one
         flip = np.array([-1, -1, 1])
         low, high = np.minimum(low * flip, high * flip), np.maximum(low * flip, high * flip)
-    return Detections(case, np.stack([low, high], axis=1), values)
+    boxes_mm = np.stack([low, high], axis=1)
+    return Detections.of_case(_case_of_image(case), boxes_mm.mean(axis=1), values, boxes_mm=boxes_mm)
+
+
+def _case_of_image(name: str) -> str:
+    """Return the case of ``CASE``, a SeriesInstanceUID, ``…/CASE.nii.gz`` or ``…/CASE/ct.nii.gz``."""
+    path = Path(name.replace("\\", "/"))
+    suffix = image_suffix(path)
+    return case_of(case_of_file(path, suffix) if suffix else path.name)
 
 
 def _of(item: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[Any]:
