@@ -126,7 +126,7 @@ def test_a_better_detector_is_told_from_a_worse_one_whatever_its_scale() -> None
     found = difference(worse, better, FEW)
     assert found.metrics.max_sensitivity.low > 0
     assert found.p["max_sensitivity"] < 0.02
-    marks = better.marks
+    marks = better.detections
     rescaled = make_marks(list(zip(marks.case.tolist(), marks.points_mm, np.exp(marks.scores) * 100, strict=True)), 30)
     again = difference(worse, match(rescaled, better.truth), FEW)
     assert {name: p.tolist() for name, p in again.p.items()} == {name: p.tolist() for name, p in found.p.items()}

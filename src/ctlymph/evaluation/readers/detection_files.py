@@ -19,7 +19,7 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.volume import Masks
 from ctlymph.datasets.case import Collection
 from ctlymph.evaluation.detections import Detections
-from ctlymph.evaluation.readers import monai, nndetection
+from ctlymph.evaluation.readers import monai_boxes, nndetection_boxes
 from ctlymph.evaluation.readers.case_names import case_of_file, indices
 from ctlymph.evaluation.readers.dicom_results import DicomNodes, read_dicom_nodes
 from ctlymph.evaluation.readers.mask_files import (
@@ -73,8 +73,8 @@ def read_detections(
               ``CASE/STRUCTURE.nii.gz`` as TotalSegmentator does, ``CASE/masks.nii.gz``
               (see :mod:`ctlymph.evaluation.readers.mask_files`). A detection is the centroid of a node. Masks
               hold no scores, so that all are 1; for a ``masks.nii.gz`` of ctlymph they come from its ``nodes.csv``;
-            - boxes of nnDetection as JSON (see :mod:`ctlymph.evaluation.readers.nndetection`), and of MONAI
-              (see :mod:`ctlymph.evaluation.readers.monai`); a detection is the centre of its box;
+            - boxes of nnDetection as JSON (see :mod:`ctlymph.evaluation.readers.nndetection_boxes`), and of MONAI
+              (see :mod:`ctlymph.evaluation.readers.monai_boxes`); a detection is the centre of its box;
             - point lists of 3D Slicer, ``CASE.mrk.json`` (see :func:`ctlymph.io.slicer.read_markups`), with the
               scores that ctlymph wrote into them; without scores all are 1;
             - MITK point sets, ``CASE.mps``: LPS mm, without scores, so that all are 1;
@@ -112,13 +112,13 @@ def read_detections(
 
 def _read_file(path: Path) -> Iterable[Detections]:
     """Read a file that is neither a table nor an image."""
-    nndetection.refuse_pickles(path)
+    nndetection_boxes.refuse_pickles(path)
     if path.name.lower().endswith(".mrk.json"):
         return [_markups(path)]
-    if path.name.lower().endswith(nndetection.SUFFIX):
-        return nndetection.read_boxes([path])
+    if path.name.lower().endswith(nndetection_boxes.SUFFIX):
+        return nndetection_boxes.read_boxes([path])
     if path.suffix.lower() == ".json":
-        return monai.read_boxes(path)
+        return monai_boxes.read_boxes(path)
     if _PUBLISHED.search(path.name):
         raise CtlymphError(f"{path} holds part of a case's points; give the folder that it is in")
     if path.suffix.lower() == ".mps":
@@ -150,9 +150,9 @@ def _read_folder(
         raise CtlymphError(f"{folder} holds markups (.mrk.json) and point sets (.mps); leave only one of them there")
     if markups or sets:
         return Detections.concatenate(name, [*map(_markups, markups), *map(_point_set, sets)])
-    if found := _visible(folder.glob(f"*{nndetection.SUFFIX}")):
-        return Detections.concatenate(name, nndetection.read_boxes(found))
-    nndetection.refuse_pickles(folder)
+    if found := _visible(folder.glob(f"*{nndetection_boxes.SUFFIX}")):
+        return Detections.concatenate(name, nndetection_boxes.read_boxes(found))
+    nndetection_boxes.refuse_pickles(folder)
     if masks := find_label_maps(folder, labels, structure) or find_structures(folder, structure):
         return _from_masks(name, masks, progress)
     return Detections.concatenate(name, _candidates(folder))

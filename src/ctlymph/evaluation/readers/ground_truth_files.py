@@ -39,8 +39,9 @@ _LUNA_NOTE = "LUNA16's annotations hold one diameter a node, which is taken as i
 _TABLES = ("truth.csv", "nodes.csv", "annotations.csv")
 _COMPONENTS_NOTE = "every connected component of the true masks is a node, so that nodes that touch count as one"
 _FORMATS = (
-    "a folder with a cases.csv, the folder of the collection, a nodes.csv or truth.csv, an annotations.csv as in LUNA16, "
-    "an instance mask (NIfTI, NRRD, MetaImage) or a folder of masks, a DICOM-SEG or its report, or a folder of CTs and their DICOM-SEG"
+    "a folder with a cases.csv, the folder of the collection, a nodes.csv or truth.csv, an annotations.csv as in "
+    "LUNA16, an instance mask (NIfTI, NRRD, MetaImage) or a folder of masks, a DICOM-SEG or its report, or a folder of "
+    "CTs and their DICOM-SEG"
 )
 
 
