@@ -1,7 +1,7 @@
 """Sums of array elements by mostly zero weights, with the same bytes whatever the number of threads.
 
-A product of NumPy arrays (``@``) goes to a BLAS library, which splits it over threads and adds in another order by their
-number. Here each sum is added up by one thread, in the order of its terms.
+A product of NumPy arrays (``@``) goes to a BLAS library, which splits it over threads; the order of the additions then
+depends on how many there are. Here one thread adds up each sum, in the order of its terms.
 """
 
 from __future__ import annotations
