@@ -1,9 +1,9 @@
 """How well nodes are followed over time: ``python benchmarks/following.py COLLECTION``.
 
-COLLECTION is what ``ctlymph phantom COLLECTION --cases 20 --timepoints 3 --seed 6`` makes. The nodes are the annotated
-ones with their true masks, so that nothing but the following is judged. A node's identity is right if all the parents
-that it has in truth are found, and no other; where a true parent was not annotated, its own parents stand for it. The
-patients are synthetic, and breathe and lie more alike than real ones do.
+COLLECTION is what ``ctlymph phantom -o COLLECTION --cases 20 --timepoints 3 --seed 6`` makes. The nodes are the
+annotated ones with their true masks, so that nothing but the following is judged. A node's identity is right if all
+the parents that it has in truth are found, and no other; where a true parent was not annotated, its own parents stand
+for it. The patients are synthetic, and breathe and lie more alike than real ones do.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def toy_collection(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -
     It ends at the diaphragm: the chest is all that those who use it look at, and halves the time.
     """
     from ctlymph.io.images import write_image
-    from ctlymph.phantom.collection.backgrounds import inserted_patients, look_at_background
+    from ctlymph.phantom.collection.backgrounds import inserted_patients, read_background
     from ctlymph.phantom.collection.collection_files import finish
     from ctlymph.phantom.collection.patients import Wishes
 
@@ -65,7 +65,7 @@ def toy_collection(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -
     lowest = round(0.53 * trunk.hu.shape[0])
     write_image(trunk.crop((lowest, 0, 0), (trunk.hu.shape[0] - lowest, *trunk.hu.shape[1:])), source)
     # What is drawn follows from the digest: six are made up, for the chest's own differs with the processor's rounding.
-    chest = look_at_background(source)
+    chest = read_background(source)
     chests = [replace(chest, digest=f"{number:016x}") for number in range(1, 7)]
     wishes = Wishes(seed=1)
     folder.mkdir()

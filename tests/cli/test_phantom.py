@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from ctlymph.cli.main import app
 from ctlymph.cli.phantom import Standard, Tree, phantom
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.case import Case, Collection
@@ -253,11 +256,19 @@ def test_a_patient_does_not_depend_on_how_many_others_there_are(tmp_path: Path) 
 
 @pytest.mark.parametrize("spacing", ["1,1", "one", "0,1,1", "1,1,nan"])
 def test_a_wrong_spacing_is_refused_in_one_line(tmp_path: Path, spacing: str) -> None:
-    with pytest.raises(CtlymphError, match="--spacing"):
+    with pytest.raises(typer.BadParameter, match="mm") as error:
         make(tmp_path / "out", spacing=spacing)
+    assert error.value.param_hint == "--spacing"
     assert not (tmp_path / "out").exists()
 
 
 def test_a_standard_set_has_its_own_seed(tmp_path: Path) -> None:
-    with pytest.raises(CtlymphError, match="--set fixes the cases and the seed"):
+    with pytest.raises(typer.BadParameter, match="fixes the cases and the seed"):
         make(tmp_path, standard=Standard.small)
+
+
+def test_a_collection_goes_where_output_says_and_a_bare_folder_is_a_usage_error(tmp_path: Path) -> None:
+    given = CliRunner().invoke(app, ["phantom", str(tmp_path / "out")])
+    assert given.exit_code == 2
+    assert "--output" in given.output
+    assert list(tmp_path.iterdir()) == []

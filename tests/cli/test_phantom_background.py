@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+import typer
 
 from ctlymph.cli.phantom import Tree, phantom
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.case import Collection
 from ctlymph.io import read
 from ctlymph.io.images import write_image
+from ctlymph.phantom.head_and_legs import make_legs
 from ctlymph.phantom.patient import PhantomSpec, make_patient
 
 
@@ -61,7 +63,7 @@ def test_draws_put_other_nodes_into_the_same_patient(made: Path, source: Path, t
 
 
 def test_draws_without_a_ct_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CtlymphError, match="--draws is for CTs given by --background"):
+    with pytest.raises(typer.BadParameter, match="is for CTs given by --background"):
         make(tmp_path / "out", background=None, draws=2)
 
 
@@ -109,13 +111,35 @@ def test_the_recipe_holds_the_ct_by_its_voxels(made: Path) -> None:
     assert recipe["seed"] == 8
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_ct_without_a_region_is_named_and_the_others_are_made(
+    source: Path, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], jobs: int
+) -> None:
+    legs, absent = tmp_path / "legs.nii.gz", tmp_path / "absent.nii.gz"
+    write_image(make_legs(PhantomSpec(1, (3.0, 3.0, 4.0))), legs)
+    with pytest.raises(CtlymphError, match="2 of 3 CTs could not be used, the others are in"):
+        make(tmp_path / "out", legs, absent, source, jobs=jobs)
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(errors) == 2
+    assert any(str(legs) in line and "neither a mediastinum nor an abdomen" in line for line in errors)
+    assert any(str(absent) in line for line in errors)
+    names = [case.name for case in Collection(tmp_path / "out").cases()]
+    assert names == [case.name for case in Collection(made).cases()]
+
+
+def test_where_no_ct_can_be_used_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(CtlymphError, match="none of the CTs can be used"):
+        make(tmp_path / "out", tmp_path / "absent.nii.gz")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "options",
     [{"cases": 2}, {"spacing": "1,1,1"}, {"thickness": 2.0}, {"contrast": True}, {"timepoints": 2}],
     ids=lambda given: next(iter(given)),
 )
 def test_options_of_synthetic_torsos_are_refused(tmp_path: Path, source: Path, options: dict[str, Any]) -> None:
-    with pytest.raises(CtlymphError, match="synthetic torsos"):
+    with pytest.raises(typer.BadParameter, match="synthetic torsos"):
         make(tmp_path / "out", source, **options)
 
 

@@ -39,7 +39,7 @@ def test_a_process_that_dies_is_an_error_and_no_traceback() -> None:
 def test_a_stopped_command_says_so_and_leaves_nothing(
     tmp_path: Path, number: signal.Signals, options: list[str]
 ) -> None:
-    command = subprocess.Popen([*PHANTOM, str(tmp_path), *options], stderr=subprocess.PIPE, text=True)
+    command = subprocess.Popen([*PHANTOM, "-o", str(tmp_path), *options], stderr=subprocess.PIPE, text=True)
     wait_for_staging(tmp_path)
     command.send_signal(number)
     command.send_signal(number)  # the impatient
@@ -51,7 +51,7 @@ def test_a_stopped_command_says_so_and_leaves_nothing(
 
 
 def test_processes_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
-    command = [*PHANTOM, str(tmp_path), "--cases", "3", "--jobs", "2"]
+    command = [*PHANTOM, "-o", str(tmp_path), "--cases", "3", "--jobs", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         wait_for_staging(tmp_path)
         process.kill()

@@ -68,7 +68,7 @@ def benchmark(
 
     [bold]Examples[/bold]
 
-      ctlymph phantom PHANTOMS --set small && ctlymph benchmark PHANTOMS -o OUT
+      ctlymph phantom -o PHANTOMS --set small && ctlymph benchmark PHANTOMS -o OUT
 
       ctlymph benchmark DATA -o OUT --folds seff2014 --methods nih-candidates,nih-seff2014 --inject
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctlymph.cli.console import progress, say
+from ctlymph.cli.console import progress, reason, say
 from ctlymph.cli.processes import in_processes
 from ctlymph.core.errors import CtlymphError
 
@@ -34,7 +34,10 @@ class Tree(StrEnum):
 
 def phantom(
     output: Annotated[
-        Path, typer.Argument(metavar="OUT", readable=False, help="Folder for the collection; made if absent.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="OUT", readable=False, help="Folder for the collection; made if absent."
+        ),
     ],
     cases: Annotated[
         int | None, typer.Option(min=1, max=1998, metavar="N", help="How many cases, of both regions; default 1.")
@@ -81,27 +84,29 @@ def phantom(
 
     [bold]Examples[/bold]
 
-      ctlymph phantom PHANTOMS --set small --jobs 2
+      ctlymph phantom -o PHANTOMS --set small --jobs 2
 
-      ctlymph phantom COARSE --cases 4 --seed 7 --spacing 1.5,1.5,2 --no-contrast
+      ctlymph phantom -o COARSE --cases 4 --seed 7 --spacing 1.5,1.5,2 --no-contrast
 
-      ctlymph phantom FOLLOWED --cases 2 --timepoints 3
+      ctlymph phantom -o FOLLOWED --cases 2 --timepoints 3
 
-      ctlymph phantom INSERTED --background chest.nii.gz --background CT_FOLDER --draws 10
+      ctlymph phantom -o INSERTED --background chest.nii.gz --background CT_FOLDER --draws 10
     """
     from ctlymph.phantom.collection.backgrounds import inserted_patients
     from ctlymph.phantom.collection.collection_files import SET_SEED, SETS, check_folder, finish, split
     from ctlymph.phantom.collection.patients import Wishes, phantom_patients
 
     if standard and not (cases is None and seed is None):
-        raise CtlymphError("--set fixes the cases and the seed; leave out --cases and --seed, or --set")
+        raise typer.BadParameter("fixes the cases and the seed; leave out --cases and --seed", param_hint="--set")
     of_torsos = {"--cases": cases, "--set": standard, "--spacing": spacing, "--thickness": thickness}
     given = [name for name, value in (of_torsos | {"--contrast": contrast}).items() if value is not None]
     given += ["--timepoints"] if timepoints > 1 else []
     if background and given:
-        raise CtlymphError(f"{given[0]} is for synthetic torsos; a CT given by --background is as it is: leave one out")
+        raise typer.BadParameter("is for synthetic torsos; leave it or --background out", param_hint=given[0])
     if draws > 1 and not background:
-        raise CtlymphError("--draws is for CTs given by --background; torsos are counted by --cases")
+        raise typer.BadParameter(
+            "is for CTs given by --background; torsos are counted by --cases", param_hint="--draws"
+        )
     wishes = Wishes(
         seed=SET_SEED if standard else seed or 0,
         spacing_mm=_spacing(spacing) if spacing is not None else None,
@@ -112,60 +117,110 @@ def phantom(
     )
     check_folder(output)
     wanted: Sequence[Patient]
+    unusable = 0
     if background:
-        wanted = inserted_patients(output, _looked_at(background, jobs), wishes, draws)
+        usable = _backgrounds(background, jobs)
+        unusable = len(background) - len(usable)
+        wanted = inserted_patients(output, usable, wishes, draws)
     else:
         wanted = phantom_patients(output, SETS[standard] if standard else split(cases or 1), wishes)
     missing = wanted if overwrite else [patient for patient in wanted if not patient.is_complete()]
     if len(missing) < len(wanted):
         say(f"{output}: {len(wanted) - len(missing)} of {len(wanted)} patients are complete, left as they are")
-    _write_all(output, missing, jobs)
+    failed = _write_all(output, missing, jobs)
+    if failed == len(wanted):
+        raise CtlymphError("no patient could be made; see above")
     finish(output, wishes, zipped=zipped)
+    if failed or unusable:
+        problems = [f"{unusable} of {len(background or ())} CTs could not be used"] if unusable else []
+        problems += [f"{failed} of {len(wanted)} patients could not be made"] if failed else []
+        raise CtlymphError(f"{' and '.join(problems)}, the others are in {output}; see above")
 
 
-def _looked_at(paths: list[Path], jobs: int) -> list[Background]:
-    from ctlymph.phantom.collection.backgrounds import look_at_background
+def _backgrounds(paths: list[Path], jobs: int) -> list[Background]:
+    """Return the CTs that nodes can be put into, in the order given; say what is wrong with each of the others.
 
-    found: list[Background] = []
-    with progress().task("Looking at CTs", len(paths)) as advance:
+    Raises:
+        CtlymphError: If there is none.
+    """
+    found: dict[Path, Background] = {}
+    with progress().task("Reading CTs", len(paths)) as advance:
         if jobs == 1 or len(paths) < 2:
-            looks: Iterable[Background] = map(look_at_background, paths)
+            results: Iterable[Background | str] = map(_background, paths)
         else:
-            looks = in_processes(jobs, look_at_background, [(path,) for path in paths])
-        for look in looks:
-            found.append(look)
+            results = in_processes(jobs, _background, [(path,) for path in paths])
+        for result in results:
+            if isinstance(result, str):
+                say(f"error: {result}")
+            else:
+                found[result.path] = result
             advance(1)
-    return sorted(found, key=lambda look: paths.index(look.path))
+    if not found:
+        raise CtlymphError("none of the CTs can be used; see above")
+    return [found[path] for path in paths if path in found]
 
 
-def _write_all(output: Path, missing: Sequence[Patient], jobs: int) -> None:
+def _background(path: Path) -> Background | str:
+    """Return a CT that nodes can be put into, or why they cannot."""
+    from ctlymph.phantom.collection.backgrounds import read_background
+
+    try:
+        return read_background(path)
+    except CtlymphError as error:
+        return reason(error)
+    except (OSError, MemoryError) as error:
+        return f"{path}: {reason(error)}"
+
+
+def _write_all(output: Path, missing: Sequence[Patient], jobs: int) -> int:
+    """Make and write patients, print a line about each case, and return how many patients could not be made."""
     output.mkdir(parents=True, exist_ok=True)
+    failed = 0
     if jobs == 1 or len(missing) < 2:
         for patient in missing:
-            say(_write(patient, shown=True))
-        return
-    with progress().task("making patients", len(missing)) as advance:
+            failed += _reported(_write(patient, shown=True))
+        return failed
+    with progress().task("Making patients", len(missing)) as advance:
         for made in in_processes(jobs, _write, [(patient, False) for patient in missing]):
-            say(made)
+            failed += _reported(made)
             advance(1)
+    return failed
 
 
-def _write(patient: Patient, shown: bool) -> str:
+def _reported(made: list[str] | CtlymphError) -> int:
+    """Print what :func:`_write` returned; return 1 if the patient could not be made, else 0."""
+    if isinstance(made, CtlymphError):
+        say(f"error: {reason(made)}")
+        return 1
+    say("\n".join(made))
+    return 0
+
+
+def _write(patient: Patient, shown: bool) -> list[str] | CtlymphError:
+    """Make and write a patient; return a line about each case, or why it cannot be made.
+
+    A full disk and the like are errors of the whole command.
+    """
     from ctlymph.core.progress import SILENT
 
     lines = []
-    for case in patient.write(progress() if shown else SILENT):
+    try:
+        written = patient.write(progress() if shown else SILENT)
+    except CtlymphError as error:
+        return error
+    for case in written:
         columns, rows, slices = case.phantom.volume.geometry.shape_ijk
         name = f"{case.name}, time point {case.timepoint}" if patient.wishes.timepoints > 1 else case.name
         lines.append(f"{name}: {columns} × {rows} × {slices} voxels, {len(case.annotated)} nodes annotated")
-    return "\n".join(lines)
+    return lines
 
 
 def _spacing(text: str) -> tuple[float, float, float]:
     try:
         x, y, z = (float(part) for part in text.split(","))
     except ValueError:
-        raise CtlymphError(f"--spacing: {text!r} is not three numbers of mm; write it as 0.8,0.8,2") from None
+        wrong = f"{text!r} is not three numbers of mm, such as 0.8,0.8,2"
+        raise typer.BadParameter(wrong, param_hint="--spacing") from None
     if not all(0.3 <= step <= 20 for step in (x, y, z)):
-        raise CtlymphError(f"--spacing: {text} mm is not between 0.3 and 20 mm; choose others")
+        raise typer.BadParameter(f"{text} mm is not between 0.3 and 20 mm; choose others", param_hint="--spacing")
     return x, y, z

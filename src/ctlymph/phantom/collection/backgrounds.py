@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +51,20 @@ class Background:
     regions: tuple[str, ...]
 
 
-def look_at_background(path: Path) -> Background:
-    """Read a CT and see what it shows.
+def read_background(path: Path) -> Background:
+    """Read a CT that nodes are to be put into, and find the regions that it shows.
+
+    Args:
+        path: DICOM folder or file, or an image file.
 
     Raises:
-        CtlymphError: If it cannot be read, or shows neither mediastinum nor abdomen.
+        CtlymphError: If it cannot be read, or shows neither mediastinum nor abdomen. The error names the file.
     """
     volume = read(path).reorient("LPS")
-    regions = tuple(region.name for region in find_regions(find_landmarks(volume)))
+    try:
+        regions = tuple(region.name for region in find_regions(find_landmarks(volume)))
+    except CtlymphError as error:
+        raise error.at(path) from error
     return Background(path, _digest(volume), regions)
 
 
@@ -93,7 +99,9 @@ class InsertedPatient(Patient):
 
     def visits(self, progress: Progress = SILENT) -> Iterator[tuple[Iterable[CaseToWrite], tuple[Link, ...]]]:
         """Put nodes into the CT, once."""
-        yield self._cases(insert(read(self.background.path), self._seed, progress)), ()
+        path = self.background.path
+        volume = replace(read(path), case=str(path))  # errors name the file by it
+        yield self._cases(insert(volume, self._seed, progress)), ()
 
     @property
     def notice(self) -> str:
