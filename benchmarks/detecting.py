@@ -23,7 +23,7 @@ import numpy as np
 
 from ctlymph.core.volume import Volume
 from ctlymph.io.dicom.ct_writer import write_ct_series
-from ctlymph.phantom.patient import PhantomSpec, make_patient
+from ctlymph.phantom.scan.patient import PhantomSpec, make_patient
 
 
 def large_ct(slices: int, size: int) -> Volume:

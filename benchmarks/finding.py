@@ -13,7 +13,7 @@ import argparse
 import numpy as np
 
 from ctlymph.detectors.registry import DEFAULT
-from ctlymph.phantom.patient import PhantomSpec, make_patient
+from ctlymph.phantom.scan.patient import PhantomSpec, make_patient
 from ctlymph.workflows.detection import DetectOptions, find_nodes
 
 THRESHOLDS = (0.0, 0.3, 0.4, 0.45, 0.5, 0.6)

@@ -22,11 +22,11 @@ from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.measurement.axes import measure_masks
 from ctlymph.measurement.noderads import FOCAL, GROSS, HETEROGENEOUS, IRREGULAR, TEXTURES, category, judge_nodes
 from ctlymph.measurement.segmentation import segment_marks
-from ctlymph.phantom.body.parts import Part
-from ctlymph.phantom.body.shapes import Common, Ellipsoid, Grown, Solid, tube
-from ctlymph.phantom.collection.insertion import ScanLook, painted
-from ctlymph.phantom.nodes.node_shapes import Lobulated, directions, drawn_shape, measured
-from ctlymph.phantom.nodes.node_statistics import FIGURES
+from ctlymph.phantom.body.parts import BodyPart
+from ctlymph.phantom.body.shapes import Ellipsoid, Intersection, Offset, Solid, tube
+from ctlymph.phantom.collection.insertion import ScanAppearance, render_nodes
+from ctlymph.phantom.nodes.node_shapes import Lobulated, directions, measure_solid, sample_shape
+from ctlymph.phantom.nodes.node_statistics import NODE_STATISTICS
 from ctlymph.phantom.nodes.placement import TrueNode
 from ctlymph.phantom.scan.scanner import label
 
@@ -130,24 +130,24 @@ def draw(rng: np.random.Generator, tissue_hu: tuple[float, float], steps_mm: tup
     hu = float(rng.normal(*tissue_hu))
     node = TrueNode(1, shape, ABDOMEN, "paracaval", hu, inner=tuple(_inner(rng, texture, shape, hu)))
     grid = _grid(rng, shape, steps_mm)
-    look = ScanLook(rng.uniform(1.8, 3.0), rng.uniform(10, 25), rng.uniform(0.365, 0.41), 0.3)
+    look = ScanAppearance(rng.uniform(1.8, 3.0), rng.uniform(10, 25), rng.uniform(0.365, 0.41), 0.3)
     fat = np.rint(FAT_HU + look.noise(grid, rng)).astype(np.int16)
     others = [_vessel(rng, shape)] if rng.random() < 1 / 3 else []
-    hu_zyx = painted(Volume(fat, grid), [*others, node], look, int(rng.integers(1 << 30)))
+    hu_zyx = render_nodes(Volume(fat, grid), [*others, node], look, int(rng.integers(1 << 30)))
     return Drawn(Volume(hu_zyx, grid), Masks(label([shape], grid), grid), node, texture, irregular, spherical)
 
 
 def _shape(rng: np.random.Generator, short_mm: float, irregular: bool, spherical: bool) -> Lobulated:
     """Draw a node with the relief of real masks, and more and finer relief if irregular."""
-    shape = drawn_shape(rng, FIGURES[ABDOMEN], short_mm)
+    shape = sample_shape(rng, NODE_STATISTICS[ABDOMEN], short_mm)
     while not spherical and max(shape.base.radii_mm) < 1.6 * min(shape.base.radii_mm):
-        shape = drawn_shape(rng, FIGURES[ABDOMEN], short_mm)
+        shape = sample_shape(rng, NODE_STATISTICS[ABDOMEN], short_mm)
     a, b, c = shape.base.radii_mm
     if spherical:
         b, c = a * float(rng.uniform(1, 1.1)), a * float(rng.uniform(1.1, 1.2))
     relief = _both(shape.relief, _fine_relief(rng)) if irregular else shape.relief
     shape = Lobulated(Ellipsoid((0.0, 0.0, 0.0), (a, b, c), shape.base.axes), relief)
-    return shape.at_place(rng.uniform(-1, 1, 3), short_mm / measured(shape, 0.8).short_axis_mm)
+    return shape.at_place(rng.uniform(-1, 1, 3), short_mm / measure_solid(shape, 0.8).short_axis_mm)
 
 
 def _fine_relief(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -171,17 +171,17 @@ def _both(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np
     return np.array([_padded(row, count) for row in (*first, *second)])
 
 
-def _inner(rng: np.random.Generator, texture: str, shape: Lobulated, hu: float) -> Iterator[Part]:
+def _inner(rng: np.random.Generator, texture: str, shape: Lobulated, hu: float) -> Iterator[BodyPart]:
     half, centre = min(shape.base.radii_mm), np.array(shape.base.centre_mm)
     if texture == HILUM:
         yield _hilum(rng, shape, half)
     elif texture == FOCAL:
         radius = max(2.5, rng.uniform(0.4, 0.65) * half)
         place = centre + rng.uniform(0, 0.6) * (half - radius) * _unit(rng)
-        yield _ball(place, radius, Grown(shape, -1.5), rng.uniform(8, 26))
+        yield _ball(place, radius, Offset(shape, -1.5), rng.uniform(8, 26))
     elif texture == GROSS:
         core = shape.at_place(centre, rng.uniform(0.74, 0.86))
-        yield Part("necrosis", "node", Common((core, Grown(shape, -1.0))), rng.uniform(8, 26))
+        yield BodyPart("necrosis", "node", Intersection((core, Offset(shape, -1.0))), rng.uniform(8, 26))
     elif texture == HETEROGENEOUS:
         for n in range(int(rng.integers(7, 14))):
             place = centre + rng.uniform(0.15, 0.65) * shape.base.axes @ (shape.base.radii_mm * _unit(rng))
@@ -189,19 +189,19 @@ def _inner(rng: np.random.Generator, texture: str, shape: Lobulated, hu: float) 
             yield _ball(place, rng.uniform(0.2, 0.4) * half, shape, hu + change)
 
 
-def _hilum(rng: np.random.Generator, shape: Lobulated, half: float) -> Part:
+def _hilum(rng: np.random.Generator, shape: Lobulated, half: float) -> BodyPart:
     """Draw fat as in phantom/nodes.py: the largest of eight tries, for a little at the surface cannot be seen."""
     centre = np.array(shape.base.centre_mm)
     tries = [
         _ball(centre + 0.55 * half * _unit(rng), rng.uniform(0.35, 0.55) * half, shape, rng.uniform(-90, -50))
         for _ in range(8)
     ]
-    return max(tries, key=lambda fat: measured(fat.solid).volume_mm3)
+    return max(tries, key=lambda fat: measure_solid(fat.solid).volume_mm3)
 
 
-def _ball(centre: NDArray[np.float64], radius: float, within: Solid, hu: float) -> Part:
+def _ball(centre: NDArray[np.float64], radius: float, within: Solid, hu: float) -> BodyPart:
     x, y, z = (float(c) for c in centre)
-    return Part("inner", "node", Common((Ellipsoid((x, y, z), (radius,) * 3), within)), float(hu))
+    return BodyPart("inner", "node", Intersection((Ellipsoid((x, y, z), (radius,) * 3), within)), float(hu))
 
 
 def _vessel(rng: np.random.Generator, shape: Lobulated) -> TrueNode:

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from ctlymph.core.regions import ABDOMEN, MEDIASTINUM, REGIONS
 from ctlymph.datasets.annotations import INDICES, POINTS, SIZES, read_annotations
 from ctlymph.datasets.archive_file import StoredFile
-from ctlymph.phantom.nodes.growth import visits
+from ctlymph.phantom.nodes.growth import node_generations
 from ctlymph.phantom.nodes.node_shapes import axes_of_sections
-from ctlymph.phantom.nodes.placement import TrueNode, grown
-from ctlymph.phantom.patient_anatomy import Body
+from ctlymph.phantom.nodes.patient_anatomy import Body
+from ctlymph.phantom.nodes.placement import TrueNode, make_nodes
 
 PREFIX = {MEDIASTINUM: "MED", ABDOMEN: "ABD"}
 GRID_MM = np.array([0.75, 0.75, 1.0])
@@ -88,8 +88,12 @@ def synthetic(seeds: Sequence[int]) -> dict[str, Sample]:
     """Make patients, without lungs and scanner, and measure their annotated nodes."""
     samples = {region: Sample([], {}) for region in REGIONS}
     for seed in seeds:
-        ground = Body.of(seed).ground
-        nodes = [node for node in grown(ground, visits(seed, ground, 1)[0].germs) if node.marked]
+        placement_field = Body.of(seed).placement_field
+        nodes = [
+            node
+            for node in make_nodes(placement_field, node_generations(seed, placement_field, 1)[0].node_seeds)
+            if node.marked
+        ]
         for region, sample in samples.items():
             own = [node for node in nodes if node.region == region]
             sample.counts.append(len(own))

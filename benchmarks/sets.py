@@ -14,10 +14,10 @@ import numpy as np
 
 from ctlymph.core.regions import REGIONS
 from ctlymph.phantom.collection.collection_files import SET_SEED, SETS
-from ctlymph.phantom.collection.patients import PhantomPatient, Wishes, phantom_patients, region_of
-from ctlymph.phantom.nodes.growth import visits
-from ctlymph.phantom.nodes.placement import grown
-from ctlymph.phantom.patient_anatomy import Body
+from ctlymph.phantom.collection.patients import PhantomOptions, PhantomPatient, phantom_patients, region_of
+from ctlymph.phantom.nodes.growth import node_generations
+from ctlymph.phantom.nodes.patient_anatomy import Body
+from ctlymph.phantom.nodes.placement import make_nodes
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ def held(patient: PhantomPatient) -> list[Held]:
     """Give the cases of one patient."""
     spec = patient.spec
     body = Body.of(spec.seed, contrast=spec.contrast)
-    low, high = (float(z * body.trunk.build.scale[2]) for z in spec.z_range_mm)
-    nodes = grown(body.ground, visits(spec.seed, body.ground, 1)[0].germs)
+    low, high = (float(z * body.trunk.physique.scale[2]) for z in spec.z_range_mm)
+    nodes = make_nodes(body.placement_field, node_generations(spec.seed, body.placement_field, 1)[0].node_seeds)
     shown = [node for node in nodes if node.marked and low <= node.centre_mm[2] <= high]
     step = spec.spacing_mm[2]
     found = []
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("set", choices=list(SETS))
     parser.add_argument("--jobs", type=int, default=2)
     wanted = parser.parse_args()
-    patients = phantom_patients(Path(), SETS[wanted.set], Wishes(seed=SET_SEED))
+    patients = phantom_patients(Path(), SETS[wanted.set], PhantomOptions(seed=SET_SEED))
     with get_context("spawn").Pool(wanted.jobs) as pool:
         cases = [case for found in pool.imap(held, patients) for case in found]
     print("\n".join(table(cases)))

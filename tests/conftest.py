@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from ctlymph.cli.processes import THREADS
 from ctlymph.core.volume import Geometry, Volume
-from ctlymph.phantom.patient import Phantom, PhantomSpec, make_patient
+from ctlymph.phantom.scan.patient import Phantom, PhantomSpec, make_patient
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes that each take all cores would wait for one another
     for name in THREADS:
@@ -58,7 +58,7 @@ def toy_collection(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -
     from ctlymph.io.images import write_image
     from ctlymph.phantom.collection.backgrounds import inserted_patients, read_background
     from ctlymph.phantom.collection.collection_files import finish
-    from ctlymph.phantom.collection.patients import Wishes
+    from ctlymph.phantom.collection.patients import PhantomOptions
 
     source, folder = tmp_path_factory.mktemp("chests") / "chest.nii.gz", tmp_path_factory.mktemp("toy") / "collection"
     trunk = phantom.volume.resample(2.2)
@@ -67,12 +67,12 @@ def toy_collection(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -
     # What is drawn follows from the digest: six are made up, for the chest's own differs with the processor's rounding.
     chest = read_background(source)
     chests = [replace(chest, digest=f"{number:016x}") for number in range(1, 7)]
-    wishes = Wishes(seed=1)
+    options = PhantomOptions(seed=1)
     folder.mkdir()
-    for patient in inserted_patients(folder, chests, wishes):
+    for patient in inserted_patients(folder, chests, options):
         for case in patient.write():
             assert case.annotated, case.name
-    finish(folder, wishes)
+    finish(folder, options)
     return folder
 
 

@@ -11,7 +11,7 @@ import typer
 
 from ctlymph.cli.main import app
 from ctlymph.io.dicom.ct_writer import write_ct_series
-from ctlymph.phantom.patient import Phantom
+from ctlymph.phantom.scan.patient import Phantom
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from ctlymph.anatomy.search_regions import find_regions
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Geometry, Volume
 from ctlymph.io import read
-from ctlymph.phantom.patient import Phantom
+from ctlymph.phantom.scan.patient import Phantom
 
 REAL = {
     "ACRIN-FLT-Breast_001_lower_chest_to_pelvis.nii.gz": {"mediastinum", "abdomen"},

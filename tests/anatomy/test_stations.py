@@ -12,7 +12,7 @@ from ctlymph.anatomy.landmarks import Landmarks, find_landmarks
 from ctlymph.anatomy.stations import station_of
 from ctlymph.core.regions import ABDOMEN, MEDIASTINUM
 from ctlymph.core.volume import Geometry
-from ctlymph.phantom.patient import Phantom
+from ctlymph.phantom.scan.patient import Phantom
 
 STEP = 3.0
 CARINA_Z, LUNG_BASE_Z = 360.0, 180.0

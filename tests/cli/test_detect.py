@@ -16,7 +16,7 @@ import pytest
 from ctlymph.core.volume import Geometry, Volume
 from ctlymph.io.dicom.ct_writer import write_ct_series
 from ctlymph.io.images import write_image
-from ctlymph.phantom.patient import Phantom
+from ctlymph.phantom.scan.patient import Phantom
 
 COLUMNS = "case,node,x_mm,y_mm,z_mm,i,j,k,score,region,station,short_axis_mm,long_axis_mm,volume_mm3,mean_hu,model"
 FILES = {"nodes.csv", "nodes.json", "nodes.mrk.json", "nodes.mps", "masks.nii.gz", "report.html"}

@@ -19,7 +19,7 @@ from ctlymph.io.dicom.ct_writer import CTHeader, write_ct_series
 from ctlymph.io.images import write_image, write_masks
 from ctlymph.measurement.axes import measure_masks
 from ctlymph.outputs.result_files import write_results
-from ctlymph.phantom.patient import Phantom
+from ctlymph.phantom.scan.patient import Phantom
 
 
 def ctlymph(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

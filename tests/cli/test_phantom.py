@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from ctlymph.cli.main import app
-from ctlymph.cli.phantom import Standard, Tree, phantom
+from ctlymph.cli.phantom import LayoutChoice, SetChoice, phantom
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.case import Case, Collection
 from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
@@ -26,10 +26,10 @@ from ctlymph.io.mitk import read_point_set
 from ctlymph.io.node_tables import read_nodes_csv
 from ctlymph.phantom.collection.case_files import CaseToWrite, write_candidates
 from ctlymph.phantom.collection.collection_files import split
-from ctlymph.phantom.collection.patients import Wishes, phantom_patients
-from ctlymph.phantom.collection.simulated_candidates import Found
-from ctlymph.phantom.patient import PhantomSpec, scan_patient
-from ctlymph.phantom.patient_anatomy import torso
+from ctlymph.phantom.collection.patients import PhantomOptions, phantom_patients
+from ctlymph.phantom.collection.simulated_candidates import SimulatedCandidates
+from ctlymph.phantom.nodes.patient_anatomy import torso
+from ctlymph.phantom.scan.patient import PhantomSpec, scan_patient
 
 NAMES = ["MED_LYMPH_001", "MED_LYMPH_002", "ABD_LYMPH_001"]
 """The second and the third are one scan."""
@@ -38,7 +38,14 @@ NAMES = ["MED_LYMPH_001", "MED_LYMPH_002", "ABD_LYMPH_001"]
 def make(folder: Path, **options: Any) -> None:
     given: dict[str, Any] = {
         **{"cases": 3, "seed": 3, "standard": None, "timepoints": 1, "spacing": "5,5,8", "thickness": None},
-        **{"contrast": True, "background": None, "layout": Tree.idc, "zipped": False, "jobs": 1, "overwrite": False},
+        **{
+            "contrast": True,
+            "background": None,
+            "layout": LayoutChoice.idc,
+            "zipped": False,
+            "jobs": 1,
+            "overwrite": False,
+        },
     }
     phantom(folder, **(given | options))
 
@@ -198,7 +205,7 @@ def test_two_jobs_write_the_same_bytes_as_one(made: Path, tmp_path: Path) -> Non
 
 
 def test_the_retrievers_layout_and_zips_are_read_alike(tmp_path: Path, cases: list[Case]) -> None:
-    make(tmp_path, cases=1, layout=Tree.nbia, zipped=True)
+    make(tmp_path, cases=1, layout=LayoutChoice.nbia, zipped=True)
     (case,) = Collection(tmp_path).cases()
     assert case.has == cases[0].has
     assert case.nodes() == cases[0].nodes()
@@ -209,7 +216,7 @@ def test_the_retrievers_layout_and_zips_are_read_alike(tmp_path: Path, cases: li
     for row in rows:
         place = tmp_path / "manifest-synthetic" / row["File Location"].replace("\\", "/")
         assert len(list(place.iterdir())) == int(row["Number of Images"])
-    make(tmp_path, cases=2, layout=Tree.nbia, zipped=True)
+    make(tmp_path, cases=2, layout=LayoutChoice.nbia, zipped=True)
     assert [each.name for each in Collection(tmp_path).cases()] == ["MED_LYMPH_001", "ABD_LYMPH_001"]
     assert Collection(tmp_path).cases()[0].nodes() == case.nodes()
 
@@ -233,7 +240,7 @@ def test_the_quirks_of_the_real_candidates_are_there_and_read(cases: list[Case],
     texts = [file.read(1 << 20) for file in cases[0].files.negatives.values()]
     assert any(b"\r\n" in text for text in texts)
     scanned = scan_patient(torso(1), PhantomSpec(1, (6, 6, 10)))
-    found = Found((((0.01, 2, 3), 0),), ((4, 5, 6),))
+    found = SimulatedCandidates((((0.01, 2, 3), 0),), ((4, 5, 6),))
     for name in ("MED_LYMPH_003", "MED_LYMPH_010", "MED_LYMPH_004"):
         write_candidates(CaseToWrite(name, "mediastinum", scanned, found, "F", 50, seed=1), tmp_path / name)
     case = {each.name: each for each in Collection(tmp_path).cases()}
@@ -245,7 +252,7 @@ def test_the_quirks_of_the_real_candidates_are_there_and_read(cases: list[Case],
 
 
 def test_a_patient_does_not_depend_on_how_many_others_there_are(tmp_path: Path) -> None:
-    few, many = (phantom_patients(tmp_path, counts, Wishes(seed=5)) for counts in (split(4), (90, 86)))
+    few, many = (phantom_patients(tmp_path, counts, PhantomOptions(seed=5)) for counts in (split(4), (90, 86)))
     fewer, all_ = ({name: patient.spec for patient in each for name in patient.names} for each in (few, many))
     assert len(fewer) == 4
     assert fewer.items() <= all_.items()
@@ -264,7 +271,7 @@ def test_a_wrong_spacing_is_refused_in_one_line(tmp_path: Path, spacing: str) ->
 
 def test_a_standard_set_has_its_own_seed(tmp_path: Path) -> None:
     with pytest.raises(typer.BadParameter, match="fixes the cases and the seed"):
-        make(tmp_path, standard=Standard.small)
+        make(tmp_path, standard=SetChoice.small)
 
 
 def test_a_collection_goes_where_output_says_and_a_bare_folder_is_a_usage_error(tmp_path: Path) -> None:

@@ -13,19 +13,19 @@ import pydicom
 import pytest
 import typer
 
-from ctlymph.cli.phantom import Tree, phantom
+from ctlymph.cli.phantom import LayoutChoice, phantom
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.case import Collection
 from ctlymph.io import read
 from ctlymph.io.images import write_image
-from ctlymph.phantom.head_and_legs import make_legs
-from ctlymph.phantom.patient import PhantomSpec, make_patient
+from ctlymph.phantom.scan.head_and_legs import make_legs
+from ctlymph.phantom.scan.patient import PhantomSpec, make_patient
 
 
 def make(folder: Path, *backgrounds: Path, **options: Any) -> None:
     given: dict[str, Any] = {
         **{"cases": None, "seed": 8, "standard": None, "timepoints": 1, "spacing": None, "thickness": None},
-        **{"contrast": None, "background": list(backgrounds), "layout": Tree.idc, "zipped": False},
+        **{"contrast": None, "background": list(backgrounds), "layout": LayoutChoice.idc, "zipped": False},
         **{"draws": 1, "jobs": 1, "overwrite": False},
     }
     phantom(folder, **(given | options))

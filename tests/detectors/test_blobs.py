@@ -12,7 +12,7 @@ from ctlymph.core.nodes import Mark
 from ctlymph.core.regions import Region
 from ctlymph.core.volume import Geometry, Volume
 from ctlymph.detectors.blobs import BlobSettings, find_blobs
-from ctlymph.phantom.patient import Phantom
+from ctlymph.phantom.scan.patient import Phantom
 
 CENTRE_MM = np.array([40.0, 40.0, 40.0])
 

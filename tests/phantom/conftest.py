@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ctlymph.core.volume import Geometry
 from ctlymph.phantom.body.shapes import near
-from ctlymph.phantom.patient import Phantom, PhantomSpec, scan_patient
-from ctlymph.phantom.patient_anatomy import Anatomy, torso
+from ctlymph.phantom.nodes.patient_anatomy import Anatomy, torso
+from ctlymph.phantom.scan.patient import Phantom, PhantomSpec, scan_patient
 
 SEED = 5
 DEEP_MM = 4.0

@@ -6,19 +6,20 @@ import pytest
 from ctlymph.phantom.body.abdomen import abdominal_parts
 from ctlymph.phantom.body.bowel import Clumps
 from ctlymph.phantom.body.chest import diaphragm
-from ctlymph.phantom.body.loops import SPACING_MM, Room, packed, winding
-from ctlymph.phantom.body.parts import Build, Part
+from ctlymph.phantom.body.loops import SPACING_MM, FreeSpace, packed, winding
+from ctlymph.phantom.body.parts import BodyPart
+from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import Ellipsoid, Union
 from ctlymph.phantom.body.trunk import Trunk
 from ctlymph.phantom.nodes.station_map import stations_of
 
-Abdomen = tuple[Build, Trunk, list[Part]]
+Abdomen = tuple[Physique, Trunk, list[BodyPart]]
 
 
 def made(seed: int) -> Abdomen:
-    build = Build.drawn(np.random.default_rng([seed, 1]), contrast=True)
-    trunk = Trunk.of(build)
-    return build, trunk, abdominal_parts(trunk, diaphragm(build))
+    physique = Physique.sampled(np.random.default_rng([seed, 1]), contrast=True)
+    trunk = Trunk.of(physique)
+    return physique, trunk, abdominal_parts(trunk, diaphragm(physique))
 
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -27,13 +28,13 @@ def abdomen(request: pytest.FixtureRequest) -> Abdomen:
 
 
 @pytest.fixture(scope="module")
-def ball() -> Room:
+def ball() -> FreeSpace:
     """A ball of 60 mm radius, with a closed one of 15 mm in its middle."""
     low, high = np.full(3, -70.0), np.full(3, 70.0)
-    return Room.between(Ellipsoid((0, 0, 0), (60, 60, 60)), [Ellipsoid((0, 0, 0), (15, 15, 15))], (low, high))
+    return FreeSpace.between(Ellipsoid((0, 0, 0), (60, 60, 60)), [Ellipsoid((0, 0, 0), (15, 15, 15))], (low, high))
 
 
-def test_a_room_is_what_is_within_and_not_closed(ball: Room) -> None:
+def test_a_room_is_what_is_within_and_not_closed(ball: FreeSpace) -> None:
     assert ball.volume_mm3 == pytest.approx(4 / 3 * np.pi * (60**3 - 15**3), rel=0.03)
     depth, heading = ball.depths(np.array([(40.0, 0, 0), (55, 0, 0), (20, 0, 0), (0, 0, 0)]))
     np.testing.assert_allclose(depth, [20, 5, 5, -15], atol=4)
@@ -41,7 +42,7 @@ def test_a_room_is_what_is_within_and_not_closed(ball: Room) -> None:
     assert heading[2, 0] > 0.9
 
 
-def test_a_chain_settles_in_its_room_with_no_loop_in_another(ball: Room) -> None:
+def test_a_chain_settles_in_its_room_with_no_loop_in_another(ball: FreeSpace) -> None:
     ends = np.array((45.0, 0, 0)), np.array((-45.0, 0, 0))
     radii = np.full(150, 7.0)
     start = winding(ball, np.random.default_rng(1), ends, len(radii))
@@ -54,7 +55,7 @@ def test_a_chain_settles_in_its_room_with_no_loop_in_another(ball: Room) -> None
     assert (apart[first, second] > 11).mean() > 0.995
 
 
-def test_a_room_about_a_point_is_the_nearest_of_it(ball: Room) -> None:
+def test_a_room_about_a_point_is_the_nearest_of_it(ball: FreeSpace) -> None:
     near = ball.about(np.array([(40.0, 0, 0)]), 30e3)
     assert near.volume_mm3 == pytest.approx(30e3, rel=0.01)
     assert not (near.is_free & ~ball.is_free).any()
@@ -62,7 +63,7 @@ def test_a_room_about_a_point_is_the_nearest_of_it(ball: Room) -> None:
     assert x.min() > 15
 
 
-def test_a_settled_chain_has_few_sharp_bends(ball: Room) -> None:
+def test_a_settled_chain_has_few_sharp_bends(ball: FreeSpace) -> None:
     ends = np.array((45.0, 0, 0)), np.array((-45.0, 0, 0))
     radii = np.full(120, 7.0)
     chain = packed(ball, winding(ball, np.random.default_rng(2), ends, len(radii)), radii)
@@ -71,9 +72,9 @@ def test_a_settled_chain_has_few_sharp_bends(ball: Room) -> None:
 
 
 def test_clumps_fill_as_much_as_their_level_says() -> None:
-    build = Build.drawn(np.random.default_rng(1), contrast=True)
+    physique = Physique.sampled(np.random.default_rng(1), contrast=True)
     points = np.random.default_rng(2).uniform(-200, 200, (40_000, 3))
-    inside = [(Clumps(build.waves(8.0), level).at(points) < 0).mean() for level in (0.0, 1.0)]
+    inside = [(Clumps(physique.waves(8.0), level).at(points) < 0).mean() for level in (0.0, 1.0)]
     np.testing.assert_allclose(inside, [0.5, 0.16], atol=0.03)
 
 
@@ -99,11 +100,11 @@ def test_small_bowel_is_long_and_keeps_out_of_what_others_hold(abdomen: Abdomen)
 
 
 def test_vessels_and_bowel_are_cut_across_beside_the_mesenteric_stations(abdomen: Abdomen) -> None:
-    build, _, parts = abdomen
+    physique, _, parts = abdomen
     solids = [part.solid for part in parts if part.kind in ("vessel", "twigs", "bowel")]
     for station in stations_of("abdomen"):
         if station.name in ("mesenteric", "mesenteric root", "ileocolic"):
-            middle = build.place(station.middle)
+            middle = physique.place(station.middle)
             points = middle + np.random.default_rng(0).uniform(-18, 18, (3000, 3)) * (1, 1, 0)
             held = np.min([solid.at(points) for solid in solids], axis=0) < 0
             assert 0.05 < held.mean() < 0.85, station.name
@@ -111,7 +112,7 @@ def test_vessels_and_bowel_are_cut_across_beside_the_mesenteric_stations(abdomen
 
 @pytest.mark.parametrize(("sex", "own"), [("F", "uterus"), ("M", "prostate")])
 def test_a_pelvis_holds_what_its_sex_has(sex: str, own: str) -> None:
-    seeds = (seed for seed in range(20) if Build.drawn(np.random.default_rng([seed, 1]), contrast=True).sex == sex)
+    seeds = (seed for seed in range(20) if Physique.sampled(np.random.default_rng([seed, 1]), contrast=True).sex == sex)
     names = {part.name for part in made(next(seeds))[2]}
     assert {"uterus", "prostate"} & names == {own}
     assert {"bladder", "external iliac artery", "internal iliac vein", "rectum wall", "appendix"} <= names

@@ -12,10 +12,10 @@ from ctlymph.core.regions import ABDOMEN
 from ctlymph.core.volume import Geometry, Volume
 from ctlymph.io import read
 from ctlymph.phantom.body.shapes import Ellipsoid
-from ctlymph.phantom.collection.insertion import Inserted, ScanLook, insert, painted
+from ctlymph.phantom.collection.insertion import Insertion, ScanAppearance, insert_nodes, render_nodes
 from ctlymph.phantom.nodes.placement import TrueNode
-from ctlymph.phantom.patient import PhantomSpec, make_patient
 from ctlymph.phantom.scan.image_statistics import edge_mm, grain
+from ctlymph.phantom.scan.patient import PhantomSpec, make_patient
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,11 @@ def background() -> Volume:
 
 
 @pytest.fixture(scope="module")
-def inserted(background: Volume) -> Inserted:
-    return insert(background, 3)
+def inserted(background: Volume) -> Insertion:
+    return insert_nodes(background, 3)
 
 
-def test_nodes_lie_in_fat_and_leave_all_else_as_it_was(background: Volume, inserted: Inserted) -> None:
+def test_nodes_lie_in_fat_and_leave_all_else_as_it_was(background: Volume, inserted: Insertion) -> None:
     phantom = inserted.phantom
     assert len(phantom.nodes) >= 5
     within = phantom.masks.labels > 0
@@ -42,7 +42,7 @@ def test_nodes_lie_in_fat_and_leave_all_else_as_it_was(background: Volume, inser
     assert not (changed & far).any()
 
 
-def test_masks_hold_the_nodes_and_their_hu(inserted: Inserted) -> None:
+def test_masks_hold_the_nodes_and_their_hu(inserted: Insertion) -> None:
     phantom = inserted.phantom
     for node in phantom.nodes:
         if node.short_axis_mm < 9 or node.inner:
@@ -54,16 +54,16 @@ def test_masks_hold_the_nodes_and_their_hu(inserted: Inserted) -> None:
         assert core == pytest.approx(node.hu, abs=25)
 
 
-def test_the_same_seed_gives_the_same_nodes_in_any_order_of_axes(background: Volume, inserted: Inserted) -> None:
-    turned = insert(background.reorient("RAS"), 3).phantom
+def test_the_same_seed_gives_the_same_nodes_in_any_order_of_axes(background: Volume, inserted: Insertion) -> None:
+    turned = insert_nodes(background.reorient("RAS"), 3).phantom
     assert (turned.volume.hu == inserted.phantom.volume.hu).all()
     assert (turned.masks.labels == inserted.phantom.masks.labels).all()
-    assert not np.array_equal(insert(background, 5).phantom.masks.labels, inserted.phantom.masks.labels)
+    assert not np.array_equal(insert_nodes(background, 5).phantom.masks.labels, inserted.phantom.masks.labels)
 
 
 def test_nothing_of_the_header_goes_with_it(background: Volume) -> None:
     named = replace(background, attributes={"PatientName": "Doe^Jane", "SeriesInstanceUID": "1.2.3"})
-    volume = insert(named, 4).phantom.volume
+    volume = insert_nodes(named, 4).phantom.volume
     assert volume.attributes == {}
     assert "not annotated" in volume.notes[0]
 
@@ -73,14 +73,14 @@ def test_a_tilted_scan_is_refused(background: Volume) -> None:
     tilt = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
     tilted = replace(background, geometry=replace(background.geometry, direction=tilt))
     with pytest.raises(CtlymphError, match="axial scans only"):
-        insert(tilted, 4)
+        insert_nodes(tilted, 4)
 
 
 def test_noise_has_the_scans_level_and_grain(background: Volume) -> None:
     landmarks = find_landmarks(background)
-    own, look = grain(background, landmarks), ScanLook.of(background, landmarks)
+    own, appearance = grain(background, landmarks), ScanAppearance.of(background, landmarks)
     grid = Geometry((24, 80, 80), np.zeros(3), background.geometry.spacing_mm)
-    made = look.noise(grid, np.random.default_rng(0)).astype(float)
+    made = appearance.noise(grid, np.random.default_rng(0)).astype(float)
     assert made.std() == pytest.approx(own.sd_hu, rel=0.15)
     between = (made[:-1] * made[1:]).mean() / made.var()
     assert between == pytest.approx(max(own.slices, 0), abs=0.08)
@@ -91,10 +91,10 @@ def test_noise_has_the_scans_level_and_grain(background: Volume) -> None:
 def test_noise_stays_level_across_a_nodes_edge_and_the_edge_is_as_sharp_as_the_scan() -> None:
     grid = Geometry((40, 120, 120), np.array([-60.0, -60.0, -20.0]), np.ones(3))
     noise = np.random.default_rng(1)
-    look = ScanLook(psf_fwhm_mm=3.0, noise_hu=20.0, cutoff_per_mm=0.4, shared=0.3)
-    hu = np.rint(look.noise(grid, noise) - 100).astype(np.int16)
+    appearance = ScanAppearance(psf_fwhm_mm=3.0, noise_hu=20.0, cutoff_per_mm=0.4, shared=0.3)
+    hu = np.rint(appearance.noise(grid, noise) - 100).astype(np.int16)
     node = TrueNode(1, Ellipsoid((0.0, 0.0, 0.0), (25.0, 25.0, 400.0)), ABDOMEN, "", 60.0)
-    seen = painted(Volume(hu, grid), [node], look, seed=0).astype(float)
+    seen = render_nodes(Volume(hu, grid), [node], appearance, seed=0).astype(float)
     y, x = np.meshgrid(grid.index_to_mm(np.array([[n, n, 0] for n in range(120)]))[:, 0], np.arange(120) - 60.0)
     away = np.hypot(x, y) - 25
     rings = np.arange(-6, 7)
@@ -112,8 +112,8 @@ def test_noise_stays_level_across_a_nodes_edge_and_the_edge_is_as_sharp_as_the_s
 def test_in_real_scans_noise_and_edges_are_the_scans_own(name: str, shared_data: Path) -> None:
     volume = read(shared_data / "ct" / f"{name}.nii.gz").reorient("LPS")
     landmarks = find_landmarks(volume)
-    own, look = grain(volume, landmarks), ScanLook.of(volume, landmarks)
-    assert look.psf_fwhm_mm == pytest.approx(edge_mm(volume, landmarks) * 2.355 / 2.563)
+    own, appearance = grain(volume, landmarks), ScanAppearance.of(volume, landmarks)
+    assert appearance.psf_fwhm_mm == pytest.approx(edge_mm(volume, landmarks) * 2.355 / 2.563)
     grid = replace(volume.geometry, shape_zyx=(20, 64, 64))
-    made = look.noise(grid, np.random.default_rng(0)).astype(float)
+    made = appearance.noise(grid, np.random.default_rng(0)).astype(float)
     assert made.std() == pytest.approx(own.sd_hu, rel=0.1)

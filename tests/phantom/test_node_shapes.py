@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from ctlymph.phantom.body.shapes import Ellipsoid
-from ctlymph.phantom.nodes.node_shapes import Lobulated, directions, drawn_shape, measured
-from ctlymph.phantom.nodes.node_statistics import FIGURES
+from ctlymph.phantom.nodes.node_shapes import Lobulated, directions, measure_solid, sample_shape
+from ctlymph.phantom.nodes.node_statistics import NODE_STATISTICS
 
-REGIONS = st.sampled_from(sorted(FIGURES))
+REGIONS = st.sampled_from(sorted(NODE_STATISTICS))
 
 
 def section_axes(radii: tuple[float, float, float], axes: np.ndarray) -> tuple[float, float]:
@@ -23,7 +23,7 @@ def section_axes(radii: tuple[float, float, float], axes: np.ndarray) -> tuple[f
 @pytest.mark.parametrize("seed", range(6))
 def test_axes_of_an_ellipsoid_are_those_of_its_central_section(seed: int) -> None:
     radii, axes = (5.0, 7.0, 10.0), Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
-    extent = measured(Ellipsoid((0.3, 0.2, 0.1), radii, axes))
+    extent = measure_solid(Ellipsoid((0.3, 0.2, 0.1), radii, axes))
     np.testing.assert_allclose((extent.long_axis_mm, extent.short_axis_mm), section_axes(radii, axes), atol=0.08)
     assert extent.volume_mm3 == pytest.approx(4 / 3 * np.pi * np.prod(radii), rel=0.01)
     np.testing.assert_allclose(extent.centre_mm, (0.3, 0.2, 0.1), atol=0.02)
@@ -32,15 +32,15 @@ def test_axes_of_an_ellipsoid_are_those_of_its_central_section(seed: int) -> Non
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), REGIONS, st.floats(3.0, 40.0))
 def test_a_drawn_node_has_the_short_axis_asked_for(seed: int, region: str, short_mm: float) -> None:
-    shape = drawn_shape(np.random.default_rng(seed), FIGURES[region], short_mm)
+    shape = sample_shape(np.random.default_rng(seed), NODE_STATISTICS[region], short_mm)
     # Where two sections have all but the same diameter, a hair decides which one is measured.
-    assert measured(shape).short_axis_mm == pytest.approx(short_mm, rel=0.08)
+    assert measure_solid(shape).short_axis_mm == pytest.approx(short_mm, rel=0.08)
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), REGIONS)
 def test_a_nodes_surface_has_no_distance_and_lies_in_its_box(seed: int, region: str) -> None:
-    shape = drawn_shape(np.random.default_rng(seed), FIGURES[region], 12.0).at_place((4, 5, 6))
+    shape = sample_shape(np.random.default_rng(seed), NODE_STATISTICS[region], 12.0).at_place((4, 5, 6))
     surface = shape.surface(directions(300))
     assert np.abs(shape.at(surface)).max() < 2e-3
     low, high = shape.bounds
@@ -49,8 +49,8 @@ def test_a_nodes_surface_has_no_distance_and_lies_in_its_box(seed: int, region: 
 
 
 def test_moving_and_growing_a_shape_keeps_its_form() -> None:
-    shape = drawn_shape(np.random.default_rng(0), FIGURES["abdomen"], 10.0)
-    before, after = measured(shape), measured(shape.at_place((20, -30, 40), 2.0))
+    shape = sample_shape(np.random.default_rng(0), NODE_STATISTICS["abdomen"], 10.0)
+    before, after = measure_solid(shape), measure_solid(shape.at_place((20, -30, 40), 2.0))
     assert after.volume_mm3 == pytest.approx(8 * before.volume_mm3, rel=0.02)
     assert after.short_axis_mm == pytest.approx(20.0, rel=0.02)
     np.testing.assert_allclose(after.centre_mm, 2 * np.array(before.centre_mm) + (20, -30, 40), atol=0.1)
@@ -58,12 +58,12 @@ def test_moving_and_growing_a_shape_keeps_its_form() -> None:
 
 def test_an_ellipsoid_without_relief_is_an_ellipsoid() -> None:
     ball = Lobulated(Ellipsoid((0, 0, 0), (6, 6, 6)), np.zeros((0, 4)))
-    assert measured(ball).volume_mm3 == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.01)
+    assert measure_solid(ball).volume_mm3 == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.01)
 
 
-@pytest.mark.parametrize("region", sorted(FIGURES))
+@pytest.mark.parametrize("region", sorted(NODE_STATISTICS))
 def test_counts_and_sizes_have_the_quantiles_of_the_real_ones(region: str) -> None:
-    rng, figures = np.random.default_rng(0), FIGURES[region]
+    rng, figures = np.random.default_rng(0), NODE_STATISTICS[region]
     counts = np.array([figures.count(rng) for _ in range(4000)])
     shorts = np.concatenate([figures.short_axes_mm(rng, count) for count in counts])
     # Quantiles 25, 50, 75 % of the annotation files: nodes of a case, short axis in mm.
@@ -78,8 +78,8 @@ def test_counts_and_sizes_have_the_quantiles_of_the_real_ones(region: str) -> No
 
 
 def test_sizes_of_a_patient_come_largest_first_and_never_below_the_least_that_is_annotated() -> None:
-    for figures in FIGURES.values():
+    for figures in NODE_STATISTICS.values():
         sizes = figures.short_axes_mm(np.random.default_rng(1), 50)
         assert (np.diff(sizes) <= 0).all()
-        assert sizes[-1] >= figures.least_mm
+        assert sizes[-1] >= figures.min_mm
         assert len(figures.short_axes_mm(np.random.default_rng(1), 0)) == 0

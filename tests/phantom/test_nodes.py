@@ -7,12 +7,13 @@ import pytest
 from numpy.typing import NDArray
 
 from ctlymph.core.volume import Geometry
-from ctlymph.phantom.body.parts import Build, Part
+from ctlymph.phantom.body.parts import BodyPart
+from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import Ellipsoid, HalfSpace
 from ctlymph.phantom.nodes.node_shapes import Lobulated
-from ctlymph.phantom.nodes.placement import Germ, Ground, TrueNode, grown, plant
+from ctlymph.phantom.nodes.patient_anatomy import Anatomy
+from ctlymph.phantom.nodes.placement import BodyPlacementField, NodeSeed, TrueNode, make_nodes, place_nodes
 from ctlymph.phantom.nodes.station_map import STATIONS, is_in_lung, stations_of
-from ctlymph.phantom.patient_anatomy import Anatomy
 from ctlymph.phantom.scan.scanner import label
 
 BALL = Lobulated(Ellipsoid((0.0, 0.0, 0.0), (6.0, 6.0, 6.0)), np.zeros((0, 4)))
@@ -27,22 +28,24 @@ def inner_points(node: TrueNode, step: float = 0.7) -> NDArray[np.float64]:
     return np.asarray(points[node.solid.at(points) < -1.0])
 
 
-def ground_of_fat(*obstacles: Part) -> Ground:
-    everywhere = Part("fat", "fat", HalfSpace((0, 0, 900), (0, 0, 1)), -100.0)
-    build = Build.drawn(np.random.default_rng(0), contrast=True)
+def ground_of_fat(*obstacles: BodyPart) -> BodyPlacementField:
+    everywhere = BodyPart("fat", "fat", HalfSpace((0, 0, 900), (0, 0, 1)), -100.0)
+    physique = Physique.sampled(np.random.default_rng(0), contrast=True)
     box = np.full(3, -60.0), np.full(3, 60.0)
-    return Ground(build, (everywhere, *obstacles), box, HalfSpace((0, 0, 0), (0, 0, 1)))
+    return BodyPlacementField(physique, (everywhere, *obstacles), box, HalfSpace((0, 0, 0), (0, 0, 1)))
 
 
-def planted_in_fat(seed: int, *, contrast: bool = True) -> tuple[Germ, ...]:
-    everywhere = Part("fat", "fat", HalfSpace((0, 0, 900), (0, 0, 1)), -100.0)
-    build = Build.drawn(np.random.default_rng(seed), contrast=contrast)
+def planted_in_fat(seed: int, *, contrast: bool = True) -> tuple[NodeSeed, ...]:
+    everywhere = BodyPart("fat", "fat", HalfSpace((0, 0, 900), (0, 0, 1)), -100.0)
+    physique = Physique.sampled(np.random.default_rng(seed), contrast=contrast)
     box = np.array([-160.0, -120.0, -200.0]), np.array([160.0, 60.0, 450.0])
-    return plant(Ground(build, (everywhere,), box, HalfSpace((0, 0, 220), (0, 0, 1))), np.random.default_rng(seed))
+    return place_nodes(
+        BodyPlacementField(physique, (everywhere,), box, HalfSpace((0, 0, 220), (0, 0, 1))), np.random.default_rng(seed)
+    )
 
 
-def germ_at(x: float, radius: float = 6.0) -> Germ:
-    return Germ((BALL.at_place((x, 0, 0), radius / 6),), stations_of("abdomen")[0], 60.0, marked=True)
+def germ_at(x: float, radius: float = 6.0) -> NodeSeed:
+    return NodeSeed((BALL.at_place((x, 0, 0), radius / 6),), stations_of("abdomen")[0], 60.0, marked=True)
 
 
 def test_nodes_are_numbered_with_those_that_are_annotated_first(anatomy: Anatomy) -> None:
@@ -95,7 +98,7 @@ def test_some_nodes_lie_against_something_else(anatomy: Anatomy) -> None:
 
 def test_what_lies_within_a_node_is_painted_after_it_and_stays_inside() -> None:
     rng = np.random.default_rng(3)
-    nodes = [node for seed in range(3) for node in grown(ground_of_fat(), planted_in_fat(seed))]
+    nodes = [node for seed in range(3) for node in make_nodes(ground_of_fat(), planted_in_fat(seed))]
     filled = [node for node in nodes if node.inner]
     assert filled
     for node in filled:
@@ -108,25 +111,25 @@ def test_what_lies_within_a_node_is_painted_after_it_and_stays_inside() -> None:
 
 def test_the_same_seed_plants_the_same_nodes_and_another_seed_others() -> None:
     first, again, other = (planted_in_fat(seed) for seed in (1, 1, 2))
-    places = [[germ.centre_mm.tolist() for germ in germs] for germs in (first, again, other)]
+    places = [[node_seed.centre_mm.tolist() for node_seed in node_seeds] for node_seeds in (first, again, other)]
     assert places[0] == places[1] != places[2]
 
 
 def test_a_node_pushed_into_an_organ_comes_out_of_it() -> None:
-    organ = Part("organ", "organ", HalfSpace((0, 0, 0), (1, 0, 0)), 60.0)
-    germ, overlap = ground_of_fat(organ).seated(germ_at(-1.0), [], abutting=False)
+    organ = BodyPart("organ", "organ", HalfSpace((0, 0, 0), (1, 0, 0)), 60.0)
+    node_seed, overlap = ground_of_fat(organ).pushed_clear(germ_at(-1.0), [], abutting=False)
     assert overlap < 0.1
-    assert germ.centre_mm[0] > 5.0
+    assert node_seed.centre_mm[0] > 5.0
 
 
 def test_a_node_that_abuts_is_moved_onto_what_is_nearest() -> None:
-    organ = Part("organ", "organ", HalfSpace((0, 0, 0), (1, 0, 0)), 60.0)
-    germ, _ = ground_of_fat(organ).seated(germ_at(12.0), [], abutting=True)
-    assert germ.centre_mm[0] == pytest.approx(6.0, abs=0.7)
+    organ = BodyPart("organ", "organ", HalfSpace((0, 0, 0), (1, 0, 0)), 60.0)
+    node_seed, _ = ground_of_fat(organ).pushed_clear(germ_at(12.0), [], abutting=True)
+    assert node_seed.centre_mm[0] == pytest.approx(6.0, abs=0.7)
 
 
 def test_of_two_nodes_that_overlap_the_first_keeps_its_shape_and_the_second_is_dented() -> None:
-    first, second = grown(ground_of_fat(), [germ_at(-5.0), germ_at(4.0)])
+    first, second = make_nodes(ground_of_fat(), [germ_at(-5.0), germ_at(4.0)])
     assert first.volume_mm3 == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.02)
     assert second.volume_mm3 < 0.95 * first.volume_mm3
     assert not (first.solid.at(inner_points(second, 0.5)) < 0).any()
@@ -134,7 +137,8 @@ def test_of_two_nodes_that_overlap_the_first_keeps_its_shape_and_the_second_is_d
 
 def test_contrast_brightens_nodes() -> None:
     plain, enhanced = [
-        float(np.mean([germ.hu for germ in planted_in_fat(4, contrast=contrast)])) for contrast in (False, True)
+        float(np.mean([node_seed.hu for node_seed in planted_in_fat(4, contrast=contrast)]))
+        for contrast in (False, True)
     ]
     assert 28 <= plain <= 46
     assert 50 <= enhanced <= 85
@@ -142,8 +146,8 @@ def test_contrast_brightens_nodes() -> None:
 
 def test_axillary_nodes_are_not_annotated_however_large() -> None:
     by_name = {station.name: station for station in STATIONS}
-    germs = [replace(germ_at(x), station=by_name[name]) for x, name in ((-30, "left axillary"), (30, "4R"))]
-    assert [node.marked for node in grown(ground_of_fat(), germs)] == [False, True]
+    node_seeds = [replace(germ_at(x), station=by_name[name]) for x, name in ((-30, "left axillary"), (30, "4R"))]
+    assert [node.marked for node in make_nodes(ground_of_fat(), node_seeds)] == [False, True]
 
 
 def test_only_stations_of_the_lobes_lie_in_the_lung() -> None:

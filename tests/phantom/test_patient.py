@@ -11,11 +11,12 @@ from ctlymph.anatomy.landmarks import find_landmarks
 from ctlymph.anatomy.search_regions import find_regions
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Geometry, Volume
-from ctlymph.phantom.body.parts import Build, Part
-from ctlymph.phantom.body.shapes import Grown, HalfSpace
-from ctlymph.phantom.head_and_legs import make_head, make_legs
-from ctlymph.phantom.patient import Phantom, PhantomSpec, make_patient, scan_patient
-from ctlymph.phantom.patient_anatomy import Anatomy, torso
+from ctlymph.phantom.body.parts import BodyPart
+from ctlymph.phantom.body.physique import Physique
+from ctlymph.phantom.body.shapes import HalfSpace, Offset
+from ctlymph.phantom.nodes.patient_anatomy import Anatomy, torso
+from ctlymph.phantom.scan.head_and_legs import make_head, make_legs
+from ctlymph.phantom.scan.patient import Phantom, PhantomSpec, make_patient, scan_patient
 from ctlymph.phantom.scan.scanner import Scanner, label, scan
 
 SEED = 5  # of the fixtures
@@ -45,7 +46,7 @@ CHEST = PhantomSpec(SEED, (4, 4, 4), z_range_mm=(300, 340))
 def test_tissues_have_their_hu(
     clean_patient: Phantom, anatomy: Anatomy, deep_in: NDArray[np.int64], name: str, tissue: str
 ) -> None:
-    tissues = Build.drawn(np.random.default_rng([SEED, 1]), contrast=True).tissues
+    tissues = Physique.sampled(np.random.default_rng([SEED, 1]), contrast=True).tissues
     numbers = [n for n, part in enumerate(anatomy.parts) if part.name == name]
     values = clean_patient.volume.hu[np.isin(deep_in, numbers)]
     assert values.size >= 5
@@ -96,13 +97,13 @@ def test_a_masks_volume_and_hu_are_those_of_the_node(anatomy: Anatomy) -> None:
         grid = Geometry((z, y, x), low - 2, spacing)
         mask = label([node.solid], grid) == 1
         assert mask.sum() * grid.voxel_mm3 == pytest.approx(node.volume_mm3, rel=0.05)
-        core = label([Grown(node.solid, -2.0)], grid) == 1
+        core = label([Offset(node.solid, -2.0)], grid) == 1
         hu = scan(anatomy.parts, grid, Scanner(noise_hu=0))
         assert np.abs(hu[core] - node.hu).max(initial=0) <= 8
 
 
 def test_noise_is_correlated_in_the_plane_and_has_its_level_in_a_trunk_of_usual_thickness() -> None:
-    everywhere = Part("water", "organ", HalfSpace((0, 0, 1e5), (0, 0, 1)), 0.0)
+    everywhere = BodyPart("water", "organ", HalfSpace((0, 0, 1e5), (0, 0, 1)), 0.0)
 
     def water(side: int) -> NDArray[np.float64]:
         grid = Geometry((6, side, side), np.zeros(3), np.array([0.8, 0.8, 2.0]))

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from ctlymph.core.volume import Geometry
-from ctlymph.phantom.scan.image_statistics import MEASURES, Look, _noise, compare
+from ctlymph.phantom.scan.image_statistics import MEASURES, ImageStatistics, _noise, compare
 
 
-def look(**figures: float) -> Look:
-    return Look("case", **{**dict.fromkeys(MEASURES, 1.0), **figures})
+def image(**figures: float) -> ImageStatistics:
+    return ImageStatistics("case", **{**dict.fromkeys(MEASURES, 1.0), **figures})
 
 
 def test_what_lies_within_the_range_of_the_real_ones_is_counted() -> None:
-    rows = compare([look(fat_hu=-100), look(fat_hu=-80)], [look(fat_hu=-110), look(fat_hu=-95)])
+    rows = compare([image(fat_hu=-100), image(fat_hu=-80)], [image(fat_hu=-110), image(fat_hu=-95)])
     assert rows[0] == ("fat, mean HU", "-102 (-110 to -95)", "-90 (-100 to -80)", "1 of 2")
 
 
 def test_a_tissue_that_was_not_found_is_said_to_be_so() -> None:
-    rows = compare([look(aorta_hu=np.nan)], [look()])
+    rows = compare([image(aorta_hu=np.nan)], [image()])
     assert rows[list(MEASURES).index("aorta_hu")][2] == "not found"
 
 

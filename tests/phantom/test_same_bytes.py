@@ -19,15 +19,15 @@ import hashlib
 import numpy as np
 from ctlymph.core.volume import Geometry
 from ctlymph.phantom.body.fat import FatStructure
-from ctlymph.phantom.body.parts import Part
+from ctlymph.phantom.body.parts import BodyPart
 from ctlymph.phantom.body.shapes import Ellipsoid
 from ctlymph.phantom.scan.scanner import Scanner, scan
 
 grid = Geometry((20, 256, 256), np.array([-192.0, -192.0, 0.0]), np.array([1.5, 1.5, 2.5]))
-body = Part("fat", "fat", Ellipsoid((0, 0, 20), (170, 120, 900)), -100.0)
-bone = Part("spine", "bone", Ellipsoid((0, 60, 20), (25, 20, 900)), 600.0)
+body = BodyPart("fat", "fat", Ellipsoid((0, 0, 20), (170, 120, 900)), -100.0)
+bone = BodyPart("spine", "bone", Ellipsoid((0, 60, 20), (25, 20, 900)), 600.0)
 scanner = Scanner(seed=1, motion_mm=1.5, hardening=1.0)
-print(hashlib.sha256(scan([body, bone], grid, scanner, FatStructure.drawn(1)).tobytes()).hexdigest())
+print(hashlib.sha256(scan([body, bone], grid, scanner, FatStructure.sampled(1)).tobytes()).hexdigest())
 """
 
 

@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ctlymph.phantom.body.shapes import Column, Common, Ellipsoid, Grown, Sampled, Solid, Tubes, Union, Without, tube
+from ctlymph.phantom.body.shapes import (
+    Difference,
+    Ellipsoid,
+    Intersection,
+    LatticeSolid,
+    Offset,
+    Solid,
+    SuperellipticColumn,
+    Tubes,
+    Union,
+    tube,
+)
 
 AXES = tuple(np.arange(-30, 30.1, step, dtype=np.float32) for step in (1.0, 1.5, 2.0))
 length = st.floats(2.0, 12.0)
@@ -73,7 +84,7 @@ def test_distances_on_a_grid_are_those_at_its_points() -> None:
 
 def test_a_sampled_solid_keeps_its_volume_and_surface() -> None:
     ball = Ellipsoid((1, 2, 3), (15, 12, 10), turned(1))
-    sampled = Sampled(ball, 2.0)
+    sampled = LatticeSolid(ball, 2.0)
     assert volume_mm3(sampled) == pytest.approx(4 / 3 * np.pi * 15 * 12 * 10, rel=0.02)
     points = np.array([(1, 2, 3)]) + np.eye(3) @ np.diag([9.0, 9.0, 9.0])
     np.testing.assert_allclose(sampled.at(points), ball.at(points), atol=0.1)
@@ -81,15 +92,15 @@ def test_a_sampled_solid_keeps_its_volume_and_surface() -> None:
 
 def test_solids_can_be_joined_cut_and_grown() -> None:
     big, small = Ellipsoid((0, 0, 0), (10, 10, 10)), Ellipsoid((0, 0, 0), (6, 6, 6))
-    hollow = Without(big, (small,))
+    hollow = Difference(big, (small,))
     assert volume_mm3(hollow) == pytest.approx(4 / 3 * np.pi * (10**3 - 6**3), rel=0.02)
     assert volume_mm3(Union((big, small))) == pytest.approx(4 / 3 * np.pi * 10**3, rel=0.02)
-    assert volume_mm3(Grown(small, 4.0)) == pytest.approx(4 / 3 * np.pi * 10**3, rel=0.02)
+    assert volume_mm3(Offset(small, 4.0)) == pytest.approx(4 / 3 * np.pi * 10**3, rel=0.02)
 
 
 def test_a_column_of_exponent_two_is_an_elliptic_cylinder_and_contains_its_contour() -> None:
     rows = np.array([(-20, 2, 10, -8, 4, 2.0), (20, 2, 10, -8, 4, 2.0)], dtype=float)
-    column = Column(rows)
+    column = SuperellipticColumn(rows)
     assert volume_mm3(column) == pytest.approx(np.pi * 10 * 6 * 40, rel=0.03)
     contour = column.contour(np.radians(np.arange(0, 360, 20)), np.linspace(-15, 15, 18))
     assert np.abs(column.at(contour)).max() < 1e-3
@@ -108,13 +119,13 @@ def test_many_far_solids_make_no_near_one() -> None:
 
 
 def test_a_sampled_solid_is_far_from_points_beyond_its_lattice() -> None:
-    sampled = Sampled(Ellipsoid((0, 0, 0), (6, 6, 6)), 1.5, margin_mm=2.0)
+    sampled = LatticeSolid(Ellipsoid((0, 0, 0), (6, 6, 6)), 1.5, margin_mm=2.0)
     axis = np.array([0.0, 20.0], dtype=np.float32)
     assert sampled.at([(20.0, 0, 0)])[0] == pytest.approx(14, abs=0.5)
     assert sampled.on_grid(axis, axis, axis, 4.0)[0, 0, 1] == pytest.approx(14, abs=0.5)
 
 
 def test_what_has_nothing_in_common_has_a_box_without_volume() -> None:
-    low, high = Common((Ellipsoid((0, 0, 0), (5, 5, 5)), Ellipsoid((20, 0, 0), (5, 5, 5)))).bounds
+    low, high = Intersection((Ellipsoid((0, 0, 0), (5, 5, 5)), Ellipsoid((20, 0, 0), (5, 5, 5)))).bounds
     assert (high >= low).all()
     assert np.prod(high - low) == 0

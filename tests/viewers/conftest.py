@@ -21,7 +21,7 @@ from ctlymph.io import read
 from ctlymph.io.dicom.ct_writer import CTHeader, write_ct_series
 from ctlymph.measurement.axes import measure_masks
 from ctlymph.outputs.result_files import write_results
-from ctlymph.phantom.patient import Phantom
+from ctlymph.phantom.scan.patient import Phantom
 
 PLUGINS = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 

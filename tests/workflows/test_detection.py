@@ -17,7 +17,7 @@ from ctlymph.core.regions import REGIONS
 from ctlymph.core.result import Result
 from ctlymph.detectors.model_store import CARD, INSTALLED
 from ctlymph.detectors.registry import DEFAULT
-from ctlymph.phantom.patient import Phantom
+from ctlymph.phantom.scan.patient import Phantom
 from ctlymph.workflows.detection import DetectOptions, detector, find_nodes
 
 REAL = [

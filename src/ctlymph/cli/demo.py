@@ -12,7 +12,7 @@ from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
     from ctlymph.core.result import Result
-    from ctlymph.phantom.patient import Phantom
+    from ctlymph.phantom.scan.patient import Phantom
 
 _SPACING_MM = (1.0, 1.0, 2.0)
 _ENLARGED_MM = 10.0
@@ -38,7 +38,7 @@ def demo(
     from ctlymph.io import read
     from ctlymph.io.dicom.ct_writer import write_ct_series
     from ctlymph.outputs.result_files import write_results
-    from ctlymph.phantom.patient import PhantomSpec, make_patient
+    from ctlymph.phantom.scan.patient import PhantomSpec, make_patient
     from ctlymph.workflows.detection import DetectOptions, find_nodes
 
     check_new_folder(output, overwrite=overwrite)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from ctlymph.phantom.collection.patients import Patient
 
 
-class Standard(StrEnum):
+class SetChoice(StrEnum):
     """Standard collections."""
 
     small = "small"
     full = "full"
 
 
-class Tree(StrEnum):
+class LayoutChoice(StrEnum):
     """How DICOM files are laid out."""
 
     idc = "idc"
@@ -44,7 +44,8 @@ def phantom(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed makes the same patients; default 0.")] = None,
     standard: Annotated[
-        Standard | None, typer.Option("--set", help="A standard collection: 12 cases, or 90 and 86; its seed is fixed.")
+        SetChoice | None,
+        typer.Option("--set", help="A standard collection: 12 cases, or 90 and 86; its seed is fixed."),
     ] = None,
     timepoints: Annotated[
         int, typer.Option(min=1, max=9, metavar="T", help="Scans of each patient, each in a collection of its own.")
@@ -65,7 +66,9 @@ def phantom(
     draws: Annotated[
         int, typer.Option(min=1, max=500, metavar="N", help="With --background: put nodes into each CT so many times.")
     ] = 1,
-    layout: Annotated[Tree, typer.Option(help="As idc-index or NBIA Data Retriever lay it out.")] = Tree.idc,
+    layout: Annotated[
+        LayoutChoice, typer.Option(help="As idc-index or NBIA Data Retriever lay it out.")
+    ] = LayoutChoice.idc,
     zipped: Annotated[bool, typer.Option("--zip", help="Annotations, candidates and masks as zip archives.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Patients made at the same time.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make and replace cases that exist.")] = False,
@@ -94,7 +97,7 @@ def phantom(
     """
     from ctlymph.phantom.collection.backgrounds import inserted_patients
     from ctlymph.phantom.collection.collection_files import SET_SEED, SETS, check_folder, finish, split
-    from ctlymph.phantom.collection.patients import Wishes, phantom_patients
+    from ctlymph.phantom.collection.patients import PhantomOptions, phantom_patients
 
     if standard and not (cases is None and seed is None):
         raise typer.BadParameter("fixes the cases and the seed; leave out --cases and --seed", param_hint="--set")
@@ -107,7 +110,7 @@ def phantom(
         raise typer.BadParameter(
             "is for CTs given by --background; torsos are counted by --cases", param_hint="--draws"
         )
-    wishes = Wishes(
+    options = PhantomOptions(
         seed=SET_SEED if standard else seed or 0,
         spacing_mm=_spacing(spacing) if spacing is not None else None,
         thickness_mm=thickness,
@@ -116,24 +119,24 @@ def phantom(
         layout=layout.value,
     )
     check_folder(output)
-    wanted: Sequence[Patient]
+    patients: Sequence[Patient]
     unusable = 0
     if background:
         usable = _backgrounds(background, jobs)
         unusable = len(background) - len(usable)
-        wanted = inserted_patients(output, usable, wishes, draws)
+        patients = inserted_patients(output, usable, options, draws)
     else:
-        wanted = phantom_patients(output, SETS[standard] if standard else split(cases or 1), wishes)
-    missing = wanted if overwrite else [patient for patient in wanted if not patient.is_complete()]
-    if len(missing) < len(wanted):
-        say(f"{output}: {len(wanted) - len(missing)} of {len(wanted)} patients are complete, left as they are")
+        patients = phantom_patients(output, SETS[standard] if standard else split(cases or 1), options)
+    missing = patients if overwrite else [patient for patient in patients if not patient.is_complete()]
+    if len(missing) < len(patients):
+        say(f"{output}: {len(patients) - len(missing)} of {len(patients)} patients are complete, left as they are")
     failed = _write_all(output, missing, jobs)
-    if failed == len(wanted):
+    if failed == len(patients):
         raise CtlymphError("no patient could be made; see above")
-    finish(output, wishes, zipped=zipped)
+    finish(output, options, zipped=zipped)
     if failed or unusable:
         problems = [f"{unusable} of {len(background or ())} CTs could not be used"] if unusable else []
-        problems += [f"{failed} of {len(wanted)} patients could not be made"] if failed else []
+        problems += [f"{failed} of {len(patients)} patients could not be made"] if failed else []
         raise CtlymphError(f"{' and '.join(problems)}, the others are in {output}; see above")
 
 
@@ -210,7 +213,7 @@ def _write(patient: Patient, shown: bool) -> list[str] | CtlymphError:
         return error
     for case in written:
         columns, rows, slices = case.phantom.volume.geometry.shape_ijk
-        name = f"{case.name}, time point {case.timepoint}" if patient.wishes.timepoints > 1 else case.name
+        name = f"{case.name}, time point {case.timepoint}" if patient.options.timepoints > 1 else case.name
         lines.append(f"{name}: {columns} × {rows} × {slices} voxels, {len(case.annotated)} nodes annotated")
     return lines
 

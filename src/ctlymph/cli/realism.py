@@ -15,7 +15,7 @@ from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
     from ctlymph.core.volume import Volume
-    from ctlymph.phantom.scan.image_statistics import Look
+    from ctlymph.phantom.scan.image_statistics import ImageStatistics
 
 
 def realism(
@@ -40,22 +40,22 @@ def realism(
 
     from ctlymph.phantom.scan.image_statistics import MEASURES, compare
 
-    looks, real = _looks(cts), _looks(against or [])
+    statistics, real = _statistics(cts), _statistics(against or [])
     if as_json:
-        groups = {"looked_at": looks, "against": real}
-        show_json({name: [_plain(asdict(look)) for look in group] for name, group in groups.items()})
+        groups = {"looked_at": statistics, "against": real}
+        show_json({name: [_plain(asdict(each)) for each in group] for name, group in groups.items()})
     elif real:
-        header = ("median (range)", f"{len(real)} real", f"{len(looks)} looked at", "within")
-        show_table("Realism", header, compare(looks, real))
+        header = ("median (range)", f"{len(real)} real", f"{len(statistics)} looked at", "within")
+        show_table("Realism", header, compare(statistics, real))
     else:
-        rows = [(words, *(f"{getattr(look, name):.3g}" for look in looks)) for name, words in MEASURES.items()]
-        show_table("Realism", ("", *(look.case for look in looks)), rows)
+        rows = [(words, *(f"{getattr(each, name):.3g}" for each in statistics)) for name, words in MEASURES.items()]
+        show_table("Realism", ("", *(each.case for each in statistics)), rows)
 
 
-def _looks(paths: list[Path]) -> list[Look]:
+def _statistics(paths: list[Path]) -> list[ImageStatistics]:
     from ctlymph.datasets.case import Collection
     from ctlymph.io import read
-    from ctlymph.phantom.scan.image_statistics import look_at
+    from ctlymph.phantom.scan.image_statistics import measure_image
 
     sources: list[Callable[[], Volume]] = []
     for path in paths:
@@ -67,7 +67,7 @@ def _looks(paths: list[Path]) -> list[Look]:
     with progress().task("Looking at CTs", len(sources)) as advance:
         for source in sources:
             try:
-                found.append(look_at(source()))
+                found.append(measure_image(source()))
             except CtlymphError as error:
                 say(f"left out: {in_options(error)}")
             advance(1)

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from ctlymph.phantom.body.abdominal_vessels import abdominal_vessels, mesentery
 from ctlymph.phantom.body.bowel import colon, small_bowel, stomach_and_duodenum
-from ctlymph.phantom.body.loops import Room
-from ctlymph.phantom.body.parts import Build, Part
+from ctlymph.phantom.body.loops import FreeSpace
+from ctlymph.phantom.body.parts import BodyPart
 from ctlymph.phantom.body.pelvis import iliac_vessels, pelvic_organs, pelvic_walls
-from ctlymph.phantom.body.shapes import Common, Grown, Sampled, Solid, Tubes, Union, Without, joined
+from ctlymph.phantom.body.physique import Physique
+from ctlymph.phantom.body.shapes import Difference, Intersection, LatticeSolid, Offset, Solid, Tubes, Union, joined
 from ctlymph.phantom.body.trunk import Trunk
 
 _PANCREAS = [
@@ -25,55 +26,57 @@ _PANCREAS = [
 ]
 
 
-def abdominal_parts(trunk: Trunk, below: Solid) -> list[Part]:
+def abdominal_parts(trunk: Trunk, below: Solid) -> list[BodyPart]:
     """Give the organs of abdomen and pelvis in painting order; ``below`` is what lies under the diaphragm."""
-    build = trunk.build
-    inside = Grown(trunk.cavity, -2.0)
-    under = Common((inside, Grown(below, -3.0)))
-    large_bowel = colon(build, inside)
+    physique = trunk.physique
+    inside = Offset(trunk.cavity, -2.0)
+    under = Intersection((inside, Offset(below, -3.0)))
+    large_bowel = colon(physique, inside)
     flexures = Union(tuple(part.solid for part in large_bowel if part.name.endswith("colon wall")))
-    beside_colon = Without(under, (Sampled(Grown(flexures, 2.0), 2.5),))
-    kidneys = _kidneys(build, inside)
-    beside_kidneys = Without(beside_colon, tuple(part.solid for part in kidneys if part.kind == "fat"))
-    organs = [*_liver(build, beside_colon), *kidneys]
-    pelvis = [*pelvic_walls(build), *pelvic_organs(build, inside)]
-    hollow = [*stomach_and_duodenum(build, beside_colon), *_spleen(build, beside_kidneys), *large_bowel]
-    pancreas = _pancreas(build)
+    outside_colon = Difference(under, (LatticeSolid(Offset(flexures, 2.0), 2.5),))
+    kidneys = _kidneys(physique, inside)
+    outside_kidneys = Difference(outside_colon, tuple(part.solid for part in kidneys if part.kind == "fat"))
+    organs = [*_liver(physique, outside_colon), *kidneys]
+    pelvis = [*pelvic_walls(physique), *pelvic_organs(physique, inside)]
+    hollow = [*stomach_and_duodenum(physique, outside_colon), *_spleen(physique, outside_kidneys), *large_bowel]
+    pancreas = _pancreas(physique)
     closed = [part.solid for part in (*organs, pancreas, *pelvis, *hollow) if part.kind in ("fat", "organ", "bowel")]
-    small = small_bowel(build, _bowels_room(build, Common((Grown(trunk.cavity, -2.0), Grown(below, -4.0))), closed))
+    small = small_bowel(
+        physique, _bowels_room(physique, Intersection((Offset(trunk.cavity, -2.0), Offset(below, -4.0))), closed)
+    )
     return [
         *organs,
-        *_strands(build),
-        *mesentery(build, small.course_mm),
+        *_strands(physique),
+        *mesentery(physique, small.course_mm),
         *pelvis,
-        *iliac_vessels(build),
-        *abdominal_vessels(build),
+        *iliac_vessels(physique),
+        *abdominal_vessels(physique),
         pancreas,
         *hollow,
         *small.parts,
     ]
 
 
-def _bowels_room(build: Build, within: Solid, closed: list[Solid]) -> Room:
+def _bowels_room(physique: Physique, within: Solid, closed: list[Solid]) -> FreeSpace:
     """Find the room of small bowel: not behind the peritoneum, and not where the mesentery's fat is."""
     rows = [(z, y) for z, y in ((150, 6), (120, 0), (60, -8), (0, -6), (-40, 0), (-66, 20), (-100, 44), (-190, 40))]
-    behind = build.tube([(0, y - 6, z, 40) for z, y in rows], (1.35, 1, 1))
-    fat = float(np.clip(build.visceral_fat, 0.5, 1.8))
+    behind = physique.tube([(0, y - 6, z, 40) for z, y in rows], (1.35, 1, 1))
+    fat = float(np.clip(physique.visceral_fat, 0.5, 1.8))
     spaces = [
         [(4, -56, 120, 14), (2, -64, 84, 13), (0, -66, 50, 13), (-22, -66, 16, 11), (-60, -54, -6, 10)],
         [(4, -64, 72, 12), (24, -66, 36, 12), (34, -66, 14, 9)],
         [(20, -46, 164, 16), (-28, -50, 144, 16)],
         [(60, -14, 90, 12), (70, -20, 40, 14), (64, -26, 4, 12)],
     ]
-    root = [build.tube(np.array(rows) * (1, 1, 1, fat**0.6), (1.2, 1, 1)) for rows in spaces]
-    box = build.place((-126, -106, -150)), build.place((126, 20, 168))
-    omentum = Grown(within, -2.0 * fat)
-    return Room.between(
-        omentum, [behind, *root, *_iliac_fossae(build), *(Grown(solid, 1.5 * fat) for solid in closed)], box
+    root = [physique.tube(np.array(rows) * (1, 1, 1, fat**0.6), (1.2, 1, 1)) for rows in spaces]
+    box = physique.place((-126, -106, -150)), physique.place((126, 20, 168))
+    omentum = Offset(within, -2.0 * fat)
+    return FreeSpace.between(
+        omentum, [behind, *root, *_iliac_fossae(physique), *(Offset(solid, 1.5 * fat) for solid in closed)], box
     )
 
 
-def _iliac_fossae(build: Build) -> list[Solid]:
+def _iliac_fossae(physique: Physique) -> list[Solid]:
     """Give the muscles of both iliac fossae, and the vessels before them with their fat."""
     closed: list[Solid] = []
     for side in (-1, 1):
@@ -81,14 +84,14 @@ def _iliac_fossae(build: Build) -> list[Solid]:
         internal = [(46, 0, -84, 16), (48, 8, -110, 16)]
         psoas = [(47, -4, 10, 25), (58, -12, -50, 25), (80, -44, -105, 22)]
         iliacus = [(108, 4, -8, 14), (100, -8, -60, 20), (92, -40, -106, 18)]
-        closed += [build.tube(np.array(rows) * (side, 1, 1, 1)) for rows in (external, internal, psoas)]
-        closed.append(build.tube(np.array(iliacus) * (side, 1, 1, 1), (1, 1.9, 1)))
+        closed += [physique.tube(np.array(rows) * (side, 1, 1, 1)) for rows in (external, internal, psoas)]
+        closed.append(physique.tube(np.array(iliacus) * (side, 1, 1, 1), (1, 1.9, 1)))
     return closed
 
 
-def _strands(build: Build) -> list[Part]:
+def _strands(physique: Physique) -> list[BodyPart]:
     """Give the thin vessels and septa of omentum, mesocolon, perirenal and pelvic fat."""
-    t, rng = build.tissues, build.rng
+    t, rng = physique.tissues, physique.rng
     places = (
         ((0, -94, 40), (60, 5, 50), 26, 1.0),
         ((70, -30, 60), (24, 30, 50), 16, 0.9),
@@ -103,122 +106,126 @@ def _strands(build: Build) -> list[Part]:
         for _ in range(count):
             course = rng.normal(middle, spread) + np.cumsum(rng.normal(0, 9, (4, 3)), axis=0)
             width = radius * rng.uniform(0.5, 1.3)
-            tubes.append(build.tube(np.column_stack([course, np.full(4, width)]), bend_mm=8.0))
+            tubes.append(physique.tube(np.column_stack([course, np.full(4, width)]), bend_mm=8.0))
     half = len(tubes) // 2
     return [
-        Part("omental vessels", "twigs", joined(tubes[:half:2] + tubes[half::2]), t.portal_vein),
-        Part("strands in fat", "twigs", joined(tubes[1:half:2] + tubes[half + 1 :: 2]), t.fat + 80),
+        BodyPart("omental vessels", "twigs", joined(tubes[:half:2] + tubes[half::2]), t.portal_vein),
+        BodyPart("strands in fat", "twigs", joined(tubes[1:half:2] + tubes[half + 1 :: 2]), t.fat + 80),
     ]
 
 
-def _pancreas(build: Build) -> Part:
+def _pancreas(physique: Physique) -> BodyPart:
     """Give the pancreas, more lobulated and fatty with age."""
-    rng, wasted = build.rng, (build.age - 20) / 70
+    rng, wasted = physique.rng, (physique.age - 20) / 70
     course = np.array(_PANCREAS) * (1, 1, 1, 1.1 - 0.3 * wasted)
     course[4:, :3] += rng.normal(0, 3, (len(course) - 4, 3))
-    lobes = build.uneven(build.uneven(build.tube(course, bend_mm=6.0), 2.5, 22), 1.5 + 2.0 * wasted, 8)
-    return Part("pancreas", "organ", Sampled(lobes, 1.6), build.tissues.pancreas - 12 * wasted)
+    lobes = physique.uneven(physique.uneven(physique.tube(course, bend_mm=6.0), 2.5, 22), 1.5 + 2.0 * wasted, 8)
+    return BodyPart("pancreas", "organ", LatticeSolid(lobes, 1.6), physique.tissues.pancreas - 12 * wasted)
 
 
-def _liver(build: Build, room: Solid) -> list[Part]:
-    t = build.tissues
+def _liver(physique: Physique, room: Solid) -> list[BodyPart]:
+    t = physique.tissues
     lobes = Union(
         (
-            build.ellipsoid((-82, -22, 172), (74, 84, 92), (0, 6, 0)),
-            build.ellipsoid((-18, -62, 204), (74, 38, 42), (0, -18, 8)),
-            build.ellipsoid((-24, -24, 186), (22, 16, 26)),
+            physique.ellipsoid((-82, -22, 172), (74, 84, 92), (0, 6, 0)),
+            physique.ellipsoid((-18, -62, 204), (74, 38, 42), (0, -18, 8)),
+            physique.ellipsoid((-24, -24, 186), (22, 16, 26)),
         ),
         20.0,
     )
     # The visceral surface looks down, left and back.
     hollow = (
-        build.ellipsoid((18, -30, 105), (78, 70, 68)),
-        build.ellipsoid((-50, 32, 92), (32, 46, 56)),
-        build.ellipsoid((-52, -34, 82), (32, 46, 32)),
-        build.tube([(10, -4, 250, 22), (8, -12, 200, 20), (4, -18, 150, 26)]),
-        build.tube([(-12, -54, 132, 18), (-30, -50, 148, 13), (-46, -46, 160, 9), (-60, -40, 168, 6)], (1.2, 0.9, 1)),
+        physique.ellipsoid((18, -30, 105), (78, 70, 68)),
+        physique.ellipsoid((-50, 32, 92), (32, 46, 56)),
+        physique.ellipsoid((-52, -34, 82), (32, 46, 32)),
+        physique.tube([(10, -4, 250, 22), (8, -12, 200, 20), (4, -18, 150, 26)]),
+        physique.tube(
+            [(-12, -54, 132, 18), (-30, -50, 148, 13), (-46, -46, 160, 9), (-60, -40, 168, 6)], (1.2, 0.9, 1)
+        ),
     )
-    liver = Sampled(build.uneven(Common((room, Without(lobes, hollow))), 4.0, 60), 2.5)
-    gallbladder = build.ellipsoid((-56, -72, 112), (14, 17, 27), (20, 12, 0))
-    parts = [Part("liver", "organ", liver, t.liver)]
+    liver = LatticeSolid(physique.uneven(Intersection((room, Difference(lobes, hollow))), 4.0, 60), 2.5)
+    gallbladder = physique.ellipsoid((-56, -72, 112), (14, 17, 27), (20, 12, 0))
+    parts = [BodyPart("liver", "organ", liver, t.liver)]
     for name, tree, hu in (
-        ("hepatic veins", _hepatic_veins(build), t.vein),
-        ("portal branches", _portal_branches(build), t.portal_vein),
+        ("hepatic veins", _hepatic_veins(physique), t.vein),
+        ("portal branches", _portal_branches(physique), t.portal_vein),
     ):
-        parts.append(Part(name, "twigs", Common((Sampled(tree, 1.6, margin_mm=3), Grown(liver, -3.0))), hu))
-    cava = build.tube([(-28, -38, 150, 10.5), (-28, -37, 205, 11), (-28, -37, 242, 11)], (1.15, 0.85, 1))
+        parts.append(
+            BodyPart(name, "twigs", Intersection((LatticeSolid(tree, 1.6, margin_mm=3), Offset(liver, -3.0))), hu)
+        )
+    cava = physique.tube([(-28, -38, 150, 10.5), (-28, -37, 205, 11), (-28, -37, 242, 11)], (1.15, 0.85, 1))
     return [
         *parts,
-        Part("vena cava behind the liver", "vessel", cava, t.vein),
-        Part("gallbladder wall", "organ", Grown(gallbladder, 1.5), t.bowel_wall),
-        Part("gallbladder", "organ", gallbladder, t.bile),
+        BodyPart("vena cava behind the liver", "vessel", cava, t.vein),
+        BodyPart("gallbladder wall", "organ", Offset(gallbladder, 1.5), t.bowel_wall),
+        BodyPart("gallbladder", "organ", gallbladder, t.bile),
     ]
 
 
-def _hepatic_veins(build: Build) -> Tubes:
+def _hepatic_veins(physique: Physique) -> Tubes:
     top = (-28, -36, 232)
     ends = [(-110, 0, 190), (-95, -58, 205), (-60, -80, 190), (12, -72, 212), (-80, 25, 200)]
     limbs = [
         np.array([(*top, 5), (*(np.array(top) * 0.45 + np.array(end) * 0.55 + (0, 0, 6)), 3.5), (*end, 1.6)])
         for end in ends
     ]
-    return joined([tube for limb in limbs for tube in _branched(build, limb)])
+    return joined([tube for limb in limbs for tube in _branched(physique, limb)])
 
 
-def _portal_branches(build: Build) -> Tubes:
+def _portal_branches(physique: Physique) -> Tubes:
     root = np.array((-60, -38, 170))
     ends = [(-112, -10, 148), (-100, -62, 160), (-104, 18, 180), (-90, -40, 210), (-78, 22, 140), (-110, -30, 120)]
     limbs = [np.array([(*root, 5.5), (*(root * 0.5 + np.array(end) * 0.5), 3.6), (*end, 1.8)]) for end in ends]
     limbs.append(np.array([(*root, 5), (-40, -64, 186, 4), (-6, -76, 200, 3), (16, -78, 208, 2)]))
-    return joined([tube for limb in limbs for tube in _branched(build, limb)])
+    return joined([tube for limb in limbs for tube in _branched(physique, limb)])
 
 
-def _branched(build: Build, limb: NDArray[np.float64]) -> list[Tubes]:
+def _branched(physique: Physique, limb: NDArray[np.float64]) -> list[Tubes]:
     """Give a vessel of the liver through standard points with radii, and twigs that leave it on all sides."""
-    rng = build.rng
-    tubes = [build.tube(limb)]
+    rng = physique.rng
+    tubes = [physique.tube(limb)]
     for share in rng.uniform(0.25, 1.0, 7):
         at = share * (len(limb) - 1)
         x, y, z, radius = (float(np.interp(at, np.arange(len(limb)), column)) for column in limb.T)
         aside = rng.normal(0, 1, 3) + (limb[-1, :3] - limb[0, :3]) / 90
         end = np.array((x, y, z)) + aside / np.linalg.norm(aside) * rng.uniform(18, 42)
         middle = (np.array((x, y, z)) + end) / 2 + rng.normal(0, 3, 3)
-        tubes.append(build.tube([(x, y, z, 0.65 * radius), (*middle, 0.5 * radius), (*end, 0.8)]))
+        tubes.append(physique.tube([(x, y, z, 0.65 * radius), (*middle, 0.5 * radius), (*end, 0.8)]))
     return tubes
 
 
-def _spleen(build: Build, room: Solid) -> list[Part]:
-    large = build.rng.uniform(0.95, 1.3)
-    pulp = build.ellipsoid((103, 24, 180), np.array((36, 50, 60)) * large, (16, -8, -22))
-    hollow = build.ellipsoid((62, -12, 184), (38, 46, 56))
+def _spleen(physique: Physique, room: Solid) -> list[BodyPart]:
+    large = physique.rng.uniform(0.95, 1.3)
+    pulp = physique.ellipsoid((103, 24, 180), np.array((36, 50, 60)) * large, (16, -8, -22))
+    hollow = physique.ellipsoid((62, -12, 184), (38, 46, 56))
     return [
-        Part(
+        BodyPart(
             "spleen",
             "organ",
-            Sampled(build.uneven(Common((room, Without(pulp, (hollow,)))), 2.5, 40), 2.0),
-            build.tissues.spleen,
+            LatticeSolid(physique.uneven(Intersection((room, Difference(pulp, (hollow,)))), 2.5, 40), 2.0),
+            physique.tissues.spleen,
         )
     ]
 
 
-def _kidneys(build: Build, room: Solid) -> list[Part]:
-    t = build.tissues
+def _kidneys(physique: Physique, room: Solid) -> list[BodyPart]:
+    t = physique.tissues
     parts = []
     for side, centre in ((-1, (-63, 10, 102)), (1, (64, 10, 120))):
         x, y, z = centre
-        kidney = build.ellipsoid(centre, (25, 26, 55), (8, side * 10, side * 28))
-        sinus = build.ellipsoid((x - side * 17, y - 11, z), (15, 13, 27), (0, side * 10, side * 28))
-        whole = Sampled(Common((room, build.uneven(kidney, 2.0, 35))), 2.0)
+        kidney = physique.ellipsoid(centre, (25, 26, 55), (8, side * 10, side * 28))
+        sinus = physique.ellipsoid((x - side * 17, y - 11, z), (15, 13, 27), (0, side * 10, side * 28))
+        whole = LatticeSolid(Intersection((room, physique.uneven(kidney, 2.0, 35))), 2.0)
         parts += [
-            Part("perirenal fat", "fat", _perirenal(build, centre, side), t.fat),
-            Part("kidney", "organ", whole, t.kidney),
-            *_pyramids(build, whole, np.array(centre) - (side * 10, 5, 0)),
-            Part("renal sinus", "organ", Sampled(build.uneven(sinus, 4.0, 18), 1.6), t.fat + 15),
-            Part("vessels of the renal sinus", "twigs", _sinus_vessels(build, np.array(centre), side), t.vein),
-            Part(
+            BodyPart("perirenal fat", "fat", _perirenal(physique, centre, side), t.fat),
+            BodyPart("kidney", "organ", whole, t.kidney),
+            *_pyramids(physique, whole, np.array(centre) - (side * 10, 5, 0)),
+            BodyPart("renal sinus", "organ", LatticeSolid(physique.uneven(sinus, 4.0, 18), 1.6), t.fat + 15),
+            BodyPart("vessels of the renal sinus", "twigs", _sinus_vessels(physique, np.array(centre), side), t.vein),
+            BodyPart(
                 "renal pelvis",
                 "organ",
-                build.tube(
+                physique.tube(
                     [
                         (x - side * 8, y - 6, z + 16, 3.5),
                         (x - side * 14, y - 10, z, 5),
@@ -227,10 +234,10 @@ def _kidneys(build: Build, room: Solid) -> list[Part]:
                 ),
                 t.kidney_pelvis,
             ),
-            Part(
+            BodyPart(
                 "ureter",
                 "organ",
-                build.tube(
+                physique.tube(
                     [
                         (x - side * 15, y - 11, z, 3.0),
                         (x - side * 24, y - 18, z - 40, 2.2),
@@ -240,13 +247,13 @@ def _kidneys(build: Build, room: Solid) -> list[Part]:
                 ),
                 t.kidney_pelvis + 10,
             ),
-            Part(
+            BodyPart(
                 "adrenal",
                 "organ",
                 joined(
                     [
-                        build.tube([(side * 30, -10, 180, 2.8), (side * 34, 2, 166, 2.4), (side * 32, 8, 152, 2)]),
-                        build.tube([(side * 30, -10, 178, 2.6), (side * 46, 0, 168, 2.2), (side * 50, 4, 158, 1.8)]),
+                        physique.tube([(side * 30, -10, 180, 2.8), (side * 34, 2, 166, 2.4), (side * 32, 8, 152, 2)]),
+                        physique.tube([(side * 30, -10, 178, 2.6), (side * 46, 0, 168, 2.2), (side * 50, 4, 158, 1.8)]),
                     ]
                 ),
                 t.muscle,
@@ -255,18 +262,18 @@ def _kidneys(build: Build, room: Solid) -> list[Part]:
     return parts
 
 
-def _perirenal(build: Build, centre: tuple[float, float, float], side: int) -> Solid:
+def _perirenal(physique: Physique, centre: tuple[float, float, float], side: int) -> Solid:
     """Give the fat about a kidney: most of it behind, and in those who are fat."""
     x, y, z = centre
-    thick = 2.0 + 4.0 * build.visceral_fat
+    thick = 2.0 + 4.0 * physique.visceral_fat
     radii = (25 + thick, 26 + thick, 55 + 0.6 * thick)
-    return build.uneven(build.ellipsoid((x, y + 0.6 * thick, z), radii, (8, side * 10, side * 28)), 2.0, 45)
+    return physique.uneven(physique.ellipsoid((x, y + 0.6 * thick, z), radii, (8, side * 10, side * 28)), 2.0, 45)
 
 
-def _pyramids(build: Build, kidney: Solid, middle: NDArray[np.float64]) -> list[Part]:
+def _pyramids(physique: Physique, kidney: Solid, middle: NDArray[np.float64]) -> list[BodyPart]:
     """Give the medulla, which takes up contrast later than the cortex: pyramids set about the sinus."""
-    t, rng = build.tissues, build.rng
-    late = {"arterial": 0.55, "portal venous": float(rng.uniform(0.0, 0.3))}.get(build.phase, 0.0)
+    t, rng = physique.tissues, physique.rng
+    late = {"arterial": 0.55, "portal venous": float(rng.uniform(0.0, 0.3))}.get(physique.phase, 0.0)
     if late < 0.1:
         return []
     pyramids = []
@@ -274,17 +281,17 @@ def _pyramids(build: Build, kidney: Solid, middle: NDArray[np.float64]) -> list[
         for turn in rng.normal((-1.9, -0.6, 0.6, 1.9), 0.2):
             out = np.array((np.sin(turn) * (-1 if middle[0] < 0 else 1) * 0.8, np.cos(turn), 0.03 * z))
             start, end = middle + (0, 0, z) + out * 8, middle + (0, 0, 1.2 * z) + out * 22
-            pyramids.append(build.tube([(*start, 2.5), (*end, 6.0)]))
-    inner = Common((Grown(kidney, -6.0), joined(pyramids)))
-    return [Part("renal medulla", "organ", Sampled(inner, 1.6), t.kidney - late * (t.kidney - 32))]
+            pyramids.append(physique.tube([(*start, 2.5), (*end, 6.0)]))
+    inner = Intersection((Offset(kidney, -6.0), joined(pyramids)))
+    return [BodyPart("renal medulla", "organ", LatticeSolid(inner, 1.6), t.kidney - late * (t.kidney - 32))]
 
 
-def _sinus_vessels(build: Build, middle: NDArray[np.float64], side: int) -> Tubes:
+def _sinus_vessels(physique: Physique, middle: NDArray[np.float64], side: int) -> Tubes:
     """Give the veins that run from the calyces to the hilum."""
-    rng = build.rng
+    rng = physique.rng
     tubes = []
     for z in np.linspace(-20, 20, 6) + rng.normal(0, 3, 6):
         end = middle - (side * 5, 3, 0) + rng.normal(0, (3, 4, 3)) + (0, 0, z)
         start = middle - (side * 22, 12, 0) + (0, 0, 0.35 * z)
-        tubes.append(build.tube([(*start, 1.8), (*((start + end) / 2 + rng.normal(0, 2, 3)), 1.5), (*end, 0.9)]))
+        tubes.append(physique.tube([(*start, 1.8), (*((start + end) / 2 + rng.normal(0, 2, 3)), 1.5), (*end, 0.9)]))
     return joined(tubes)

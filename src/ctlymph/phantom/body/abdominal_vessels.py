@@ -8,13 +8,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.phantom.body.parts import Build, Part, Row
+from ctlymph.phantom.body.parts import BodyPart, TubePoint
+from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import Tubes, joined, tube
 
 Blood = Literal["artery", "vein", "lower_vein", "portal_vein"]
-"""A field of :class:`~ctlymph.phantom.body.parts.Tissues`."""
+"""A field of :class:`~ctlymph.phantom.body.tissues.Tissues`."""
 
-_MESENTERIC_ARTERY: list[Row] = [
+_MESENTERIC_ARTERY: list[TubePoint] = [
     (8, -38, 136, 4.5),
     (4, -50, 124, 4.2),
     (0, -62, 96, 4),
@@ -22,14 +23,14 @@ _MESENTERIC_ARTERY: list[Row] = [
     (-24, -70, 26, 2.8),
     (-48, -66, 2, 2),
 ]
-_MESENTERIC_VEIN: list[Row] = [
+_MESENTERIC_VEIN: list[TubePoint] = [
     (-12, -54, 126, 6.5),
     (-11, -62, 98, 6),
     (-14, -66, 62, 5.5),
     (-28, -68, 30, 4.5),
     (-48, -60, 4, 3),
 ]
-_COURSES: dict[Blood, dict[str, list[Row]]] = {
+_COURSES: dict[Blood, dict[str, list[TubePoint]]] = {
     "artery": {
         "coeliac trunk": [(8, -30, 152, 4.2), (8, -46, 154, 4), (6, -52, 156, 3.6)],
         "common hepatic artery": [(6, -52, 156, 3), (-14, -58, 152, 2.8), (-34, -54, 160, 2.2), (-54, -42, 170, 1.6)],
@@ -98,13 +99,15 @@ _COURSES: dict[Blood, dict[str, list[Row]]] = {
 }
 
 
-def abdominal_vessels(build: Build) -> list[Part]:
+def abdominal_vessels(physique: Physique) -> list[BodyPart]:
     """Give vessels of all organs but the small bowel's own, as far as the pelvis, and the crura of the diaphragm."""
-    shifts = _shifts(build)
+    shifts = _shifts(physique)
     parts = [
-        _vessel(build, name, rows, blood, shifts) for blood, named in _COURSES.items() for name, rows in named.items()
+        _vessel(physique, name, rows, blood, shifts)
+        for blood, named in _COURSES.items()
+        for name, rows in named.items()
     ]
-    parts += [*_splenic_hilum(build), *_gonadal_vessels(build), *_beside_the_spine(build)]
+    parts += [*_splenic_hilum(physique), *_gonadal_vessels(physique), *_paraspinal_vessels(physique)]
     for side in (-1, 1):
         crus = [
             (-side * 2, -46, 178, 4),
@@ -113,64 +116,75 @@ def abdominal_vessels(build: Build) -> list[Part]:
             (side * 19, -26, 105, 3),
             (side * 17, -28, 78, 2),
         ]
-        thick = build.rng.uniform(0.8, 1.35)
-        crura = build.uneven(build.tube(np.array(crus) * (1, 1, 1, thick), (1, 1.3, 1)), 1.5, 12)
-        parts.append(Part("crus of the diaphragm", "muscle", crura, build.tissues.muscle))
+        thick = physique.rng.uniform(0.8, 1.35)
+        crura = physique.uneven(physique.tube(np.array(crus) * (1, 1, 1, thick), (1, 1.3, 1)), 1.5, 12)
+        parts.append(BodyPart("crus of the diaphragm", "muscle", crura, physique.tissues.muscle))
     return parts
 
 
-def _shifts(build: Build) -> dict[tuple[float, ...], NDArray[np.float64]]:
+def _shifts(physique: Physique) -> dict[tuple[float, ...], NDArray[np.float64]]:
     """Draw how far the inner points of courses lie from their usual places; a branch that leaves there comes along."""
     inner = {row[:3] for named in _COURSES.values() for rows in named.values() for row in rows[1:-1]}
-    return {point: build.rng.normal(0, 2.0, 3) for point in sorted(inner)}
+    return {point: physique.rng.normal(0, 2.0, 3) for point in sorted(inner)}
 
 
 def _vessel(
-    build: Build, name: str, rows: list[Row], blood: Blood, shifts: dict[tuple[float, ...], NDArray[np.float64]]
-) -> Part:
+    physique: Physique,
+    name: str,
+    rows: list[TubePoint],
+    blood: Blood,
+    shifts: dict[tuple[float, ...], NDArray[np.float64]],
+) -> BodyPart:
     """Lay one vessel: its inner points and its width are the patient's own."""
     moved = np.array(rows, dtype=float)
     moved[:, :3] += [shifts.get(row[:3], np.zeros(3)) for row in rows]
-    moved[:, 3] *= np.exp(build.rng.normal(0, 0.12))
-    return Part(name, "vessel", build.tube(moved, bend_mm=5.0), getattr(build.tissues, blood))
+    moved[:, 3] *= np.exp(physique.rng.normal(0, 0.12))
+    return BodyPart(name, "vessel", physique.tube(moved, bend_mm=5.0), getattr(physique.tissues, blood))
 
 
-def _splenic_hilum(build: Build) -> list[Part]:
-    rng, parts = build.rng, []
-    kinds: tuple[tuple[str, Row, float], ...] = (
-        ("artery", (78, 4, 176, 2), build.tissues.artery),
-        ("vein", (78, 6, 172, 3.4), build.tissues.portal_vein),
+def _splenic_hilum(physique: Physique) -> list[BodyPart]:
+    rng, parts = physique.rng, []
+    kinds: tuple[tuple[str, TubePoint, float], ...] = (
+        ("artery", (78, 4, 176, 2), physique.tissues.artery),
+        ("vein", (78, 6, 172, 3.4), physique.tissues.portal_vein),
     )
     for kind, root, hu in kinds:
         for _ in range(4):
             end = rng.normal((93, 12, 182), (3, 10, 16))
-            parts.append(Part(f"splenic {kind} branch", "twigs", build.tube([root, (*end, root[3] * 0.6)]), hu))
+            parts.append(BodyPart(f"splenic {kind} branch", "twigs", physique.tube([root, (*end, root[3] * 0.6)]), hu))
     for _ in range(3):
         start, end = rng.normal((84, 0, 190), 4), rng.normal((84, -34, 196), 8)
         parts.append(
-            Part("short gastric vessel", "twigs", build.tube([(*start, 1.5), (*end, 1.1)]), build.tissues.portal_vein)
+            BodyPart(
+                "short gastric vessel",
+                "twigs",
+                physique.tube([(*start, 1.5), (*end, 1.1)]),
+                physique.tissues.portal_vein,
+            )
         )
     return parts
 
 
-def _gonadal_vessels(build: Build) -> list[Part]:
-    rng, parts = build.rng, []
+def _gonadal_vessels(physique: Physique) -> list[BodyPart]:
+    rng, parts = physique.rng, []
     for side in (-1, 1):
-        root: Row = (34, -34, 114, 2.2) if side > 0 else (-27, -44, 92, 2.0)
-        last = (side * 48, -26, -92) if build.sex == "F" else (side * 64, -76, -134)
+        root: TubePoint = (34, -34, 114, 2.2) if side > 0 else (-27, -44, 92, 2.0)
+        last = (side * 48, -26, -92) if physique.sex == "F" else (side * 64, -76, -134)
         middle = rng.normal([(side * 43, -36, 60), (side * 50, -38, 4), (side * 58, -44, -56)], (3, 3, 3))
         radius = rng.uniform(1.3, 2.8)
         course = [root, *((*(float(v) for v in point), radius) for point in middle), (*last, 1.5)]
-        parts.append(Part("gonadal vein", "vessel", build.tube(course, bend_mm=6.0), build.tissues.lower_vein))
-        beside = np.array(course) - (side * 4, 2, 0, 0)
-        beside[:, 3] = 0.9
-        parts.append(Part("gonadal artery", "twigs", build.tube(beside), build.tissues.artery))
+        parts.append(
+            BodyPart("gonadal vein", "vessel", physique.tube(course, bend_mm=6.0), physique.tissues.lower_vein)
+        )
+        parallel = np.array(course) - (side * 4, 2, 0, 0)
+        parallel[:, 3] = 0.9
+        parts.append(BodyPart("gonadal artery", "twigs", physique.tube(parallel), physique.tissues.artery))
     return parts
 
 
-def _beside_the_spine(build: Build) -> list[Part]:
+def _paraspinal_vessels(physique: Physique) -> list[BodyPart]:
     """Give lumbar vessels, ascending lumbar veins, sympathetic trunks, and the cisterna chyli."""
-    t, rng, parts = build.tissues, build.rng, []
+    t, rng, parts = physique.tissues, physique.rng, []
     for side in (-1, 1):
         for z in rng.normal((92, 58, 24), 4):
             artery = [(7 + side * 5, -32, z + 4, 1.5), (side * 22, -20, z, 1.4), (side * 29, 4, z - 4, 1.2)]
@@ -179,55 +193,59 @@ def _beside_the_spine(build: Build) -> list[Part]:
                 (side * 23, -17, z - 6, 1.7),
                 (side * 30, 6, z - 9, 1.5),
             ]
-            parts.append(Part("lumbar artery", "twigs", build.tube(artery, bend_mm=6.0), t.artery))
-            parts.append(Part("lumbar vein", "twigs", build.tube(vein, bend_mm=6.0), t.lower_vein))
+            parts.append(BodyPart("lumbar artery", "twigs", physique.tube(artery, bend_mm=6.0), t.artery))
+            parts.append(BodyPart("lumbar vein", "twigs", physique.tube(vein, bend_mm=6.0), t.lower_vein))
         ascending = [
             (side * 29, 6, -20, 1.5),
             (side * 27, 3, 50, 1.9),
             (side * 25, 2, 120, 1.8),
             (side * 16, 4, 178, 2),
         ]
-        parts.append(Part("ascending lumbar vein", "twigs", build.tube(ascending), t.lower_vein))
+        parts.append(BodyPart("ascending lumbar vein", "twigs", physique.tube(ascending), t.lower_vein))
         trunk = [(side * 22, -20, z, rng.uniform(0.9, 2.0)) for z in (20, 50, 80, 115)]
-        parts.append(Part("sympathetic trunk", "twigs", build.tube(trunk), t.muscle - 10))
+        parts.append(BodyPart("sympathetic trunk", "twigs", physique.tube(trunk), t.muscle - 10))
     width = rng.uniform(1.6, 4.0)
     cisterna = [(-1, -14, 150, width * 0.7), (0, -11, 168, width), (2, -2, 192, width * 0.8)]
-    return [*parts, Part("cisterna chyli", "vessel", build.tube(cisterna, bend_mm=6.0), 12.0)]
+    return [*parts, BodyPart("cisterna chyli", "vessel", physique.tube(cisterna, bend_mm=6.0), 12.0)]
 
 
-def mesentery(build: Build, course_mm: NDArray[np.float64]) -> list[Part]:
+def mesentery(physique: Physique, course_mm: NDArray[np.float64]) -> list[BodyPart]:
     """Give the arteries and veins that fan out from the mesenteric root, join in arcades and reach small bowel.
 
     ``course_mm`` is that of the bowel, (n, 3) LPS mm.
     """
-    t = build.tissues
+    t = physique.tissues
     branches: dict[str, list[Tubes]] = {"trunk": [], "arcade": [], "end": []}
     veins: dict[str, list[Tubes]] = {"trunk": [], "arcade": [], "end": []}
-    count = int(build.rng.integers(14, 20))
+    count = int(physique.rng.integers(14, 20))
     for n, stretch in enumerate(np.array_split(course_mm, count)):
-        share = 0.15 + 0.85 * (n + build.rng.uniform(0, 1)) / count
+        share = 0.15 + 0.85 * (n + physique.rng.uniform(0, 1)) / count
         for rows, tubes, width in ((_MESENTERIC_ARTERY, branches, 1.0), (_MESENTERIC_VEIN, veins, 1.35)):
-            _fan(build, _along(build, rows, share), stretch, tubes, width * build.rng.uniform(0.85, 1.2))
+            _fan(physique, _along(physique, rows, share), stretch, tubes, width * physique.rng.uniform(0.85, 1.2))
     parts = []
     for kind, tubes, hu in (("artery", branches, t.artery), ("vein", veins, t.portal_vein)):
         parts += [
-            Part(f"mesenteric {kind} {name}", "vessel" if name == "trunk" else "twigs", joined(pieces), hu)
+            BodyPart(f"mesenteric {kind} {name}", "vessel" if name == "trunk" else "twigs", joined(pieces), hu)
             for name, pieces in tubes.items()
         ]
     return parts
 
 
-def _along(build: Build, rows: list[Row], share: float) -> NDArray[np.float64]:
+def _along(physique: Physique, rows: list[TubePoint], share: float) -> NDArray[np.float64]:
     at = share * (len(rows) - 1)
     point = np.array([np.interp(at, np.arange(len(rows)), column) for column in np.transpose(rows)])
-    return build.place(point)[:3]
+    return physique.place(point)[:3]
 
 
 def _fan(
-    build: Build, root: NDArray[np.float64], bowel: NDArray[np.float64], tubes: dict[str, list[Tubes]], width: float
+    physique: Physique,
+    root: NDArray[np.float64],
+    bowel: NDArray[np.float64],
+    tubes: dict[str, list[Tubes]],
+    width: float,
 ) -> None:
     """Add one branch from ``root``: to a hub, on to an arcade along the stretch of bowel, and from there its ends."""
-    rng = build.rng
+    rng = physique.rng
     groups = np.array_split(bowel, max(2, len(bowel) // 5))
     hub = root + 0.5 * (bowel.mean(axis=0) - root) + rng.normal(0, 4, 3)
     arcade = [hub + 0.55 * (group.mean(axis=0) - hub) + rng.normal(0, 2, 3) for group in groups]

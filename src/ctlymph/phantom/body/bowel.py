@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.short_repr import short_repr
-from ctlymph.phantom.body.loops import SPACING_MM, Room, packed, winding
-from ctlymph.phantom.body.parts import Build, Part, Row
+from ctlymph.phantom.body.loops import SPACING_MM, FreeSpace, packed, winding
+from ctlymph.phantom.body.parts import BodyPart, TubePoint
+from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import (
     FAR_MM,
     Array,
     Bounds,
-    Common,
-    Grown,
     HalfSpace,
-    Sampled,
+    Intersection,
+    LatticeSolid,
+    Offset,
     Solid,
     Tubes,
     Waves,
@@ -44,7 +45,7 @@ _DUODENUM = [
     (18, -60, 64, 10),
     (36, -58, 84, 10),
 ]
-_COLON: dict[str, list[Row]] = {
+_COLON: dict[str, list[TubePoint]] = {
     "ascending colon": [
         (-88, -48, -62, 15),
         (-96, -38, -42, 22),
@@ -134,58 +135,58 @@ class SmallBowel:
     """
 
     course_mm: NDArray[np.float64]
-    parts: tuple[Part, ...]
+    parts: tuple[BodyPart, ...]
 
     __repr__ = short_repr
 
 
-def stomach_and_duodenum(build: Build, room: Solid) -> list[Part]:
+def stomach_and_duodenum(physique: Physique, room: Solid) -> list[BodyPart]:
     """Give both, more or less distended, with food, fluid or contrast under gas."""
-    t, rng = build.tissues, build.rng
-    course = _moved(build, _STOMACH, 3.0) * (1, 1, 1, rng.uniform(0.8, 1.15))
+    t, rng = physique.tissues, physique.rng
+    course = _moved(physique, _STOMACH, 3.0) * (1, 1, 1, rng.uniform(0.8, 1.15))
     course[-1] = _STOMACH[-1]
-    wall = Sampled(Common((room, build.uneven(build.tube(course), 3.5, 38))), 2.0)
-    lumen = Sampled(build.uneven(Grown(wall, -rng.uniform(4, 6)), 2.4, 11), 1.6)
+    wall = LatticeSolid(Intersection((room, physique.uneven(physique.tube(course), 3.5, 38))), 2.0)
+    lumen = LatticeSolid(physique.uneven(Offset(wall, -rng.uniform(4, 6)), 2.4, 11), 1.6)
     fluid = float(rng.choice([t.bowel_fluid, (t.bowel_fluid + t.oral_contrast) / 2, t.oral_contrast]))
-    level = float(build.place((60, rng.uniform(-66, -34), 160))[1])
-    parts = [Part("stomach wall", "bowel", wall, t.bowel_wall), Part("stomach content", "bowel", lumen, fluid)]
+    level = float(physique.place((60, rng.uniform(-66, -34), 160))[1])
+    parts = [BodyPart("stomach wall", "bowel", wall, t.bowel_wall), BodyPart("stomach content", "bowel", lumen, fluid)]
     if rng.random() < 0.4:
-        parts += _mottling(build, "food", lumen, ((9.0, 0.3, fluid + 30), (6.0, 0.9, fluid - 80)))
-    duodenum = build.tube(_moved(build, _DUODENUM, 2.0) * (1, 1, 1, rng.uniform(0.8, 1.05)))
-    inner = Sampled(build.uneven(Grown(duodenum, -rng.uniform(3, 6)), 2.2, 8), 1.4)
+        parts += _mottling(physique, "food", lumen, ((9.0, 0.3, fluid + 30), (6.0, 0.9, fluid - 80)))
+    duodenum = physique.tube(_moved(physique, _DUODENUM, 2.0) * (1, 1, 1, rng.uniform(0.8, 1.05)))
+    inner = LatticeSolid(physique.uneven(Offset(duodenum, -rng.uniform(3, 6)), 2.2, 8), 1.4)
     return [
         *parts,
-        Part("gas in the stomach", "bowel", Common((lumen, HalfSpace((0, level, 0), (0, 1, 0)))), t.air),
-        Part("duodenum wall", "bowel", build.uneven(duodenum, 1.0, 16), t.bowel_wall),
-        Part("duodenum content", "bowel", inner, float(rng.choice([t.bowel_fluid, t.oral_contrast]))),
+        BodyPart("gas in the stomach", "bowel", Intersection((lumen, HalfSpace((0, level, 0), (0, 1, 0)))), t.air),
+        BodyPart("duodenum wall", "bowel", physique.uneven(duodenum, 1.0, 16), t.bowel_wall),
+        BodyPart("duodenum content", "bowel", inner, float(rng.choice([t.bowel_fluid, t.oral_contrast]))),
     ]
 
 
-def colon(build: Build, room: Solid) -> list[Part]:
+def colon(physique: Physique, room: Solid) -> list[BodyPart]:
     """Give the colon, pinched into haustra, with stool, contrast, fluid and gas, or collapsed; and the appendix."""
-    t, rng = build.tissues, build.rng
-    shift = _sag(build)
+    t, rng = physique.tissues, physique.rng
+    shift = _sag(physique)
     walls, contents = [], []
     for name, rows in _COLON.items():
         course = np.array(rows) + [shift.get(tuple(row[:3]), (0, 0, 0, 0)) for row in rows]
         filling = str(rng.choice(["stool", "gas", "fluid", "collapsed"], p=_fillings(name)))
         course[1:-1, 3] *= rng.uniform(0.62, 0.75) if filling == "collapsed" else rng.uniform(0.9, 1.15)
-        inside = Common((room, build.uneven(_haustra(build, course, name), 1.5, 24)))
-        wall = Sampled(inside, 1.8)
-        walls.append(Part(f"{name} wall", "bowel", wall, t.bowel_wall))
-        contents += _contents(build, name, wall, filling)
+        inside = Intersection((room, physique.uneven(_haustra(physique, course, name), 1.5, 24)))
+        wall = LatticeSolid(inside, 1.8)
+        walls.append(BodyPart(f"{name} wall", "bowel", wall, t.bowel_wall))
+        contents += _contents(physique, name, wall, filling)
     x, y, z = rng.normal((-80, -50, -68), (4, 4, 4))
-    appendix = build.tube(
+    appendix = physique.tube(
         [(-88, -48, -64, 3.6), (x, y, z - 6, 3.4), *((*p, 3.2) for p in rng.normal((x + 14, y - 8, z - 18), 8, (2, 3)))]
     )
-    return [*walls, Part("appendix", "bowel", appendix, t.bowel_wall - 5), *contents]
+    return [*walls, BodyPart("appendix", "bowel", appendix, t.bowel_wall - 5), *contents]
 
 
-def _sag(build: Build) -> dict[tuple[float, ...], Row]:
+def _sag(physique: Physique) -> dict[tuple[float, ...], TubePoint]:
     """Draw how far the colon's inner points lie from their usual places: the transverse colon hangs more or less."""
-    rng = build.rng
+    rng = physique.rng
     low = rng.uniform(-42, 14)
-    shift: dict[tuple[float, ...], Row] = {}
+    shift: dict[tuple[float, ...], TubePoint] = {}
     for name, rows in _COLON.items():
         for row in rows[1:-1]:
             spread = {"transverse colon": (5, 3, 5), "sigmoid colon": (9, 6, 6)}.get(name, (2, 2, 3))
@@ -206,57 +207,62 @@ def _fillings(name: str) -> tuple[float, float, float, float]:
     }[name]
 
 
-def _haustra(build: Build, course: NDArray[np.float64], name: str) -> Tubes:
-    whole = tube(build.place(course), bend_mm=5.0)
+def _haustra(physique: Physique, course: NDArray[np.float64], name: str) -> Tubes:
+    whole = tube(physique.place(course), bend_mm=5.0)
     if name == "rectum":
         return whole
-    rng = build.rng
+    rng = physique.rng
     along = np.arange(len(whole.radii_mm) + 1) * 5.0
     phase = along * 2 * np.pi / rng.uniform(26, 38) + 0.9 * np.sin(along / rng.uniform(40, 70)) + rng.uniform(0, 6)
     pinch = 1.06 - rng.uniform(0.22, 0.36) * np.abs(np.cos(phase / 2)) ** 6
     return Tubes(whole.starts_mm, whole.ends_mm, whole.radii_mm * np.stack([pinch[:-1], pinch[1:]], axis=1))
 
 
-def _contents(build: Build, name: str, wall: Solid, filling: str) -> list[Part]:
-    t, rng = build.tissues, build.rng
+def _contents(physique: Physique, name: str, wall: Solid, filling: str) -> list[BodyPart]:
+    t, rng = physique.tissues, physique.rng
     tagged = rng.random() < 0.5 and t.oral_contrast > 100
     level = float((wall.bounds[0][1] + wall.bounds[1][1]) / 2 + rng.normal(-6, 6))
     if filling == "collapsed":
-        slit = Sampled(build.uneven(Grown(wall, -6.0), 3.0, 9), 1.5)
-        return [Part(f"{name} content", "bowel", slit, float(rng.choice([-300.0, t.bowel_fluid])))]
-    lumen = Grown(wall, -_WALL_MM)
+        slit = LatticeSolid(physique.uneven(Offset(wall, -6.0), 3.0, 9), 1.5)
+        return [BodyPart(f"{name} content", "bowel", slit, float(rng.choice([-300.0, t.bowel_fluid])))]
+    lumen = Offset(wall, -_WALL_MM)
     base = float(rng.uniform(0.75, 1) * t.oral_contrast) if tagged else float(rng.uniform(20, 50))
-    parts = [Part(f"{name} content", "bowel", lumen, base)]
+    parts = [BodyPart(f"{name} content", "bowel", lumen, base)]
     if filling == "stool":
         clumps = [(12.0, 0.2, base * 0.6 - 25), (6.0, 0.7, -120.0), (4.5, 1.0, -350.0), (9.0, 1.6, -800.0)]
-        parts += _mottling(build, "stool", lumen, clumps)
+        parts += _mottling(physique, "stool", lumen, clumps)
         level -= 10
     if filling == "gas":
         level += 14
-    return [*parts, Part(f"gas in the {name}", "bowel", Common((lumen, HalfSpace((0, level, 0), (0, 1, 0)))), t.air)]
+    return [
+        *parts,
+        BodyPart(f"gas in the {name}", "bowel", Intersection((lumen, HalfSpace((0, level, 0), (0, 1, 0)))), t.air),
+    ]
 
 
-def _mottling(build: Build, name: str, lumen: Solid, clumps: Sequence[tuple[float, float, float]]) -> list[Part]:
+def _mottling(
+    physique: Physique, name: str, lumen: Solid, clumps: Sequence[tuple[float, float, float]]
+) -> list[BodyPart]:
     """Give clumps within a lumen, by their wavelength in mm, the level of :class:`Clumps` and HU."""
     parts = []
     for size, level, hu in clumps:
         # Waves of many directions, or a lattice shows.
-        waves = Waves(np.concatenate([build.waves(size).rows for _ in range(3)]))
-        parts.append(Part(name, "bowel", Common((lumen, Clumps(waves, level))), hu))
+        waves = Waves(np.concatenate([physique.waves(size).rows for _ in range(3)]))
+        parts.append(BodyPart(name, "bowel", Intersection((lumen, Clumps(waves, level))), hu))
     return parts
 
 
-def small_bowel(build: Build, room: Room) -> SmallBowel:
+def small_bowel(physique: Physique, room: FreeSpace) -> SmallBowel:
     """Wind small bowel through the room between the other organs: jejunum upper left, ileum lower right."""
-    rng = build.rng
+    rng = physique.rng
     volume = min(rng.uniform(1.0e6, 1.7e6), room.volume_mm3)
     # Loops lie together, about the mesentery; what is left of the room is omentum and the fat of others.
-    room = room.about(build.place(_HEARTS + rng.normal(0, 12, (len(_HEARTS), 3))), volume)
-    runs = _runs(build, volume)
-    radii = np.concatenate([np.full(run.beads, run.radius_mm) for run in runs]) * build.size
+    room = room.about(physique.place(_HEARTS + rng.normal(0, 12, (len(_HEARTS), 3))), volume)
+    runs = _runs(physique, volume)
+    radii = np.concatenate([np.full(run.beads, run.radius_mm) for run in runs]) * physique.size
     radii = np.convolve(np.pad(radii, 2, mode="edge"), (0.1, 0.2, 0.4, 0.2, 0.1), mode="valid")
     radii *= 1 + 0.1 * np.convolve(rng.normal(0, 1, len(radii) + 6), np.full(7, 7**-0.5), mode="valid")
-    ends = build.place((36, -58, 84)), build.place((-80, -40, -34))
+    ends = physique.place((36, -58, 84)), physique.place((-80, -40, -34))
     chain = packed(room, winding(room, rng, ends, len(radii)), radii)
     walls, contents, first = [], [], 0
     for run in runs:
@@ -264,7 +270,7 @@ def small_bowel(build: Build, room: Room) -> SmallBowel:
         first += run.beads
         if len(rows) < 3:
             continue
-        wall, inside = _run_parts(build, run, rows)
+        wall, inside = _run_parts(physique, run, rows)
         walls.append(wall)
         contents += inside
     return SmallBowel(chain, (*walls, *contents))
@@ -280,45 +286,47 @@ class _Run:
     share: float
 
 
-def _runs(build: Build, volume_mm3: float) -> list[_Run]:
+def _runs(physique: Physique, volume_mm3: float) -> list[_Run]:
     """Draw runs until they fill a room of some volume."""
-    rng = build.rng
-    opaque = rng.uniform(0.1, 0.6) if build.tissues.oral_contrast > 100 else 0.0
+    rng = physique.rng
+    opaque = rng.uniform(0.1, 0.6) if physique.tissues.oral_contrast > 100 else 0.0
     plain = np.array([rng.uniform(0.2, 0.5), rng.uniform(0.4, 0.8), 0.08])
-    chances = np.array([opaque, *(plain / plain.sum() * (1 - opaque))])
+    probabilities = np.array([opaque, *(plain / plain.sum() * (1 - opaque))])
     widths = {"contrast": (9.0, 13.0), "fluid": (8.0, 13.0), "collapsed": (5.0, 7.5), "gas": (8.0, 12.0)}
     runs: list[_Run] = []
     left = volume_mm3
     while left > 0 and sum(run.beads for run in runs) < _MOST_BEADS:
         count = int(rng.integers(5, 22))
-        filling = str(rng.choice(list(widths), p=chances))
+        filling = str(rng.choice(list(widths), p=probabilities))
         radius = float(rng.uniform(*widths[filling]))
         runs.append(_Run(count, filling, radius, 1 - left / volume_mm3))
-        left -= count * SPACING_MM * np.pi * (radius * build.size) ** 2
+        left -= count * SPACING_MM * np.pi * (radius * physique.size) ** 2
     return runs
 
 
-def _run_parts(build: Build, run: _Run, rows: NDArray[np.float64]) -> tuple[Part, list[Part]]:
-    t, rng = build.tissues, build.rng
+def _run_parts(physique: Physique, run: _Run, rows: NDArray[np.float64]) -> tuple[BodyPart, list[BodyPart]]:
+    t, rng = physique.tissues, physique.rng
     is_jejunum = run.share < 0.45
     solid = tube(rows, bend_mm=5.0)
     wall_hu = t.bowel_wall + float(rng.normal(12 if is_jejunum else -4, 6))
-    wall = Part("small bowel", "bowel", build.uneven(solid, 1.6, 26), wall_hu)
+    wall = BodyPart("small bowel", "bowel", physique.uneven(solid, 1.6, 26), wall_hu)
     # Folds of the jejunum reach far into its lumen and give it a feathery look.
     folds, length = (2.6, 5.0) if is_jejunum else (1.2, 8.0)
     thick = 3.4 if run.filling == "collapsed" else 2.0
-    lumen = Sampled(build.uneven(Grown(solid, -thick), folds, length), 1.3, margin_mm=2.0, reach_mm=5.0)
+    lumen = LatticeSolid(physique.uneven(Offset(solid, -thick), folds, length), 1.3, margin_mm=2.0, cutoff_mm=5.0)
     hu = {"contrast": t.oral_contrast * rng.uniform(0.75, 1.1), "collapsed": (wall_hu + t.bowel_fluid) / 2}
-    parts = [Part("small bowel content", "bowel", lumen, float(hu.get(run.filling, t.bowel_fluid + rng.normal(4, 6))))]
+    parts = [
+        BodyPart("small bowel content", "bowel", lumen, float(hu.get(run.filling, t.bowel_fluid + rng.normal(4, 6))))
+    ]
     if run.filling == "gas" or (run.filling != "collapsed" and rng.random() < 0.15):
         level = float(np.median(rows[:, 1]) + rng.uniform(-6, 4))
-        gas = Common((lumen, HalfSpace((0, level, 0), (0, 1, 0))))
-        parts.append(Part("gas in the small bowel", "bowel", gas, t.air))
+        gas = Intersection((lumen, HalfSpace((0, level, 0), (0, 1, 0))))
+        parts.append(BodyPart("gas in the small bowel", "bowel", gas, t.air))
     return wall, parts
 
 
-def _moved(build: Build, rows: Sequence[Row], by_mm: float) -> NDArray[np.float64]:
+def _moved(physique: Physique, rows: Sequence[TubePoint], by_mm: float) -> NDArray[np.float64]:
     """Move all points but the first and last by chance."""
     moved = np.array(rows, dtype=float)
-    moved[1:-1, :3] += build.rng.normal(0, by_mm, (len(rows) - 2, 3))
+    moved[1:-1, :3] += physique.rng.normal(0, by_mm, (len(rows) - 2, 3))
     return moved

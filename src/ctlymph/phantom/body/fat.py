@@ -8,12 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from ctlymph.phantom.body.shapes import Array
-from ctlymph.phantom.body.splines import Field
+from ctlymph.phantom.body.splines import RandomField
 
 _SEPTUM_MM = 1.1
 _VESSEL_MM = 1.5
 _SLOPE = 1.9
-"""Mean slope of a :class:`Field`, in its standard deviations by its length."""
+"""Mean slope of a :class:`RandomField`, in its standard deviations by its length."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FatStructure:
     vessel_hu: float
 
     @classmethod
-    def drawn(cls, seed: int) -> FatStructure:
+    def sampled(cls, seed: int) -> FatStructure:
         """Draw how rich in them a patient's fat is."""
         rng = np.random.default_rng([seed, 7])
         return cls(seed, float(rng.uniform(40, 75)), float(rng.uniform(45, 90)))
@@ -50,8 +50,8 @@ class FatStructure:
             hu[n][here] += rich * np.maximum(septa, vessels)
 
     @cached_property
-    def _fields(self) -> tuple[Field, Field, Field]:
-        return Field((self.seed, 71), 6.5), Field((self.seed, 72), 10.0), Field((self.seed, 73), 30.0)
+    def _fields(self) -> tuple[RandomField, RandomField, RandomField]:
+        return RandomField((self.seed, 71), 6.5), RandomField((self.seed, 72), 10.0), RandomField((self.seed, 73), 30.0)
 
     @property
     def _narrow(self) -> tuple[np.float32, np.float32]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ctlymph.phantom.body.parts import Build, Part
-from ctlymph.phantom.body.shapes import Common, Grown, Sampled, Solid, Tubes, Union, Without, tube
+from ctlymph.phantom.body.parts import BodyPart
+from ctlymph.phantom.body.physique import Physique
+from ctlymph.phantom.body.shapes import Difference, Intersection, LatticeSolid, Offset, Solid, Tubes, Union, tube
 from ctlymph.phantom.body.trunk import Trunk
 
 _MIDDLE = (12, -46, 268)
@@ -28,81 +29,88 @@ _RECESSES = {
 }
 
 
-def heart_parts(trunk: Trunk) -> list[Part]:
+def heart_parts(trunk: Trunk) -> list[BodyPart]:
     """Give pericardium, heart, coronary vessels and pericardial recesses, in painting order."""
-    build, t = trunk.build, trunk.build.tissues
-    muscle, cavities = _walls(build)
-    sac = build.uneven(Grown(muscle, 2.6 * build.visceral_fat**0.5 + 0.8), 1.8, 45)
-    pericardium = Sampled(Common((trunk.cavity, sac)), 2.5)
+    physique, t = trunk.physique, trunk.physique.tissues
+    muscle, cavities = _walls(physique)
+    sac = physique.uneven(Offset(muscle, 2.6 * physique.visceral_fat**0.5 + 0.8), 1.8, 45)
+    pericardium = LatticeSolid(Intersection((trunk.cavity, sac)), 2.5)
     parts = [
-        Part("pericardium", "organ", pericardium, t.fat + 110),
-        Part("epicardial fat", "fat", Grown(pericardium, -1.4), t.fat + 5),
-        Part("heart", "organ", muscle, t.heart_muscle),
-        Part("heart chambers", "organ", cavities, t.heart_blood),
+        BodyPart("pericardium", "organ", pericardium, t.fat + 110),
+        BodyPart("epicardial fat", "fat", Offset(pericardium, -1.4), t.fat + 5),
+        BodyPart("heart", "organ", muscle, t.heart_muscle),
+        BodyPart("heart chambers", "organ", cavities, t.heart_blood),
     ]
-    return parts + _coronaries(build, muscle) + _recesses(build)
+    return parts + _coronaries(physique, muscle) + _recesses(physique)
 
 
-def _walls(build: Build) -> tuple[Sampled, Sampled]:
-    swell = float(build.rng.uniform(0.92, 1.1))
-    lie = float(build.rng.normal(0, 6))
-    left = build.ellipsoid((36, -46, 266), np.array((47, 32, 32)) * swell, (0, 22 + lie, -30 + lie))
-    right = build.ellipsoid((8, -62, 264), np.array((42, 24, 30)) * swell, (0, 20 + lie, -14 + lie))
-    atria = build.ellipsoid((-30, -44, 276), (23, 24, 34)), build.ellipsoid((4, -17, 294), (31, 17, 20), (0, 0, 8))
-    appendage = build.tube([(28, -26, 302, 8), (40, -40, 310, 7), (36, -52, 314, 4)])
-    outflow = build.tube([(10, -66, 268, 17), (20, -64, 294, 14)])
+def _walls(physique: Physique) -> tuple[LatticeSolid, LatticeSolid]:
+    swell = float(physique.rng.uniform(0.92, 1.1))
+    lie = float(physique.rng.normal(0, 6))
+    left = physique.ellipsoid((36, -46, 266), np.array((47, 32, 32)) * swell, (0, 22 + lie, -30 + lie))
+    right = physique.ellipsoid((8, -62, 264), np.array((42, 24, 30)) * swell, (0, 20 + lie, -14 + lie))
+    atria = (
+        physique.ellipsoid((-30, -44, 276), (23, 24, 34)),
+        physique.ellipsoid((4, -17, 294), (31, 17, 20), (0, 0, 8)),
+    )
+    appendage = physique.tube([(28, -26, 302, 8), (40, -40, 310, 7), (36, -52, 314, 4)])
+    outflow = physique.tube([(10, -66, 268, 17), (20, -64, 294, 14)])
     cavities = (
-        Grown(left, -float(build.rng.uniform(9, 13))),
-        Without(Grown(right, -3.5), (Grown(left, 3.0),)),
-        *(Grown(atrium, -2.0) for atrium in atria),
-        Grown(appendage, -1.5),
-        build.tube([(22, -46, 274, 12), (2, -44, 298, 13.5)]),
-        Grown(outflow, -2.5),
+        Offset(left, -float(physique.rng.uniform(9, 13))),
+        Difference(Offset(right, -3.5), (Offset(left, 3.0),)),
+        *(Offset(atrium, -2.0) for atrium in atria),
+        Offset(appendage, -1.5),
+        physique.tube([(22, -46, 274, 12), (2, -44, 298, 13.5)]),
+        Offset(outflow, -2.5),
     )
     muscle = Union((left, right, *atria, appendage, outflow), 6.0)
     return (
-        Sampled(build.uneven(muscle, 1.5, 35), 2.5, margin_mm=10.0),
-        Sampled(build.uneven(Union(cavities), 2.0, 22), 2.0),
+        LatticeSolid(physique.uneven(muscle, 1.5, 35), 2.5, margin_mm=10.0),
+        LatticeSolid(physique.uneven(Union(cavities), 2.0, 22), 2.0),
     )
 
 
-def _coronaries(build: Build, heart: Solid) -> list[Part]:
-    t = build.tissues
-    courses = {name: _on_surface(heart, build.place(_MIDDLE), build.place(path)) for name, path in _CORONARIES.items()}
+def _coronaries(physique: Physique, heart: Solid) -> list[BodyPart]:
+    t = physique.tissues
+    courses = {
+        name: _on_surface(heart, physique.place(_MIDDLE), physique.place(path)) for name, path in _CORONARIES.items()
+    }
     fat = [
-        Part("fat of the groove", "fat", _thick(path, 4.2 * build.visceral_fat**0.5), t.fat + 5)
+        BodyPart("fat of the groove", "fat", _thick(path, 4.2 * physique.visceral_fat**0.5), t.fat + 5)
         for path in courses.values()
     ]
     vessels = [
-        Part(name, "vessel", _thick(path, 3.2 if "sinus" in name else 1.8), t.vein if "sinus" in name else t.artery)
+        BodyPart(name, "vessel", _thick(path, 3.2 if "sinus" in name else 1.8), t.vein if "sinus" in name else t.artery)
         for name, path in courses.items()
     ]
     parts = fat + vessels
-    if "calcified arteries" in build.findings:
+    if "calcified arteries" in physique.findings:
         for name in ("anterior interventricular artery", "right coronary artery"):
-            spots = courses[name][build.rng.integers(0, len(courses[name]) - 1, 3)]
+            spots = courses[name][physique.rng.integers(0, len(courses[name]) - 1, 3)]
             for spot in spots:
                 plaque = Tubes(spot[None], spot[None] + (3, -1, -3), np.array([[1.3, 0.9]]))
-                parts.append(Part("coronary calcification", "twigs", plaque, 650.0))
+                parts.append(BodyPart("coronary calcification", "twigs", plaque, 650.0))
     return parts
 
 
-def _recesses(build: Build) -> list[Part]:
+def _recesses(physique: Physique) -> list[BodyPart]:
     """Give those pericardial recesses that hold fluid in this patient."""
     return [
-        Part(name, "organ", _pouch(build, *place), float(build.rng.normal(16, 6)))
+        BodyPart(name, "organ", _pouch(physique, *place), float(physique.rng.normal(16, 6)))
         for name, place in _RECESSES.items()
-        if build.rng.random() < 0.8
+        if physique.rng.random() < 0.8
     ]
 
 
 def _pouch(
-    build: Build,
+    physique: Physique,
     middle: tuple[float, float, float],
     radii: tuple[float, float, float],
     turn_deg: tuple[float, float, float],
 ) -> Solid:
-    return build.uneven(build.ellipsoid(middle, np.array(radii) * build.rng.uniform(0.8, 1.5), turn_deg), 1.2, 10)
+    return physique.uneven(
+        physique.ellipsoid(middle, np.array(radii) * physique.rng.uniform(0.8, 1.5), turn_deg), 1.2, 10
+    )
 
 
 def _thick(path: NDArray[np.float64], radius: float) -> Tubes:

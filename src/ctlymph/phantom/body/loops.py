@@ -23,7 +23,7 @@ Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Room:
+class FreeSpace:
     """A lattice that tells how far a point lies from what is closed to it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Room:
     __repr__ = short_repr
 
     @classmethod
-    def between(cls, within: Solid, closed: Sequence[Solid], box: Bounds) -> Room:
+    def between(cls, within: Solid, closed: Sequence[Solid], box: Bounds) -> FreeSpace:
         """Find what of ``within`` and ``box`` (LPS mm) is in none of the ``closed`` solids."""
         low, high = box
         x, y, z = (np.arange(a, b, _STEP_MM, dtype=np.float32) for a, b in zip(low, high, strict=True))
@@ -59,7 +59,7 @@ class Room:
         heading = np.stack(slope, axis=1)
         return depth, heading / (np.linalg.norm(heading, axis=1, keepdims=True) + 1e-6)
 
-    def about(self, points_mm: Points, volume_mm3: float) -> Room:
+    def about(self, points_mm: Points, volume_mm3: float) -> FreeSpace:
         """Give what of it lies nearest to some points (n, 3), as much as ``volume_mm3``."""
         from scipy.spatial import KDTree
 
@@ -68,7 +68,7 @@ class Room:
         kept = free[np.argsort(away, kind="stable")[: int(volume_mm3 / _STEP_MM**3)]]
         is_free = np.zeros_like(self.is_free)
         is_free[tuple(kept.T)] = True
-        return Room(self.corner_mm, is_free)
+        return FreeSpace(self.corner_mm, is_free)
 
     @cached_property
     def _fields(self) -> list[NDArray[np.float64]]:
@@ -89,7 +89,7 @@ class Room:
         return np.asarray(deep[chosen] + rng.normal(0, 2, (count, 3)))
 
 
-def winding(room: Room, rng: np.random.Generator, ends: tuple[Points, Points], count: int) -> Points:
+def winding(room: FreeSpace, rng: np.random.Generator, ends: tuple[Points, Points], count: int) -> Points:
     """Lead a chain of ``count`` beads from one end through all of the room, by and by, to the other; LPS mm (n, 3)."""
     anchors = room.spread(rng, count // 8, 6.0)
     start, end = ends
@@ -106,7 +106,7 @@ def winding(room: Room, rng: np.random.Generator, ends: tuple[Points, Points], c
     return np.stack([np.interp(even, along, column) for column in rows.T], axis=1) + rng.normal(0, 1.0, (count, 3))
 
 
-def packed(room: Room, chain_mm: Points, radii_mm: NDArray[np.float64]) -> Points:
+def packed(room: FreeSpace, chain_mm: Points, radii_mm: NDArray[np.float64]) -> Points:
     """Let a chain of beads settle: none within another, all in the room, the ends held; LPS mm (n, 3)."""
     chain = chain_mm.copy()
     for step in range(_STEPS):
@@ -115,7 +115,7 @@ def packed(room: Room, chain_mm: Points, radii_mm: NDArray[np.float64]) -> Point
             straight = (chain[: -2 * far] + chain[2 * far :]) / 2
             chain[far:-far] += share * (1 - 0.6 * late) * (straight - chain[far:-far])
         for _ in range(3):
-            _evenly_apart(chain)
+            _equalize_spacing(chain)
             _unbent(chain)
         _out_of_each_other(chain, radii_mm)
         depth, inward = room.depths(chain)
@@ -124,7 +124,7 @@ def packed(room: Room, chain_mm: Points, radii_mm: NDArray[np.float64]) -> Point
     return chain
 
 
-def _evenly_apart(chain: Points) -> None:
+def _equalize_spacing(chain: Points) -> None:
     step = np.diff(chain, axis=0)
     length = np.linalg.norm(step, axis=1, keepdims=True) + 1e-6
     pull = step * (1 - SPACING_MM / length) * 0.4
@@ -134,13 +134,13 @@ def _evenly_apart(chain: Points) -> None:
 
 def _unbent(chain: Points) -> None:
     """Open bends whose radius is less than ``_SHARPEST_MM``, where the loop would be a ball."""
-    for apart in (2, 3, 4):
-        least = 2 * _SHARPEST_MM * np.sin(apart * SPACING_MM / (2 * _SHARPEST_MM))
-        step = chain[apart:] - chain[:-apart]
+    for distance in (2, 3, 4):
+        min_length = 2 * _SHARPEST_MM * np.sin(distance * SPACING_MM / (2 * _SHARPEST_MM))
+        step = chain[distance:] - chain[:-distance]
         length = np.linalg.norm(step, axis=1, keepdims=True) + 1e-6
-        push = step * (np.maximum(least / length - 1, 0) * 0.15)
-        chain[:-apart] -= push
-        chain[apart:] += push
+        push = step * (np.maximum(min_length / length - 1, 0) * 0.15)
+        chain[:-distance] -= push
+        chain[distance:] += push
 
 
 def _out_of_each_other(chain: Points, radii_mm: NDArray[np.float64]) -> None:
@@ -149,11 +149,11 @@ def _out_of_each_other(chain: Points, radii_mm: NDArray[np.float64]) -> None:
     pairs = KDTree(chain).query_pairs(2 * float(radii_mm.max()), output_type="ndarray")
     first, second = pairs.T
     # Loops that are pressed together are flat where they touch.
-    reach = radii_mm[first] + radii_mm[second] - _PRESSED_MM
+    contact = radii_mm[first] + radii_mm[second] - _PRESSED_MM
     gap = chain[second] - chain[first]
     length = np.linalg.norm(gap, axis=1) + 1e-6
     # Neighbours along the chain are near by right.
-    overlap = np.where(np.abs(first - second) * SPACING_MM > 1.5 * reach, np.maximum(reach - length, 0), 0)
+    overlap = np.where(np.abs(first - second) * SPACING_MM > 1.5 * contact, np.maximum(contact - length, 0), 0)
     push = gap / length[:, None] * (overlap * 0.35)[:, None]
     np.subtract.at(chain, first, push)
     np.add.at(chain, second, push)

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.phantom.body.parts import Build, Part
+from ctlymph.phantom.body.parts import BodyPart
+from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import (
-    Common,
-    Grown,
+    Difference,
     HalfSpace,
+    Intersection,
+    LatticeSolid,
+    Offset,
     Rough,
-    Sampled,
     Shells,
     Solid,
     Tubes,
     Union,
-    Without,
     joined,
 )
 
@@ -66,45 +67,47 @@ class _Twig:
     generation: int
 
 
-def lung_contents(build: Build, lungs: Solid) -> list[Part]:
+def lung_contents(physique: Physique, lungs: Solid) -> list[BodyPart]:
     """Give fissures, bronchi, vessels and findings within ``lungs``, in painting order."""
-    parts = _fissures(build, lungs)
-    if "emphysema" in build.findings:
-        parts.append(_emphysema(build, lungs))
+    parts = _fissures(physique, lungs)
+    if "emphysema" in physique.findings:
+        parts.append(_emphysema(physique, lungs))
     for side in (-1, 1):
-        parts += _trees(build, lungs, side)
-    if "lung nodule" in build.findings:
-        parts += _nodule(build, lungs)
-    if "pleural effusion" in build.findings:
-        parts += _effusion(build, lungs)
+        parts += _trees(physique, lungs, side)
+    if "lung nodule" in physique.findings:
+        parts += _nodule(physique, lungs)
+    if "pleural effusion" in physique.findings:
+        parts += _effusion(physique, lungs)
     return parts
 
 
-def _trees(build: Build, lungs: Solid, side: int) -> list[Part]:
+def _trees(physique: Physique, lungs: Solid, side: int) -> list[BodyPart]:
     """Give arteries, with the bronchi that run beside them, and veins."""
-    t = build.tissues
+    t = physique.tissues
     arteries: list[_Twig] = []
     veins: list[_Twig] = []
     for start, heading in _SEGMENTS[side]:
-        at, towards = build.place(start), np.array(heading) / np.linalg.norm(heading)
-        arteries += _grown(build, lungs, (_nearest(build, at, _ARTERIES[side]), at, towards), 3.1)
-        veins += _grown(build, lungs, (_nearest(build, at, _VEINS[side]), at - np.array((0, 0, 9)), towards), 2.9)
+        at, towards = physique.place(start), np.array(heading) / np.linalg.norm(heading)
+        arteries += _grow_tree(physique, lungs, (_nearest(physique, at, _ARTERIES[side]), at, towards), 3.1)
+        veins += _grow_tree(
+            physique, lungs, (_nearest(physique, at, _VEINS[side]), at - np.array((0, 0, 9)), towards), 2.9
+        )
     # Arteries lie above and outside of their bronchi.
-    beside = np.array([side * 0.5, -0.4, 0.75])
+    offset = np.array([side * 0.5, -0.4, 0.75])
     airy = [twig for twig in arteries if 0 < twig.generation <= 4]
     bronchi = _tubes(airy, 0.85)
-    vessels = joined([_tubes(veins), _shifted(_tubes(arteries), beside)])
+    vessels = joined([_tubes(veins), _shifted(_tubes(arteries), offset)])
     return [
-        Part("lung vessels", "twigs", vessels, t.lung_blood),
-        Part("bronchial wall", "twigs", Grown(bronchi, 0.8), t.muscle - 20),
-        Part("bronchi", "twigs", bronchi, t.air + 30),
+        BodyPart("lung vessels", "twigs", vessels, t.lung_blood),
+        BodyPart("bronchial wall", "twigs", Offset(bronchi, 0.8), t.muscle - 20),
+        BodyPart("bronchi", "twigs", bronchi, t.air + 30),
     ]
 
 
-def _grown(build: Build, lungs: Solid, root: tuple[Point, Point, Point], radius: float) -> list[_Twig]:
+def _grow_tree(physique: Physique, lungs: Solid, root: tuple[Point, Point, Point], radius: float) -> list[_Twig]:
     """Grow a tree: each twig splits in two, thinner and shorter, until it leaves the lung."""
     # Each twig has its own chance, so that one that ends earlier at a follow-up changes no other.
-    key = int(build.rng.integers(2**62))
+    key = int(physique.rng.integers(2**62))
     anchor, first, towards = root
     twigs = [_Twig(anchor, first, radius * 1.25, 0)]
     growing = [(first, towards, radius, 1, 1)]
@@ -130,8 +133,8 @@ def _grown(build: Build, lungs: Solid, root: tuple[Point, Point, Point], radius:
     return twigs
 
 
-def _nearest(build: Build, point: Point, anchors: Sequence[tuple[float, float, float]]) -> Point:
-    places = build.place(anchors)
+def _nearest(physique: Physique, point: Point, anchors: Sequence[tuple[float, float, float]]) -> Point:
+    places = physique.place(anchors)
     return np.asarray(places[np.linalg.norm(places - point, axis=1).argmin()])
 
 
@@ -149,65 +152,77 @@ def _shifted(tubes: Tubes, heading: Point) -> Tubes:
     return Tubes(tubes.starts_mm + shift, tubes.ends_mm + shift, tubes.radii_mm)
 
 
-def _fissures(build: Build, lungs: Solid) -> list[Part]:
+def _fissures(physique: Physique, lungs: Solid) -> list[BodyPart]:
     """Give the oblique fissures and the right horizontal one: thin bright lines."""
     sheets: list[tuple[int, Solid]] = [
-        (side, HalfSpace(_point(build, (side * 80, 0, 312 if side > 0 else 304)), (0.0, 0.8, 0.75))) for side in (-1, 1)
+        (side, HalfSpace(_point(physique, (side * 80, 0, 312 if side > 0 else 304)), (0.0, 0.8, 0.75)))
+        for side in (-1, 1)
     ]
     parts = []
     for side, plane in sheets:
         half = HalfSpace((side * 20.0, 0, 0), (-side, 0, 0))
-        line = Shells(Rough(plane, 7.0, build.waves(110)), (0.0,), 0.8)
-        parts.append(Part("oblique fissure", "twigs", Common((lungs, half, line)), build.tissues.lung + 260))
-    minor = Shells(Rough(HalfSpace(_point(build, (-80, 0, 312)), (0, 0, 1)), 6.0, build.waves(90)), (0.0,), 0.8)
-    room = Common((lungs, HalfSpace((-20, 0, 0), (1, 0, 0)), HalfSpace(_point(build, (0, -8, 0)), (0, 1, 0))))
-    return [*parts, Part("horizontal fissure", "twigs", Common((room, minor)), build.tissues.lung + 260)]
+        line = Shells(Rough(plane, 7.0, physique.waves(110)), (0.0,), 0.8)
+        parts.append(
+            BodyPart("oblique fissure", "twigs", Intersection((lungs, half, line)), physique.tissues.lung + 260)
+        )
+    minor = Shells(Rough(HalfSpace(_point(physique, (-80, 0, 312)), (0, 0, 1)), 6.0, physique.waves(90)), (0.0,), 0.8)
+    room = Intersection((lungs, HalfSpace((-20, 0, 0), (1, 0, 0)), HalfSpace(_point(physique, (0, -8, 0)), (0, 1, 0))))
+    return [*parts, BodyPart("horizontal fissure", "twigs", Intersection((room, minor)), physique.tissues.lung + 260)]
 
 
-def _emphysema(build: Build, lungs: Solid) -> Part:
+def _emphysema(physique: Physique, lungs: Solid) -> BodyPart:
     """Give holes of 2–9 mm, most of them in the upper lobes."""
-    rng = build.rng
+    rng = physique.rng
     count = int(rng.integers(150, 500))
     centres = rng.uniform((-125, -70, 250), (125, 75, 425), (count, 3))
-    points = build.place(centres[rng.random(count) < (centres[:, 2] - 230) / 190])
+    points = physique.place(centres[rng.random(count) < (centres[:, 2] - 230) / 190])
     radius = rng.uniform(1.2, 4.5, (len(points), 1))
     holes = Tubes(points, points + rng.normal(0, 1, points.shape) * radius, np.repeat(radius, 2, axis=1))
-    return Part("emphysema", "twigs", Common((Grown(lungs, -1.0), holes)), -965.0)
+    return BodyPart("emphysema", "twigs", Intersection((Offset(lungs, -1.0), holes)), -965.0)
 
 
-def _nodule(build: Build, lungs: Solid) -> list[Part]:
+def _nodule(physique: Physique, lungs: Solid) -> list[BodyPart]:
     """Give a tumour with spicules, now and then with a hazy consolidation about it."""
-    rng, t = build.rng, build.tissues
+    rng, t = physique.rng, physique.tissues
     side = int(rng.choice([-1, 1]))
     centre = np.array([side * rng.uniform(75, 105), rng.uniform(-40, 40), rng.uniform(260, 395)])
     radius = float(rng.uniform(4, 16))
-    solid = Rough(build.ellipsoid(centre, radius * rng.uniform(0.8, 1.2, 3)), 0.2 * radius, build.waves(radius * 1.2))
-    place = build.place(centre)
+    solid = Rough(
+        physique.ellipsoid(centre, radius * rng.uniform(0.8, 1.2, 3)), 0.2 * radius, physique.waves(radius * 1.2)
+    )
+    place = physique.place(centre)
     ends = place + rng.normal(0, 1, (14, 3)) * radius * 1.1
     spicules = Tubes(np.repeat(place[None], 14, axis=0), ends, np.tile([1.4, 0.4], (14, 1)))
-    parts = [Part("lung nodule", "lung", Common((lungs, Union((solid, spicules)))), t.muscle - 10)]
+    parts = [BodyPart("lung nodule", "lung", Intersection((lungs, Union((solid, spicules)))), t.muscle - 10)]
     if rng.random() < 0.4:
-        haze = Rough(build.ellipsoid(centre, (2.2 * radius, 2.0 * radius, 1.8 * radius)), 6.0, build.waves(22))
-        parts.insert(0, Part("consolidation", "lung", Common((lungs, haze)), float(rng.uniform(-600, -150))))
+        haze = Rough(physique.ellipsoid(centre, (2.2 * radius, 2.0 * radius, 1.8 * radius)), 6.0, physique.waves(22))
+        parts.insert(0, BodyPart("consolidation", "lung", Intersection((lungs, haze)), float(rng.uniform(-600, -150))))
     return parts
 
 
-def _effusion(build: Build, lungs: Solid) -> list[Part]:
+def _effusion(physique: Physique, lungs: Solid) -> list[BodyPart]:
     """Give the crescent of fluid that lies at the back of a pleural space, with a rim of collapsed lung in front."""
-    rng, t = build.rng, build.tissues
+    rng, t = physique.rng, physique.tissues
     side = int(rng.choice([-1, 1]))
     half = HalfSpace((side * 8.0, 0, 0), (-side, 0, 0))
-    air = build.ellipsoid(
+    air = physique.ellipsoid(
         (side * 62, -30, 310), (76, float(rng.uniform(64, 94)), 190), (float(rng.uniform(4, 12)), 0, 0)
     )
-    lying = Without(HalfSpace(_point(build, (0, -20, 0)), (0, -1, 0)), (air,))
-    sunk = Sampled(Common((Grown(lungs, 0.5), half, Grown(Rough(lying, 4.0, build.waves(80)), 9.0))), 2.5)
+    lying = Difference(HalfSpace(_point(physique, (0, -20, 0)), (0, -1, 0)), (air,))
+    sunk = LatticeSolid(
+        Intersection((Offset(lungs, 0.5), half, Offset(Rough(lying, 4.0, physique.waves(80)), 9.0))), 2.5
+    )
     return [
-        Part("collapsed lung", "lung", sunk, t.muscle + (30 if build.phase != "unenhanced" else -15)),
-        Part("pleural effusion", "lung", Common((sunk, Rough(lying, 4.0, build.waves(60)))), float(rng.normal(9, 6))),
+        BodyPart("collapsed lung", "lung", sunk, t.muscle + (30 if physique.phase != "unenhanced" else -15)),
+        BodyPart(
+            "pleural effusion",
+            "lung",
+            Intersection((sunk, Rough(lying, 4.0, physique.waves(60)))),
+            float(rng.normal(9, 6)),
+        ),
     ]
 
 
-def _point(build: Build, standard: tuple[float, float, float]) -> tuple[float, float, float]:
-    x, y, z = build.place(standard)
+def _point(physique: Physique, standard: tuple[float, float, float]) -> tuple[float, float, float]:
+    x, y, z = physique.place(standard)
     return float(x), float(y), float(z)

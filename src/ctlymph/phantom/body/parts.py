@@ -1,278 +1,31 @@
-"""What a phantom consists of: parts of one tissue each, the patient's build, and CT numbers."""
+"""What a body consists of: parts of one tissue each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from ctlymph.core.short_repr import short_repr
-from ctlymph.phantom.body.shapes import Ellipsoid, Rough, Solid, Tubes, Waves, tube
+from ctlymph.phantom.body.shapes import Solid
 
 Kind = Literal["surroundings", "fat", "muscle", "bone", "lung", "vessel", "airway", "organ", "bowel", "twigs", "node"]
 """``surroundings`` enclose others; ``twigs`` are thin vessels that a node may swallow."""
 
-Row = tuple[float, float, float, float]
-"""A point x, y, z of the standard patient, mm, and the radius there."""
-
-Sex = Literal["F", "M"]
-Phase = Literal["unenhanced", "arterial", "portal venous", "delayed"]
-"""When after the injection of contrast: never, some 35 s, 70 s, 180 s."""
-
-Finding = Literal["emphysema", "pleural effusion", "calcified arteries", "lung nodule", "fatty liver", "goitre"]
-"""What a patient may have besides nodes."""
+TubePoint = tuple[float, float, float, float]
+"""A point x, y, z of the standard patient, mm, and the radius of a tube there, mm."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """A solid of one tissue. Parts are painted in order; a later one covers an earlier one."""
+class BodyPart:
+    """A solid of one tissue. Parts are painted in order; a later one covers an earlier one.
+
+    Attributes:
+        name: As an anatomist calls it.
+        kind: What sort of tissue it is, for the placement of nodes and of false candidates.
+        solid: Its shape, LPS mm.
+        hu: Its CT number.
+    """
 
     name: str
     kind: Kind
     solid: Solid
     hu: float
-
-
-@dataclass(frozen=True)
-class Tissues:
-    """CT numbers, HU: unenhanced by default, or portal venous (:meth:`enhanced`).
-
-    Typical values of the radiological literature; the patient's noise comes on top.
-    """
-
-    fat: float = -105
-    skin: float = 5
-    muscle: float = 55
-    cartilage: float = 95
-    disc: float = 80
-    cord: float = 35
-    cortex: float = 620
-    marrow: float = 170
-    lung: float = -865
-    air: float = -1000
-    artery: float = 42
-    vein: float = 42
-    portal_vein: float = 42
-    heart_muscle: float = 45
-    heart_blood: float = 42
-    liver: float = 58
-    spleen: float = 48
-    kidney: float = 32
-    kidney_pelvis: float = 8
-    pancreas: float = 40
-    bile: float = 8
-    bowel_wall: float = 42
-    bowel_fluid: float = 18
-    oral_contrast: float = 18
-
-    upper_vein: float = 42
-    """In the veins through which the contrast came."""
-    lower_vein: float = 42
-    """In iliac veins and the vena cava below the kidneys."""
-    lung_blood: float = 42
-    """In pulmonary arteries and veins."""
-    thyroid: float = 95
-
-    @classmethod
-    def enhanced(cls) -> Tissues:
-        """Typical values some 70 s after intravenous, and with oral, contrast."""
-        return cls(
-            muscle=62,
-            artery=158,
-            vein=145,
-            portal_vein=165,
-            heart_muscle=105,
-            heart_blood=155,
-            liver=108,
-            spleen=122,
-            kidney=185,
-            pancreas=88,
-            bowel_wall=78,
-            oral_contrast=240,
-            upper_vein=150,
-            lower_vein=118,
-            lung_blood=152,
-            thyroid=165,
-        )
-
-    @classmethod
-    def drawn(cls, rng: np.random.Generator, phase: Phase) -> Tissues:
-        """Draw the values of one patient at a phase."""
-        if phase == "unenhanced":
-            blood = float(rng.normal(42, 4))
-            names = ("artery", "vein", "portal_vein", "heart_blood", "upper_vein", "lower_vein", "lung_blood")
-            return replace(cls(), **dict.fromkeys(names, blood), liver=float(rng.normal(57, 7)))
-        # Dose, weight and heart move all that is enhanced together.
-        strength = float(np.clip(rng.normal(1, 0.14), 0.7, 1.4))
-        plain, typical = cls(), replace(cls.enhanced(), **_PHASES[phase])
-        rise = {
-            field.name: (getattr(typical, field.name) - getattr(plain, field.name)) * strength * rng.normal(1, 0.05)
-            for field in fields(cls)
-            if field.name not in ("muscle", "oral_contrast")
-        }
-        oral = float(rng.choice([18, rng.uniform(200, 380)], p=[0.45, 0.55]))
-        values = {name: getattr(plain, name) + float(more) for name, more in rise.items()}
-        return cls(**values, muscle=float(rng.normal(60, 3)), oral_contrast=oral)
-
-
-# What other phases change in the portal venous one.
-_PHASES: dict[Phase, dict[str, float]] = {
-    "portal venous": {},
-    "arterial": {
-        "artery": 310,
-        "vein": 85,
-        "portal_vein": 95,
-        "heart_blood": 300,
-        "liver": 68,
-        "spleen": 125,
-        "kidney": 150,
-        "pancreas": 105,
-        "upper_vein": 420,
-        "lower_vein": 50,
-        "lung_blood": 290,
-    },
-    "delayed": {
-        "artery": 125,
-        "vein": 122,
-        "portal_vein": 122,
-        "heart_blood": 123,
-        "heart_muscle": 95,
-        "liver": 92,
-        "spleen": 95,
-        "kidney": 140,
-        "kidney_pelvis": 500,
-        "pancreas": 72,
-        "upper_vein": 122,
-        "lower_vein": 118,
-        "lung_blood": 123,
-        "thyroid": 135,
-    },
-}
-
-
-@dataclass(frozen=True)
-class Build:
-    """How this patient differs from the standard one, which is drawn about x = 0 with z = 0 at the iliac crest.
-
-    Attributes:
-        scale: Size along x, y, z, 1 for the standard patient.
-        fat: Thickness of subcutaneous fat, 1 for the standard patient.
-        visceral_fat: Fat within chest and abdomen, 1 for the standard patient.
-        sex: ``F`` or ``M``.
-        age: In years.
-        phase: When after the injection of contrast.
-        injected: Side of the arm into which contrast went: -1 right, 1 left.
-        arms_up: Whether the arms lie above the head, as they do in most chest and abdominal CTs.
-        findings: What this patient has besides nodes.
-        tissues: CT numbers.
-        bends: (n, 3, 5) plane waves that shift everything a little: per direction
-            amplitude in mm, wave vector, phase.
-        rng: Where further chance comes from, in the order in which parts are built.
-    """
-
-    scale: NDArray[np.float64]
-    fat: float
-    tissues: Tissues
-    bends: NDArray[np.float64]
-    rng: np.random.Generator
-    visceral_fat: float = 1.0
-    sex: Sex = "M"
-    age: int = 60
-    phase: Phase = "unenhanced"
-    injected: int = -1
-    arms_up: bool = True
-    findings: frozenset[Finding] = frozenset()
-
-    __repr__ = short_repr
-
-    @classmethod
-    def drawn(cls, rng: np.random.Generator, contrast: bool) -> Build:
-        """Draw a patient; ``contrast`` is mostly seen in the portal venous phase."""
-        sex: Sex = "F" if rng.random() < 0.45 else "M"
-        age = int(np.clip(rng.normal(60, 14), 20, 90))
-        height = rng.normal(0.975 if sex == "F" else 1.015, 0.025)
-        girth = rng.normal(0.97 if sex == "F" else 1.015, 0.035)
-        # A trunk is wider than deep, by a half in the lean and by less in those with a belly.
-        deep = rng.normal(1.06, 0.03)
-        scale = np.clip([girth * 0.98 / deep**0.5, girth * deep, height], 0.88, 1.16)
-        phases: tuple[Phase, ...] = ("portal venous", "arterial", "delayed")
-        drawn: Phase = phases[int(rng.choice(3, p=[0.74, 0.14, 0.12]))]
-        phase = drawn if contrast else "unenhanced"
-        chances: dict[Finding, float] = {
-            "emphysema": 0.003 * age,
-            "pleural effusion": 0.15,
-            "calcified arteries": float(np.clip((age - 45) / 40, 0.05, 0.8)),
-            "lung nodule": 0.25,
-            "fatty liver": 0.2,
-            "goitre": 0.12,
-        }
-        findings = frozenset(name for name, chance in chances.items() if rng.random() < chance)
-        tissues = Tissues.drawn(rng, phase)
-        tissues = replace(tissues, marrow=float(np.clip(rng.normal(275 - 2.0 * age, 22), 70, 240)))
-        if "fatty liver" in findings:
-            tissues = replace(tissues, liver=tissues.liver - float(rng.uniform(12, 35)))
-        return cls(
-            scale,
-            float(np.exp(rng.normal(0.25 if sex == "F" else 0.0, 0.35))),
-            tissues,
-            _bends(rng),
-            rng,
-            visceral_fat=float(np.exp(rng.normal(-0.1 if sex == "F" else 0.1, 0.3))),
-            sex=sex,
-            age=age,
-            phase=phase,
-            injected=int(rng.choice([-1, 1])),
-            arms_up=bool(rng.random() < 0.9),
-            findings=findings,
-        )
-
-    @property
-    def size(self) -> float:
-        """Mean scale, for radii."""
-        return float(self.scale.mean())
-
-    def place(self, points_mm: ArrayLike) -> NDArray[np.float64]:
-        """Bring standard points (..., 3) to this patient, LPS mm; further columns are lengths and only scaled."""
-        rows = np.array(points_mm, dtype=np.float64)
-        standard = rows[..., :3].copy()
-        phases = np.einsum("...a,nda->...nd", standard, self.bends[..., 1:4]) + self.bends[..., 4]
-        rows[..., :3] = standard * self.scale + (self.bends[..., 0] * np.sin(phases)).sum(axis=-2)
-        rows[..., 3:] *= self.size
-        return rows
-
-    def tube(self, points: ArrayLike, stretch: tuple[float, float, float] = (1, 1, 1), bend_mm: float = 8.0) -> Tubes:
-        """Lay a tube through standard points x, y, z, radius."""
-        return tube(self.place(points), stretch, bend_mm)
-
-    def ellipsoid(
-        self, centre: ArrayLike, radii: ArrayLike, turn_deg: tuple[float, float, float] = (0, 0, 0)
-    ) -> Ellipsoid:
-        """Put an ellipsoid, turned about x, y and z in that order, in standard coordinates."""
-        from scipy.spatial.transform import Rotation
-
-        x, y, z = self.place(centre)
-        a, b, c = np.asarray(radii) * self.size
-        return Ellipsoid((x, y, z), (a, b, c), Rotation.from_euler("xyz", turn_deg, degrees=True).as_matrix())
-
-    def uneven(self, solid: Solid, by_mm: float, length_mm: float) -> Rough:
-        """Give ``solid`` an uneven surface with waves of about ``length_mm``."""
-        return Rough(solid, by_mm, self.waves(length_mm))
-
-    def waves(self, length_mm: float, upright: float = 1.0) -> Waves:
-        """Draw six waves of about ``length_mm``, ``upright`` times longer along z."""
-        direction = self.rng.normal(size=(6, 3))
-        direction *= (1, 1, 1 / upright) / np.linalg.norm(direction, axis=1, keepdims=True)
-        number = 2 * np.pi / (length_mm * self.rng.uniform(0.7, 1.4, (6, 1)))
-        return Waves(np.concatenate([direction * number, self.rng.uniform(0, 2 * np.pi, (6, 1))], axis=1))
-
-
-def _bends(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw long waves of some mm, which move organs, and shorter ones, which bend vessels."""
-    waves = []
-    for amplitude, length in ((2.0, 220), (0.8, 85)):
-        height = rng.uniform(0.3 * amplitude, amplitude, (3, 3, 1))
-        number = rng.normal(0, 2 * np.pi / length, (3, 3, 3))
-        waves.append(np.concatenate([height, number, rng.uniform(0, 2 * np.pi, (3, 3, 1))], axis=2))
-    return np.concatenate(waves)

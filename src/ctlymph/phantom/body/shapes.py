@@ -40,8 +40,8 @@ class Solid(ABC):
         Where it is large, 8 mm and more, it may be any such value.
         """
 
-    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
-        """Signed distance (z, y, x) on the grid of three axes; from ``reach_mm`` on it may be any such value."""
+    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
+        """Signed distance (z, y, x) on the grid of three axes; from ``cutoff_mm`` on it may be any such value."""
         return self.distance(x[None, None, :], y[None, :, None], z[:, None, None])
 
     def at(self, points_mm: ArrayLike) -> Array:
@@ -121,22 +121,22 @@ class Tubes(Solid):
     def distance(self, x: Array, y: Array, z: Array) -> Array:
         """Signed distance, mm; whatever is farther than 8 mm may be any such value."""
         low, high = self._boxes
-        reach_mm = 8.0
+        cutoff_mm = 8.0
         near = np.ones(len(low), dtype=bool)
         for n, axis in enumerate((x, y, z)):
-            near &= (low[:, n] - reach_mm * self.stretch[n] <= axis.max()) & (
-                high[:, n] + reach_mm * self.stretch[n] >= axis.min()
+            near &= (low[:, n] - cutoff_mm * self.stretch[n] <= axis.max()) & (
+                high[:, n] + cutoff_mm * self.stretch[n] >= axis.min()
             )
-        far = np.full(np.broadcast_shapes(x.shape, y.shape, z.shape), reach_mm, dtype=np.float32)
+        far = np.full(np.broadcast_shapes(x.shape, y.shape, z.shape), cutoff_mm, dtype=np.float32)
         return reduce(np.minimum, (self._to_piece(n, x, y, z) for n in np.flatnonzero(near)), far)
 
-    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
         """Signed distance on a grid: each piece is looked at only near itself."""
-        result = np.full((len(z), len(y), len(x)), reach_mm, dtype=np.float32)
+        result = np.full((len(z), len(y), len(x)), cutoff_mm, dtype=np.float32)
         if not result.size:
             return result
         low, high = self._boxes
-        margin = reach_mm * np.array(self.stretch)
+        margin = cutoff_mm * np.array(self.stretch)
         near = ((low - margin)[:, 2] <= z[-1]) & ((high + margin)[:, 2] >= z[0])
         for n in np.flatnonzero(near):
             i, j, k = (span(axis, low[n, a] - margin[a], high[n, a] + margin[a]) for a, axis in enumerate((x, y, z)))
@@ -161,7 +161,7 @@ class Tubes(Solid):
 
 
 @dataclass(frozen=True)
-class Column(Solid):
+class SuperellipticColumn(Solid):
     """An upright solid whose axial section is a superellipse that changes with z.
 
     Attributes:
@@ -196,9 +196,9 @@ class Column(Solid):
         """Give points (..., 3) on the surface; ``angle`` is 0 at the back, 90° at the left side, 180° in front."""
         x, width, front, back, n = self.section(z)
         sine, cosine = np.sin(angle), np.cos(angle)
-        reach = (np.abs(sine) ** n + np.abs(cosine) ** n) ** (-1 / n)
-        across = x + (width + outward_mm) * sine * reach
-        deep = (front + back) / 2 + ((back - front) / 2 + outward_mm) * cosine * reach
+        radius = (np.abs(sine) ** n + np.abs(cosine) ** n) ** (-1 / n)
+        across = x + (width + outward_mm) * sine * radius
+        deep = (front + back) / 2 + ((back - front) / 2 + outward_mm) * cosine * radius
         return np.stack(np.broadcast_arrays(across, deep, np.asarray(z, dtype=float)), axis=-1)
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
@@ -255,14 +255,14 @@ class Union(Solid):
         """Signed distance, mm."""
         return reduce(self._join, (solid.distance(x, y, z) for solid in self.solids))
 
-    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
         """Signed distance on a grid."""
-        reach = reach_mm + self.smooth_mm
-        result = np.full((len(z), len(y), len(x)), reach, dtype=np.float32)
+        cutoff = cutoff_mm + self.smooth_mm
+        result = np.full((len(z), len(y), len(x)), cutoff, dtype=np.float32)
         for solid in self.solids:
-            k, j, i = box = near(solid, x, y, z, reach)
+            k, j, i = box = near(solid, x, y, z, cutoff)
             if result[box].size:
-                result[box] = self._join(result[box], solid.on_grid(x[i], y[j], z[k], reach))
+                result[box] = self._join(result[box], solid.on_grid(x[i], y[j], z[k], cutoff))
         return result
 
     def _join(self, a: Array, b: Array) -> Array:
@@ -276,7 +276,7 @@ class Union(Solid):
 
 
 @dataclass(frozen=True)
-class Common(Solid):
+class Intersection(Solid):
     """Whatever is in all of the solids."""
 
     solids: tuple[Solid, ...]
@@ -292,13 +292,13 @@ class Common(Solid):
         """Signed distance, mm."""
         return reduce(np.maximum, (solid.distance(x, y, z) for solid in self.solids))
 
-    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
         """Signed distance on a grid."""
-        return reduce(np.maximum, (solid.on_grid(x, y, z, reach_mm) for solid in self.solids))
+        return reduce(np.maximum, (solid.on_grid(x, y, z, cutoff_mm) for solid in self.solids))
 
 
 @dataclass(frozen=True)
-class Without(Solid):
+class Difference(Solid):
     """``solid`` less the others."""
 
     solid: Solid
@@ -313,14 +313,14 @@ class Without(Solid):
         """Signed distance, mm."""
         return reduce(np.maximum, (-other.distance(x, y, z) for other in self.others), self.solid.distance(x, y, z))
 
-    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
         """Signed distance on a grid."""
-        start = self.solid.on_grid(x, y, z, reach_mm)
-        return reduce(np.maximum, (-other.on_grid(x, y, z, reach_mm) for other in self.others), start)
+        start = self.solid.on_grid(x, y, z, cutoff_mm)
+        return reduce(np.maximum, (-other.on_grid(x, y, z, cutoff_mm) for other in self.others), start)
 
 
 @dataclass(frozen=True)
-class Grown(Solid):
+class Offset(Solid):
     """``solid`` with its surface moved outwards by ``by_mm`` (inwards when negative)."""
 
     solid: Solid
@@ -336,9 +336,9 @@ class Grown(Solid):
         """Signed distance, mm."""
         return np.asarray(self.solid.distance(x, y, z) - np.float32(self.by_mm))
 
-    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
         """Signed distance on a grid."""
-        return np.asarray(self.solid.on_grid(x, y, z, reach_mm + max(self.by_mm, 0)) - np.float32(self.by_mm))
+        return np.asarray(self.solid.on_grid(x, y, z, cutoff_mm + max(self.by_mm, 0)) - np.float32(self.by_mm))
 
 
 @dataclass(frozen=True)
@@ -353,16 +353,16 @@ class Shells(Solid):
     def bounds(self) -> Bounds:
         """A box, LPS mm, that holds the solid."""
         low, high = self.solid.bounds
-        reach = max(self.at_mm) + self.thickness_mm / 2
-        return low - reach, high + reach
+        extent = max(self.at_mm) + self.thickness_mm / 2
+        return low - extent, high + extent
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
         """Signed distance, mm."""
         return self._to_layers(self.solid.distance(x, y, z))
 
-    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
         """Signed distance on a grid."""
-        return self._to_layers(self.solid.on_grid(x, y, z, reach_mm + max(self.at_mm)))
+        return self._to_layers(self.solid.on_grid(x, y, z, cutoff_mm + max(self.at_mm)))
 
     def _to_layers(self, distance: Array) -> Array:
         nearest = reduce(np.minimum, (np.abs(distance - np.float32(at)) for at in self.at_mm))
@@ -414,11 +414,11 @@ class Rough(Solid):
         """Signed distance, mm."""
         return np.asarray(self.solid.distance(x, y, z) + self.waves.at(x, y, z) * np.float32(self.by_mm))
 
-    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
         """Signed distance on a grid."""
         heights = self.waves.at(x[None, None, :], y[None, :, None], z[:, None, None])
         heights *= np.float32(self.by_mm)
-        heights += self.solid.on_grid(x, y, z, reach_mm + self.by_mm)
+        heights += self.solid.on_grid(x, y, z, cutoff_mm + self.by_mm)
         return heights
 
 
@@ -440,7 +440,7 @@ class Sheets(Solid):
         return np.asarray(np.abs(self.waves.at(x, y, z)) / np.float32(slope) - np.float32(self.thickness_mm / 2))
 
 
-class Sampled(Solid):
+class LatticeSolid(Solid):
     """A solid held as distances on a coarse lattice and read by linear interpolation.
 
     Makes large or composed solids cheap: their distance is smooth, so a
@@ -448,7 +448,7 @@ class Sampled(Solid):
     rounds sharp edges.
     """
 
-    def __init__(self, solid: Solid, step_mm: float, margin_mm: float = 6.0, reach_mm: float = 16.0) -> None:
+    def __init__(self, solid: Solid, step_mm: float, margin_mm: float = 6.0, cutoff_mm: float = 16.0) -> None:
         """Sample ``solid`` every ``step_mm`` within its bounds grown by ``margin_mm``."""
         low, high = solid.bounds
         self._bounds = low, high
@@ -458,10 +458,12 @@ class Sampled(Solid):
         ]
         self._step_mm = step_mm
         x, y, z = self._axes
-        self._values = np.ascontiguousarray(np.broadcast_to(solid.on_grid(x, y, z, reach_mm), (len(z), len(y), len(x))))
+        self._values = np.ascontiguousarray(
+            np.broadcast_to(solid.on_grid(x, y, z, cutoff_mm), (len(z), len(y), len(x)))
+        )
 
     @classmethod
-    def of(cls, values: Array, first_mm: ArrayLike, step_mm: float) -> Sampled:
+    def of(cls, values: Array, first_mm: ArrayLike, step_mm: float) -> LatticeSolid:
         """Take distances (z, y, x), mm, on a lattice whose first point is ``first_mm``, x, y, z."""
         made = cls.__new__(cls)
         first = np.asarray(first_mm, dtype=np.float64)
@@ -484,7 +486,7 @@ class Sampled(Solid):
         values = map_coordinates(self._values, np.broadcast_arrays(*where), order=1, mode="nearest")
         return np.asarray(values + self._beyond(x, y, z))
 
-    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
         """Signed distance on a grid, one axis after the other, which is fast."""
         result = self._values
         for axis, (points, own) in enumerate(zip((z, y, x), self._axes[::-1], strict=True)):

@@ -7,8 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.phantom.body.parts import Build, Part, Row
-from ctlymph.phantom.body.shapes import Common, Grown, HalfSpace, Sampled, Solid, Tubes, Union, Without, joined, tube
+from ctlymph.phantom.body.parts import BodyPart, TubePoint
+from ctlymph.phantom.body.physique import Physique
+from ctlymph.phantom.body.shapes import (
+    Difference,
+    HalfSpace,
+    Intersection,
+    LatticeSolid,
+    Offset,
+    Solid,
+    Tubes,
+    Union,
+    joined,
+    tube,
+)
 from ctlymph.phantom.body.trunk import Trunk, arm
 
 # Angle on the muscle wall (0 at the back, 90 at the side), height and depth under it, for arms down and up.
@@ -20,7 +32,7 @@ _LATERAL = {
     False: [(68, 408, 34), (66, 372, 30), (58, 335, 22), (46, 290, 12)],
     True: [(76, 424, 32), (76, 388, 30), (70, 345, 24), (61, 300, 13)],
 }
-_NECK_MUSCLES: dict[str, list[Row]] = {
+_NECK_MUSCLES: dict[str, list[TubePoint]] = {
     "sternocleidomastoid": [(18, -58, 396, 5), (32, -46, 430, 8), (46, -26, 470, 9)],
     "anterior scalene": [(44, -20, 412, 5), (34, -10, 440, 6), (26, -6, 470, 5)],
     "middle scalene": [(58, 2, 412, 7), (44, 6, 440, 8), (34, 8, 470, 8)],
@@ -28,7 +40,7 @@ _NECK_MUSCLES: dict[str, list[Row]] = {
     "strap muscles": [(9, -54, 396, 4), (9, -46, 430, 4), (10, -40, 470, 4.5)],
     "levator of the scapula": [(84, 62, 412, 9), (58, 36, 440, 10), (44, 24, 470, 10)],
 }
-_NECK_VESSELS: dict[str, list[Row]] = {
+_NECK_VESSELS: dict[str, list[TubePoint]] = {
     "external jugular vein": [(50, -30, 414, 2.4), (54, -34, 436, 2.3), (56, -30, 470, 2)],
     "transverse cervical vessels": [(38, -22, 424, 1.6), (66, -10, 430, 1.5), (98, 22, 436, 1.2)],
     "thyrocervical trunk": [(40, -18, 420, 1.8), (32, -16, 436, 1.5), (26, -20, 456, 1.2)],
@@ -36,24 +48,24 @@ _NECK_VESSELS: dict[str, list[Row]] = {
 }
 
 
-def shoulder_parts(trunk: Trunk) -> list[Part]:
+def shoulder_parts(trunk: Trunk) -> list[BodyPart]:
     """Give the soft tissues of shoulders and neck base, in painting order."""
-    t = trunk.build.tissues
-    neck = Common((Grown(trunk.wall, -2.5), _above(trunk, 432)))
+    t = trunk.physique.tissues
+    neck = Intersection((Offset(trunk.wall, -2.5), _above(trunk, 432)))
     spine = trunk.along_spine([(z, 0, 30 + 16 * (z < 430), 30 + 26 * (z < 430)) for z in range(240, 481, 20)])
-    outside = Common((Grown(trunk.wall, -2.0), _above(trunk, 258)))
-    fat = Without(Union((outside, neck)), (Sampled(Grown(trunk.cavity, 11.0), 3.0), spine))
-    parts = [Part("axillary fat", "fat", Sampled(fat, 3.0, reach_mm=8.0), t.fat)]
-    fossae = [trunk.build.ellipsoid((side * 62, -18, 425), (32, 28, 18)) for side in (-1, 1)]
-    parts.append(Part("supraclavicular fat", "fat", Union(tuple(fossae)), t.fat))
+    outside = Intersection((Offset(trunk.wall, -2.0), _above(trunk, 258)))
+    fat = Difference(Union((outside, neck)), (LatticeSolid(Offset(trunk.cavity, 11.0), 3.0), spine))
+    parts = [BodyPart("axillary fat", "fat", LatticeSolid(fat, 3.0, cutoff_mm=8.0), t.fat)]
+    fossae = [trunk.physique.ellipsoid((side * 62, -18, 425), (32, 28, 18)) for side in (-1, 1)]
+    parts.append(BodyPart("supraclavicular fat", "fat", Union(tuple(fossae)), t.fat))
     for side in (-1, 1):
-        parts += _muscles(trunk, side) + _vessels(trunk.build, side)
+        parts += _muscles(trunk, side) + _vessels(trunk.physique, side)
     return parts
 
 
 def scapula(trunk: Trunk, side: int) -> list[Tubes]:
     """Give blade, border, spine and glenoid of a scapula, turned as the arm lies."""
-    medial, lateral = (_on_wall(trunk, side, table[trunk.build.arms_up]) for table in (_MEDIAL, _LATERAL))
+    medial, lateral = (_on_wall(trunk, side, table[trunk.physique.arms_up]) for table in (_MEDIAL, _LATERAL))
     blade = [_strut(medial, lateral, share, (2.0, 2.4)) for share in np.linspace(0, 1, 14)]
     border = tube(np.column_stack([lateral, np.full(4, 4.0)]))
     crest = medial[1] * 0.6 + lateral[0] * 0.4 + (0, 14, 4)
@@ -67,16 +79,16 @@ def humerus(trunk: Trunk, side: int) -> list[Tubes]:
     """Give the upper end of a humerus, whose shaft follows the arm."""
     head = _shoulder_joint(trunk, side)
     top = head + np.array((side * 2, 0, 4))
-    return [tube(np.stack([[*head, 22], [*top, 21]])), arm(trunk.build, side, 12.0)]
+    return [tube(np.stack([[*head, 22], [*top, 21]])), arm(trunk.physique, side, 12.0)]
 
 
 def _shoulder_joint(trunk: Trunk, side: int) -> NDArray[np.float64]:
-    socket = _on_wall(trunk, side, _LATERAL[trunk.build.arms_up])[0]
+    socket = _on_wall(trunk, side, _LATERAL[trunk.physique.arms_up])[0]
     return np.asarray(socket + np.array((side * 27, -8, 6)))
 
 
 def _above(trunk: Trunk, z: float) -> Solid:
-    return HalfSpace((0, 0, z * float(trunk.build.scale[2])), (0, 0.25 if z < 300 else 0, -1))
+    return HalfSpace((0, 0, z * float(trunk.physique.scale[2])), (0, 0.25 if z < 300 else 0, -1))
 
 
 def _on_wall(trunk: Trunk, side: int, rows: Sequence[tuple[float, float, float]]) -> NDArray[np.float64]:
@@ -84,8 +96,8 @@ def _on_wall(trunk: Trunk, side: int, rows: Sequence[tuple[float, float, float]]
     angle, z, depth = np.array(rows, dtype=float).T
     return np.stack(
         [
-            trunk.wall.contour(side * np.radians(a), h, outward_mm=-d * trunk.build.size)
-            for a, h, d in zip(angle, z * trunk.build.scale[2], depth, strict=True)
+            trunk.wall.contour(side * np.radians(a), h, outward_mm=-d * trunk.physique.size)
+            for a, h, d in zip(angle, z * trunk.physique.scale[2], depth, strict=True)
         ]
     )
 
@@ -115,10 +127,10 @@ def _sheet(
     return joined(fibres)
 
 
-def _muscles(trunk: Trunk, side: int) -> list[Part]:
-    build, t = trunk.build, trunk.build.tissues
-    strength = 1.1 if build.sex == "M" else 0.85
-    high = 395 if build.arms_up else 380
+def _muscles(trunk: Trunk, side: int) -> list[BodyPart]:
+    physique, t = trunk.physique, trunk.physique.tissues
+    strength = 1.1 if physique.sex == "M" else 0.85
+    high = 395 if physique.arms_up else 380
     sheets = {
         "pectoralis major": _sheet(
             trunk, side, [((174, z), (112, 0.4 * z + 0.6 * high)) for z in range(284, 392, 13)], (6.5 * strength, 9)
@@ -130,33 +142,34 @@ def _muscles(trunk: Trunk, side: int) -> list[Part]:
         "upper trapezius": _sheet(trunk, side, [((6, z), (74, z)) for z in range(424, 478, 11)], (6.0 * strength, 9)),
         "rhomboid": _sheet(trunk, side, [((10, z + 16), (36, z)) for z in range(320, 410, 13)], (4.5, 16)),
     }
-    medial, lateral = (_on_wall(trunk, side, table[build.arms_up]) for table in (_MEDIAL, _LATERAL))
+    medial, lateral = (_on_wall(trunk, side, table[physique.arms_up]) for table in (_MEDIAL, _LATERAL))
     front = np.array((-side * 0.55, -0.83, 0.0))
     for name, shift, radii in (("subscapularis", 9.5, (5, 9)), ("infraspinatus", -9.5, (5, 9))):
         fan = [_strut(medial + front * shift, lateral + front * shift, s, radii) for s in np.linspace(0, 1, 9)]
         sheets[name] = joined(fan)
-    ribs = [(z * build.scale[2], np.radians(np.linspace(48, 122, 8)) * side) for z in range(262, 372, 11)]
+    ribs = [(z * physique.scale[2], np.radians(np.linspace(48, 122, 8)) * side) for z in range(262, 372, 11)]
     serratus = [trunk.cavity.contour(angle, np.full(8, z), outward_mm=13.0) for z, angle in ribs]
     sheets["serratus anterior"] = joined([tube(np.column_stack([p, np.full(8, 3.2)]), (1, 1, 1.9)) for p in serratus])
     minor = [
-        build.tube([(side * x, y, z, 4), (side * 122, -34, 398, 5)], (1, 1, 1.5))
+        physique.tube([(side * x, y, z, 4), (side * 122, -34, 398, 5)], (1, 1, 1.5))
         for x, y, z in ((92, -94, 316), (98, -84, 332), (100, -74, 348))
     ]
     sheets["pectoralis minor"] = joined(minor)
-    inside = Grown(trunk.wall, -1.0)
+    inside = Offset(trunk.wall, -1.0)
     neck = [
-        Part(name, "muscle", build.tube([(side * x, y, z, r) for x, y, z, r in rows]), t.muscle)
+        BodyPart(name, "muscle", physique.tube([(side * x, y, z, r) for x, y, z, r in rows]), t.muscle)
         for name, rows in _NECK_MUSCLES.items()
     ]
     return neck + [
-        Part(name, "muscle", Sampled(Common((one, inside)), 2.0, 3.0, 5.0), t.muscle) for name, one in sheets.items()
+        BodyPart(name, "muscle", LatticeSolid(Intersection((one, inside)), 2.0, 3.0, 5.0), t.muscle)
+        for name, one in sheets.items()
     ]
 
 
-def _vessels(build: Build, side: int) -> list[Part]:
+def _vessels(physique: Physique, side: int) -> list[BodyPart]:
     """Give subclavian, axillary and neck vessels with their small branches."""
-    rng, t = build.rng, build.tissues
-    bend = [(150, -6, 412), (176, -2, 470)] if build.arms_up else [(152, -4, 384), (212, 14, 310)]
+    rng, t = physique.rng, physique.tissues
+    bend = [(150, -6, 412), (176, -2, 470)] if physique.arms_up else [(152, -4, 384), (212, 14, 310)]
     artery = [(58, -14, 418, 4.5), (95, -24, 400, 4.5), (128, -20, 390, 4), (*bend[0], 3.5), (*bend[1], 3)]
     vein = [
         (55, -30, 412, 5.5),
@@ -165,13 +178,14 @@ def _vessels(build: Build, side: int) -> list[Part]:
         (bend[0][0], bend[0][1] - 12, bend[0][2] - 8, 4.5),
         (*np.subtract(bend[1], (0, 9, 0)), 3.5),
     ]
-    blood = t.upper_vein if side == build.injected else t.vein
+    blood = t.upper_vein if side == physique.injected else t.vein
     courses = [("subclavian artery", artery, t.artery), ("subclavian vein", vein, blood)]
     parts = [
-        Part(name, "vessel", build.tube([(side * x, y, z, r) for x, y, z, r in rows]), hu) for name, rows, hu in courses
+        BodyPart(name, "vessel", physique.tube([(side * x, y, z, r) for x, y, z, r in rows]), hu)
+        for name, rows, hu in courses
     ]
     parts += [
-        Part(name, "twigs", build.tube([(side * x, y, z, r) for x, y, z, r in rows]), (t.artery + t.vein) / 2)
+        BodyPart(name, "twigs", physique.tube([(side * x, y, z, r) for x, y, z, r in rows]), (t.artery + t.vein) / 2)
         for name, rows in _NECK_VESSELS.items()
     ]
     twigs = []
@@ -184,5 +198,5 @@ def _vessels(build: Build, side: int) -> list[Part]:
             (side * middle[0], middle[1], middle[2], 1.3),
             (side * end[0], end[1], end[2], 0.8),
         ]
-        twigs.append(build.tube(rows))
-    return [*parts, Part("axillary branches", "twigs", joined(twigs), (t.artery + t.vein) / 2)]
+        twigs.append(physique.tube(rows))
+    return [*parts, BodyPart("axillary branches", "twigs", joined(twigs), (t.artery + t.vein) / 2)]

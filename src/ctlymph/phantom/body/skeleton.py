@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ctlymph.phantom.body.hips import pelvic_bones, pelvic_fat
-from ctlymph.phantom.body.parts import Build, Part
-from ctlymph.phantom.body.shapes import Column, Grown, Solid, Tubes, joined, tube
+from ctlymph.phantom.body.parts import BodyPart
+from ctlymph.phantom.body.physique import Physique
+from ctlymph.phantom.body.shapes import Offset, Solid, SuperellipticColumn, Tubes, joined, tube
 from ctlymph.phantom.body.shoulders import humerus, scapula, shoulder_parts
 from ctlymph.phantom.body.trunk import Trunk
 
@@ -53,7 +54,7 @@ _RIBS: dict[int, tuple[float, float, float]] = {
 }
 
 
-def skeleton_parts(trunk: Trunk) -> list[Part]:
+def skeleton_parts(trunk: Trunk) -> list[BodyPart]:
     """Give all bones, with cortex and marrow, discs, rib cartilage and the spinal canal."""
     parts = shoulder_parts(trunk) + pelvic_fat(trunk)
     for number, ends in _RIBS.items():
@@ -63,37 +64,39 @@ def skeleton_parts(trunk: Trunk) -> list[Part]:
     return parts + _spinal_canal(trunk) + _discs(trunk) + _sternum(trunk) + _girdles(trunk) + pelvic_bones(trunk)
 
 
-def bone(build: Build, name: str, tubes: Sequence[Tubes], cortex_mm: float = 1.4) -> list[Part]:
+def bone(physique: Physique, name: str, tubes: Sequence[Tubes], cortex_mm: float = 1.4) -> list[BodyPart]:
     """Give cortex, then marrow, of a bone made of tubes; tubes of one stretch are joined."""
     groups: dict[tuple[float, float, float], list[Tubes]] = {}
     for one in tubes:
         groups.setdefault(one.stretch, []).append(one)
     solids = [joined(group) for group in groups.values()]
-    t = build.tissues
-    return [Part(name, "bone", solid, t.cortex) for solid in solids] + [
-        Part(f"{name} marrow", "bone", Grown(solid, -cortex_mm), t.marrow + 90) for solid in solids
+    t = physique.tissues
+    return [BodyPart(name, "bone", solid, t.cortex) for solid in solids] + [
+        BodyPart(f"{name} marrow", "bone", Offset(solid, -cortex_mm), t.marrow + 90) for solid in solids
     ]
 
 
-def _vertebra(trunk: Trunk, name: str, z: float, width: float, depth: float, height: float) -> list[Part]:
-    build, t = trunk.build, trunk.build.tissues
+def _vertebra(trunk: Trunk, name: str, z: float, width: float, depth: float, height: float) -> list[BodyPart]:
+    physique, t = trunk.physique, trunk.physique.tissues
     body = _block(trunk, z, width, depth, height)
     return [
-        *bone(build, f"{name} arch", _arch(trunk, z, width, depth, height, thoracic=name.startswith("T")), 1.2),
-        Part(f"{name} body", "bone", body, t.cortex - 120),
-        Part(f"{name} body marrow", "bone", Grown(body, -1.1), t.marrow),
+        *bone(physique, f"{name} arch", _arch(trunk, z, width, depth, height, thoracic=name.startswith("T")), 1.2),
+        BodyPart(f"{name} body", "bone", body, t.cortex - 120),
+        BodyPart(f"{name} body marrow", "bone", Offset(body, -1.1), t.marrow),
     ]
 
 
-def _block(trunk: Trunk, z: float, width: float, depth: float, half_height: float, waist: float = 0.9) -> Column:
-    build = trunk.build
-    x, y, middle = build.place(trunk.spine(z))
-    a, b, h = width * build.size, depth * build.size, half_height * build.scale[2]
+def _block(
+    trunk: Trunk, z: float, width: float, depth: float, half_height: float, waist: float = 0.9
+) -> SuperellipticColumn:
+    physique = trunk.physique
+    x, y, middle = physique.place(trunk.spine(z))
+    a, b, h = width * physique.size, depth * physique.size, half_height * physique.scale[2]
     rows = [
         (middle + level * h, x, a * narrow, y - b * narrow, y + b * narrow, 2.4)
         for level, narrow in ((-1, 1.0), (-0.55, waist), (0.55, waist), (1, 1.0))
     ]
-    return Column(np.array(rows))
+    return SuperellipticColumn(np.array(rows))
 
 
 def _arch(trunk: Trunk, z: float, width: float, depth: float, height: float, *, thoracic: bool) -> list[Tubes]:
@@ -104,7 +107,7 @@ def _arch(trunk: Trunk, z: float, width: float, depth: float, height: float, *, 
     def lay(*rows: tuple[float, float, float, float], stretch: tuple[float, float, float] = (1, 1, 1)) -> Tubes:
         points = np.array(rows, dtype=float)
         points[:, :3] += middle
-        return trunk.build.tube(points, stretch)
+        return trunk.physique.tube(points, stretch)
 
     tip = depth + (58 if thoracic else 56)
     sink = -26 if thoracic else -8
@@ -129,13 +132,13 @@ def _arch(trunk: Trunk, z: float, width: float, depth: float, height: float, *, 
             )
         )
         tubes.append(lay((side * (canal + 6), depth + 12, -height, 5.0), (side * (canal + 6), depth + 12, height, 4.6)))
-        reach, back = (width + 14, depth + 24) if thoracic else (width + 17, depth + 10)
-        tubes.append(lay((side * (canal + 5), depth + 11, 3, 4.4), (side * reach, back, 2, 3.4)))
+        tip_x, back = (width + 14, depth + 24) if thoracic else (width + 17, depth + 10)
+        tubes.append(lay((side * (canal + 5), depth + 11, 3, 4.4), (side * tip_x, back, 2, 3.4)))
     return tubes
 
 
-def _spinal_canal(trunk: Trunk) -> list[Part]:
-    t = trunk.build.tissues
+def _spinal_canal(trunk: Trunk) -> list[BodyPart]:
+    t = trunk.physique.tissues
     depths = np.array([(row[0], row[2]) for row in _VERTEBRAE.values()], dtype=float)
     z = np.arange(-40.0, 471.0, 15.0)
     behind = np.interp(z, depths[:, 0], depths[:, 1]) + 8.5
@@ -144,46 +147,48 @@ def _spinal_canal(trunk: Trunk) -> list[Part]:
         return trunk.along_spine(np.column_stack([z, 0 * z, behind, 0 * z + radius]), (1.25, 1, 1))
 
     return [
-        Part("epidural fat", "fat", lay(7.2), t.fat + 40),
-        Part("thecal sac", "organ", lay(6.0), t.cord),
+        BodyPart("epidural fat", "fat", lay(7.2), t.fat + 40),
+        BodyPart("thecal sac", "organ", lay(6.0), t.cord),
     ]
 
 
-def _discs(trunk: Trunk) -> list[Part]:
+def _discs(trunk: Trunk) -> list[BodyPart]:
     rows = list(_VERTEBRAE.items())
     parts = []
     for (lower, a), (_, b) in pairwise(rows):
         bottom, top = a[0] + a[3], b[0] - b[3]
         disc = _block(trunk, (bottom + top) / 2, (a[1] + b[1]) / 2, (a[2] + b[2]) / 2, (top - bottom) / 2, waist=1.0)
-        parts.append(Part(f"disc above {lower}", "organ", disc, trunk.build.tissues.disc))
+        parts.append(BodyPart(f"disc above {lower}", "organ", disc, trunk.physique.tissues.disc))
     return parts
 
 
-def _rib(trunk: Trunk, number: int, end_z: float, sternum_z: float, end_deg: float) -> list[Part]:
-    build, t = trunk.build, trunk.build.tissues
+def _rib(trunk: Trunk, number: int, end_z: float, sternum_z: float, end_deg: float) -> list[BodyPart]:
+    physique, t = trunk.physique, trunk.physique.tissues
     head_z, width, depth, _ = _VERTEBRAE[f"T{number}"]
     parts = []
     for side in (-1, 1):
-        neck = build.place(
+        neck = physique.place(
             trunk.spine(head_z + 5)
             + np.array([(side * (width + 1), depth - 3, 0), (side * (width + 12), depth + 16, -1)])
         )
         angle = np.radians(np.linspace(27 if number > 1 else 45, end_deg, 14))
         share = np.linspace(0, 1, 14)
         # Ribs fall slowly at the back, fast along the side.
-        height = (head_z + 1.25 * (end_z - head_z) * (0.55 * share + 0.45 * share**1.6)) * build.scale[2]
+        height = (head_z + 1.25 * (end_z - head_z) * (0.55 * share + 0.45 * share**1.6)) * physique.scale[2]
         shaft = trunk.cavity.contour(side * angle, height, outward_mm=5.0)
         points = np.concatenate([neck, shaft])
         thick = np.full((len(points), 1), 3.6 if 1 < number < 11 else 3.2)
         shape = tube(np.concatenate([points, thick], axis=1), (1, 1, 1.75))
-        parts.append(Part(f"rib {number}", "bone", shape, t.cortex - 60))
-        parts.append(Part(f"rib {number} marrow", "bone", Grown(shape, -1.2), 0.5 * t.marrow + 10))
-        under = np.concatenate([neck[1:], shaft[:11]]) - (0, 0, 7.5 * build.scale[2])
+        parts.append(BodyPart(f"rib {number}", "bone", shape, t.cortex - 60))
+        parts.append(BodyPart(f"rib {number} marrow", "bone", Offset(shape, -1.2), 0.5 * t.marrow + 10))
+        under = np.concatenate([neck[1:], shaft[:11]]) - (0, 0, 7.5 * physique.scale[2])
         vessels = tube(np.column_stack([under, np.full(12, 1.1)]), (1, 1, 1.5))
-        parts.append(Part("intercostal vessels", "twigs", vessels, (t.artery + t.vein) / 2 - 25))
+        parts.append(BodyPart("intercostal vessels", "twigs", vessels, (t.artery + t.vein) / 2 - 25))
         if sternum_z:
             parts.append(
-                Part(f"cartilage {number}", "bone", _cartilage(trunk, side, shaft[-1], end_deg, sternum_z), t.cartilage)
+                BodyPart(
+                    f"cartilage {number}", "bone", _cartilage(trunk, side, shaft[-1], end_deg, sternum_z), t.cartilage
+                )
             )
     return parts
 
@@ -191,15 +196,15 @@ def _rib(trunk: Trunk, number: int, end_z: float, sternum_z: float, end_deg: flo
 def _cartilage(trunk: Trunk, side: int, start_mm: NDArray[np.float64], start_deg: float, sternum_z: float) -> Tubes:
     share = np.linspace(0, 1, 8)
     last = 172 if sternum_z > 255 else 162
-    height = start_mm[2] + (sternum_z * trunk.build.scale[2] - start_mm[2]) * share**1.3
+    height = start_mm[2] + (sternum_z * trunk.physique.scale[2] - start_mm[2]) * share**1.3
     points = trunk.cavity.contour(side * np.radians(start_deg + (last - start_deg) * share), height, outward_mm=5.5)
     return tube(np.concatenate([points, np.full((8, 1), 3.8)], axis=1), (1, 1, 1.5))
 
 
-def _sternum(trunk: Trunk) -> list[Part]:
+def _sternum(trunk: Trunk) -> list[BodyPart]:
     def lay(rows: ArrayLike, width: float) -> Tubes:
         z, radius = np.asarray(rows, dtype=float).T
-        heights = z * trunk.build.scale[2]
+        heights = z * trunk.physique.scale[2]
         points = trunk.cavity.contour(np.full(len(z), np.pi), heights, outward_mm=7.0)
         return tube(np.concatenate([points, radius[:, None]], axis=1), (width, 1, 1))
 
@@ -209,18 +214,18 @@ def _sternum(trunk: Trunk) -> list[Part]:
     return [
         part
         for name, one in (("manubrium", manubrium), ("sternum", body), ("xiphoid", xiphoid))
-        for part in bone(trunk.build, name, [one], 1.2)
+        for part in bone(trunk.physique, name, [one], 1.2)
     ]
 
 
-def _girdles(trunk: Trunk) -> list[Part]:
+def _girdles(trunk: Trunk) -> list[BodyPart]:
     """Give clavicles, scapulae and the heads of the humeri."""
-    build = trunk.build
+    physique = trunk.physique
     parts = []
     for side in (-1, 1):
-        clavicle = build.tube(
+        clavicle = physique.tube(
             [(side * 22, -60, 391, 7), (side * 60, -58, 405, 5), (side * 105, -30, 420, 4.5), (side * 145, 0, 430, 6)]
         )
-        parts += bone(build, "clavicle", [clavicle]) + bone(build, "scapula", scapula(trunk, side), 1.0)
-        parts += bone(build, "humerus", humerus(trunk, side), 1.6)
+        parts += bone(physique, "clavicle", [clavicle]) + bone(physique, "scapula", scapula(trunk, side), 1.0)
+        parts += bone(physique, "humerus", humerus(trunk, side), 1.6)
     return parts

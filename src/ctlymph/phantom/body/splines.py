@@ -25,7 +25,7 @@ def spline_weights(at: Array, first: float, step: float, count: int) -> Array:
 
 
 @dataclass(frozen=True)
-class Field:
+class RandomField:
     """A random smooth function of place with mean 0 and standard deviation 1, on the whole patient.
 
     Its slope along any direction has a standard deviation of 1.2 / ``length_mm``.

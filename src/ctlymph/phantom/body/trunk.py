@@ -11,22 +11,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ctlymph.phantom.body.parts import Build, Part
+from ctlymph.phantom.body.parts import BodyPart
+from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import (
     Array,
     Bounds,
-    Column,
-    Common,
+    Difference,
     Ellipsoid,
-    Grown,
     HalfSpace,
-    Sampled,
+    Intersection,
+    LatticeSolid,
+    Offset,
     Sheets,
     Shells,
     Solid,
+    SuperellipticColumn,
     Tubes,
     Union,
-    Without,
     tube,
 )
 
@@ -136,23 +137,23 @@ class Trunk:
         back: Muscles beside and behind the spine.
     """
 
-    build: Build
-    skin: Column
-    wall: Column
-    cavity: Column
+    physique: Physique
+    skin: SuperellipticColumn
+    wall: SuperellipticColumn
+    cavity: SuperellipticColumn
 
     @classmethod
-    def of(cls, build: Build) -> Trunk:
+    def of(cls, physique: Physique) -> Trunk:
         """Fit the frame to the patient's build."""
         z = np.linspace(LOWEST_MM, HIGHEST_MM, 40)
         inner = _at(_CAVITY, z)
         wall = _at(_WALL, z)
-        fat = _at(_FAT, z) * build.fat + 2.0
+        fat = _at(_FAT, z) * physique.fat + 2.0
         return cls(
-            build,
-            skin=_column(build, z, inner + (wall + fat) * (1, -1, 1), 2.35),
-            wall=_column(build, z, inner + wall * (1, -1, 1), 2.3),
-            cavity=_column(build, z, inner, 2.3),
+            physique,
+            skin=_column(physique, z, inner + (wall + fat) * (1, -1, 1), 2.35),
+            wall=_column(physique, z, inner + wall * (1, -1, 1), 2.3),
+            cavity=_column(physique, z, inner, 2.3),
         )
 
     def spine(self, z: ArrayLike) -> NDArray[np.float64]:
@@ -168,11 +169,11 @@ class Trunk:
         """Lay a tube beside the spine through rows of z, x and y from the vertebral bodies' middle, and radius."""
         z, x, y, radius = np.asarray(rows, dtype=float).T
         points = self.spine(z) + np.stack([x, y, np.zeros_like(z)], axis=-1)
-        return self.build.tube(np.concatenate([points, radius[:, None]], axis=1), stretch)
+        return self.physique.tube(np.concatenate([points, radius[:, None]], axis=1), stretch)
 
 
 @dataclass(frozen=True)
-class Table(Solid):
+class ScannerTable(Solid):
     """The scanner's table: a curved shell under the body, the same along z."""
 
     top_mm: float
@@ -197,119 +198,128 @@ class Table(Solid):
         upper = np.float32(self.top_mm - self.radius_mm) - y
         return np.asarray(np.maximum(np.maximum(shell, np.abs(x) - np.float32(self.half_width_mm)), upper) + 0 * z)
 
-    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
         """Signed distance on a grid."""
         flat = self.distance(x[None, None, :], y[None, :, None], z[:1, None, None])
         return np.repeat(flat, len(z), axis=0)
 
 
-def trunk_parts(trunk: Trunk) -> list[Part]:
+def trunk_parts(trunk: Trunk) -> list[BodyPart]:
     """Give table, skin, fat, and the muscles of wall and back, with fat planes between them."""
-    t = trunk.build.tissues
-    build = trunk.build
+    t = trunk.physique.tissues
+    physique = trunk.physique
     back_y = float(trunk.skin.rows[:, 4].max())
-    outline = Union((trunk.skin, *(arm(build, side, 46 + 4 * build.fat) for side in (-1, 1)), *_breasts(trunk)), 24.0)
+    outline = Union(
+        (trunk.skin, *(arm(physique, side, 46 + 4 * physique.fat) for side in (-1, 1)), *_breasts(trunk)), 24.0
+    )
     cleft = _cleft(trunk, trunk.skin, 20.0)
-    skin = Sampled(Without(build.uneven(outline, 3.0, 150), (_furrow(trunk, trunk.skin, (14.0, 7.0)), cleft)), 4.0)
-    muscles = Union((_loins(trunk), *(arm(build, side, 43.0) for side in (-1, 1))), 16.0)
+    skin = LatticeSolid(
+        Difference(physique.uneven(outline, 3.0, 150), (_furrow(trunk, trunk.skin, (14.0, 7.0)), cleft)), 4.0
+    )
+    muscles = Union((_loins(trunk), *(arm(physique, side, 43.0) for side in (-1, 1))), 16.0)
     grooves = (_furrow(trunk, trunk.wall, (12.0, 3.0)), _cleft(trunk, trunk.wall, 32.0), *_front_grooves(trunk))
-    wall = Sampled(Without(build.uneven(build.uneven(muscles, 2.5, 75), 1.6, 28), grooves), 2.5)
-    cavity = Sampled(trunk.cavity, 3.0)
+    wall = LatticeSolid(Difference(physique.uneven(physique.uneven(muscles, 2.5, 75), 1.6, 28), grooves), 2.5)
+    cavity = LatticeSolid(trunk.cavity, 3.0)
     # Ribs and intercostal muscles end 10 mm outside the pleura; a plane of fat parts them from the outer muscles.
-    cage_z = float(build.scale[2] * 150)
-    planes = Common((Grown(cavity, 12.0), HalfSpace((0, 0, cage_z), (0, 0, -1)), Grown(wall, -4.0)))
-    cage = Common((Grown(cavity, 10.0), HalfSpace((0, 0, cage_z), (0, 0, -1)), Grown(wall, -4.0)))
+    cage_z = float(physique.scale[2] * 150)
+    planes = Intersection((Offset(cavity, 12.0), HalfSpace((0, 0, cage_z), (0, 0, -1)), Offset(wall, -4.0)))
+    cage = Intersection((Offset(cavity, 10.0), HalfSpace((0, 0, cage_z), (0, 0, -1)), Offset(wall, -4.0)))
     return [
-        Part("table", "surroundings", Table(back_y + 6, 22.0), 60.0),
-        Part("table core", "surroundings", Table(back_y + 8, 18.0), -930.0),
-        Part("skin", "surroundings", skin, t.skin),
-        Part("subcutaneous fat", "fat", Grown(skin, -2.0), t.fat),
+        BodyPart("table", "surroundings", ScannerTable(back_y + 6, 22.0), 60.0),
+        BodyPart("table core", "surroundings", ScannerTable(back_y + 8, 18.0), -930.0),
+        BodyPart("skin", "surroundings", skin, t.skin),
+        BodyPart("subcutaneous fat", "fat", Offset(skin, -2.0), t.fat),
         *_glands(trunk, skin),
-        Part("muscle wall", "surroundings", wall, t.muscle),
+        BodyPart("muscle wall", "surroundings", wall, t.muscle),
         *_abdominal_fat_planes(trunk, cavity, wall),
         *_fat_between_muscles(trunk, wall, cavity),
-        Part("fat outside the ribs", "fat", Sampled(planes, 3.0), t.fat),
-        Part("rib cage", "surroundings", Sampled(cage, 3.0), t.muscle - 8),
-        Part(
-            "cavity", "fat", Sampled(Common((cavity, HalfSpace((0, 0, 436.0 * build.scale[2]), (0, 0, 1)))), 3.0), t.fat
+        BodyPart("fat outside the ribs", "fat", LatticeSolid(planes, 3.0), t.fat),
+        BodyPart("rib cage", "surroundings", LatticeSolid(cage, 3.0), t.muscle - 8),
+        BodyPart(
+            "cavity",
+            "fat",
+            LatticeSolid(Intersection((cavity, HalfSpace((0, 0, 436.0 * physique.scale[2]), (0, 0, 1)))), 3.0),
+            t.fat,
         ),
     ]
 
 
 def _breasts(trunk: Trunk) -> list[Solid]:
     """Give the breasts of a woman, flat as she lies on her back."""
-    build = trunk.build
-    if build.sex == "M":
+    physique = trunk.physique
+    if physique.sex == "M":
         return []
-    deep = float(np.clip(22 + 9 * build.fat, 24, 46))
-    return [build.ellipsoid((side * 80, -112, 290), (58, deep, 54), (0, 0, side * 14)) for side in (-1, 1)]
+    deep = float(np.clip(22 + 9 * physique.fat, 24, 46))
+    return [physique.ellipsoid((side * 80, -112, 290), (58, deep, 54), (0, 0, side * 14)) for side in (-1, 1)]
 
 
-def _glands(trunk: Trunk, skin: Solid) -> list[Part]:
+def _glands(trunk: Trunk, skin: Solid) -> list[BodyPart]:
     """Give the glandular tissue of the breasts: ragged, and less of it with age."""
-    build, t = trunk.build, trunk.build.tissues
-    size = float(np.clip((95 - build.age) / 50, 0.35, 1.2)) ** 0.5
+    physique, t = trunk.physique, trunk.physique.tissues
+    size = float(np.clip((95 - physique.age) / 50, 0.35, 1.2)) ** 0.5
     parts = []
     for breast in _breasts(trunk):
         x, y, z = (float(c) for c in breast.bounds[0] + breast.bounds[1])
         middle = (x / 2, y / 2 - 8, z / 2)
         gland = Ellipsoid(middle, (36 * size, 14 * size, 30 * size))
-        ragged = Sampled(Common((Grown(skin, -7.0), build.uneven(gland, 13.0 * size, 17))), 2.0)
-        ends = np.array(middle) + build.rng.normal(0, 1, (22, 3)) * (26, 9, 22)
-        strands = Tubes(ends, ends + build.rng.normal(0, 1, (22, 3)) * (9, 7, 9), np.full((22, 2), 0.9))
-        parts.append(Part("glandular tissue", "surroundings", ragged, 28.0))
-        parts.append(Part("strands in the breast", "surroundings", Common((strands, Grown(skin, -3.0))), t.fat + 90))
+        ragged = LatticeSolid(Intersection((Offset(skin, -7.0), physique.uneven(gland, 13.0 * size, 17))), 2.0)
+        ends = np.array(middle) + physique.rng.normal(0, 1, (22, 3)) * (26, 9, 22)
+        strands = Tubes(ends, ends + physique.rng.normal(0, 1, (22, 3)) * (9, 7, 9), np.full((22, 2), 0.9))
+        parts.append(BodyPart("glandular tissue", "surroundings", ragged, 28.0))
+        parts.append(
+            BodyPart("strands in the breast", "surroundings", Intersection((strands, Offset(skin, -3.0))), t.fat + 90)
+        )
     return parts
 
 
-def _abdominal_fat_planes(trunk: Trunk, cavity: Solid, wall: Solid) -> list[Part]:
+def _abdominal_fat_planes(trunk: Trunk, cavity: Solid, wall: Solid) -> list[BodyPart]:
     """Give the thin fat between the three layers of the lateral abdominal wall, and the linea alba's neighbours."""
-    t, scale = trunk.build.tissues, trunk.build.scale
+    t, scale = trunk.physique.tissues, trunk.physique.scale
     low = HalfSpace((0, 0, 165 * scale[2]), (0, 0, 1))
     high = HalfSpace((0, 0, -50 * scale[2]), (0, 0, -1))
     front = HalfSpace((0, 25 * scale[1], 0), (0, 1, 0))
-    layers = Common((Shells(cavity, (5.0, 10.5), 1.3), low, high, front, Grown(wall, -2.0)))
+    layers = Intersection((Shells(cavity, (5.0, 10.5), 1.3), low, high, front, Offset(wall, -2.0)))
     edges = [
-        trunk.build.tube([(x, -108 - 5, z, 2.2) for z in (-60, 40, 140)], stretch=(1.0, 3.0, 1.0)) for x in (-64, 64)
+        trunk.physique.tube([(x, -108 - 5, z, 2.2) for z in (-60, 40, 140)], stretch=(1.0, 3.0, 1.0)) for x in (-64, 64)
     ]
     return [
-        Part("fat between abdominal muscles", "fat", layers, t.fat + 30),
-        *(Part("fat beside the rectus", "fat", edge, t.fat) for edge in edges),
+        BodyPart("fat between abdominal muscles", "fat", layers, t.fat + 30),
+        *(BodyPart("fat beside the rectus", "fat", edge, t.fat) for edge in edges),
     ]
 
 
-def _fat_between_muscles(trunk: Trunk, wall: Solid, cavity: Solid) -> list[Part]:
+def _fat_between_muscles(trunk: Trunk, wall: Solid, cavity: Solid) -> list[BodyPart]:
     """Give the sheets of fat between the many muscles of shoulder girdle and buttocks."""
-    build, t = trunk.build, trunk.build.tissues
+    physique, t = trunk.physique, trunk.physique.tissues
     rooms = (
-        (HalfSpace((0, 0, 300 * build.scale[2]), (0, 0, -1)), build.waves(75, upright=2.0)),
-        (HalfSpace((0, 0, 20 * build.scale[2]), (0, 0, 1)), build.waves(75, upright=2.0)),
+        (HalfSpace((0, 0, 300 * physique.scale[2]), (0, 0, -1)), physique.waves(75, upright=2.0)),
+        (HalfSpace((0, 0, 20 * physique.scale[2]), (0, 0, 1)), physique.waves(75, upright=2.0)),
     )
-    outer = Without(Grown(wall, -1.5), (Grown(cavity, 14.0),))
+    outer = Difference(Offset(wall, -1.5), (Offset(cavity, 14.0),))
     return [
-        Part(
+        BodyPart(
             "fat between muscles",
             "fat",
-            Common((outer, room, Sheets(waves, 1.6))),
+            Intersection((outer, room, Sheets(waves, 1.6))),
             t.fat + 15,
         )
         for room, waves in rooms
     ]
 
 
-def _furrow(trunk: Trunk, cover: Column, size_mm: tuple[float, float]) -> Solid:
+def _furrow(trunk: Trunk, cover: SuperellipticColumn, size_mm: tuple[float, float]) -> Solid:
     """Give the groove over the spinous processes: its radius, and how far outside ``cover`` its middle lies."""
     radius, outside = size_mm
     z = np.linspace(LOWEST_MM, 330, 12)
-    points = trunk.build.place(trunk.spine(z))
+    points = trunk.physique.place(trunk.spine(z))
     y = cover.section(points[:, 2])[3] + outside
     return tube(np.stack([points[:, 0], y, points[:, 2], np.full_like(y, radius)], axis=1))
 
 
-def _cleft(trunk: Trunk, cover: Column, radius: float) -> Solid:
+def _cleft(trunk: Trunk, cover: SuperellipticColumn, radius: float) -> Solid:
     """Give the groove between the buttocks, deeper the lower."""
     z = np.array([-212.0, -160, -120, -95])
-    points = trunk.build.place(trunk.spine(z))
+    points = trunk.physique.place(trunk.spine(z))
     size = radius * np.array([1.0, 0.9, 0.6, 0.3])
     y = cover.section(points[:, 2])[3] + np.array([0.35, 0.45, 0.6, 1.0]) * size
     return tube(np.stack([points[:, 0], y, points[:, 2], size], axis=1), (0.9, 1.0, 1.0))
@@ -320,19 +330,19 @@ def _loins(trunk: Trunk) -> Solid:
     # z, half width, and how far behind the wall this column reaches.
     shape = [(-210, 300, 20), (-70, 220, 20), (-40, 130, 4), (0, 78, 1), (60, 66, 1), (120, 68, 1)]
     z, width, behind = np.array([*shape, (160, 100, 4), (200, 180, 20), (470, 300, 20)], dtype=float).T
-    heights = z * trunk.build.scale[2]
+    heights = z * trunk.physique.scale[2]
     _, _, front, back, _ = trunk.wall.section(heights)
-    rows = np.stack([heights, 0 * z, width * trunk.build.size, front, back + behind, np.full(len(z), 2.6)], axis=1)
-    return Common((trunk.wall, Union((Grown(trunk.cavity, 18.0), Column(rows)), 12.0)))
+    rows = np.stack([heights, 0 * z, width * trunk.physique.size, front, back + behind, np.full(len(z), 2.6)], axis=1)
+    return Intersection((trunk.wall, Union((Offset(trunk.cavity, 18.0), SuperellipticColumn(rows)), 12.0)))
 
 
 def _front_grooves(trunk: Trunk) -> list[Solid]:
     """Give the grooves before the breastbone, and those in the midline and at the outer edges of the recti."""
     z = np.linspace(-90, 200, 9)
-    heights = z * trunk.build.scale[2]
-    wide = np.interp(z, (-90, -40, 60, 200), (34, 50, 66, 74)) * trunk.build.scale[0]
+    heights = z * trunk.physique.scale[2]
+    wide = np.interp(z, (-90, -40, 60, 200), (34, 50, 66, 74)) * trunk.physique.scale[0]
     grooves: list[Solid] = []
-    chest = np.linspace(232, 370, 5) * trunk.build.scale[2]
+    chest = np.linspace(232, 370, 5) * trunk.physique.scale[2]
     bare = trunk.wall.contour(np.full(5, np.pi), chest, outward_mm=5.0)
     # Little but skin covers the breastbone.
     grooves.append(tube(np.column_stack([bare, np.full(5, 9.0)]), (2.4, 1, 1)))
@@ -344,12 +354,12 @@ def _front_grooves(trunk: Trunk) -> list[Solid]:
     return grooves
 
 
-def back_parts(trunk: Trunk) -> list[Part]:
+def back_parts(trunk: Trunk) -> list[BodyPart]:
     """Give erector spinae, quadratus lumborum, iliacus and psoas, each in its sheath of fat."""
-    t, rng = trunk.build.tissues, trunk.build.rng
+    t, rng = trunk.physique.tissues, trunk.physique.rng
     parts = []
     block = trunk.along_spine([(z, 0, 44 if z > 140 else 40, 27 if z > 140 else 24) for z in range(-60, 471, 40)])
-    parts.append(Part("muscles around the spine", "muscle", Sampled(block, 3.0), t.muscle))
+    parts.append(BodyPart("muscles around the spine", "muscle", LatticeSolid(block, 3.0), t.muscle))
     for side in (-1, 1):
         strong = float(rng.uniform(0.9, 1.08))
         multifidus = trunk.along_spine(
@@ -371,7 +381,7 @@ def back_parts(trunk: Trunk) -> list[Part]:
         quadratus = trunk.along_spine(
             [(-40, side * 72, 48, 8), (40, side * 62, 43, 9), (140, side * 46, 36, 6)], (2.2, 1.0, 1.0)
         )
-        psoas = trunk.build.tube(
+        psoas = trunk.physique.tube(
             [
                 (side * 24, 11, 150, 6),
                 (side * 30, 4, 110, 12),
@@ -383,7 +393,7 @@ def back_parts(trunk: Trunk) -> list[Part]:
             ],
             (1.0, 1.1, 1.0),
         )
-        iliacus = trunk.build.tube(
+        iliacus = trunk.physique.tube(
             [(side * 104, 2, -12, 9), (side * 92, -12, -60, 14), (side * 88, -44, -106, 14)], (0.8, 1.7, 1.0)
         )
         muscles = {
@@ -394,18 +404,18 @@ def back_parts(trunk: Trunk) -> list[Part]:
             "psoas": psoas,
         }
         for name, muscle in muscles.items():
-            sheathed = Sampled(trunk.build.uneven(trunk.build.uneven(muscle, 2.0, 45), 1.0, 14), 2.5)
+            sheathed = LatticeSolid(trunk.physique.uneven(trunk.physique.uneven(muscle, 2.0, 45), 1.0, 14), 2.5)
             # Here and there muscles lie on each other without fat between.
-            sheath = trunk.build.uneven(Grown(sheathed, 0.6), 1.1, 35)
-            parts.append(Part(f"fat around {name}", "fat", sheath, t.fat + 25))
-            parts.append(Part(name, "muscle", sheathed, t.muscle))
+            sheath = trunk.physique.uneven(Offset(sheathed, 0.6), 1.1, 35)
+            parts.append(BodyPart(f"fat around {name}", "fat", sheath, t.fat + 25))
+            parts.append(BodyPart(name, "muscle", sheathed, t.muscle))
     return parts
 
 
-def arm(build: Build, side: int, radius: float) -> Tubes:
+def arm(physique: Physique, side: int, radius: float) -> Tubes:
     """Give an arm of some thickness: beside the neck when it lies above the head, else beside the trunk."""
     rows = [(150, 12, 404, 0.8), (166, 4, 440, 1.0), (186, -2, 490, 1.0)]
-    if not build.arms_up:
+    if not physique.arms_up:
         rows = [
             (158, 14, 402, 0.8),
             (190, 14, 366, 1.0),
@@ -413,7 +423,7 @@ def arm(build: Build, side: int, radius: float) -> Tubes:
             (240, 20, 180, 0.95),
             (242, 0, -60, 0.75),
         ]
-    return build.tube([(side * x, y, z, share * radius) for x, y, z, share in rows])
+    return physique.tube([(side * x, y, z, share * radius) for x, y, z, share in rows])
 
 
 def _at(rows: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -423,6 +433,10 @@ def _at(rows: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64
     return np.asarray(PchipInterpolator(rows[:, 0], rows[:, 1:])(inside))
 
 
-def _column(build: Build, z: NDArray[np.float64], sides: NDArray[np.float64], exponent: float) -> Column:
-    width, front, back = (sides * build.scale[[0, 1, 1]]).T
-    return Column(np.stack([z * build.scale[2], 0 * z, width, front, back, np.full_like(z, exponent)], axis=1))
+def _column(
+    physique: Physique, z: NDArray[np.float64], sides: NDArray[np.float64], exponent: float
+) -> SuperellipticColumn:
+    width, front, back = (sides * physique.scale[[0, 1, 1]]).T
+    return SuperellipticColumn(
+        np.stack([z * physique.scale[2], 0 * z, width, front, back, np.full_like(z, exponent)], axis=1)
+    )

@@ -18,10 +18,10 @@ from ctlymph.core.volume import Volume
 from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
 from ctlymph.io import read
 from ctlymph.phantom.collection.case_files import CaseToWrite, annotated
-from ctlymph.phantom.collection.insertion import Inserted, insert
-from ctlymph.phantom.collection.patients import PREFIX, Patient, Wishes, region_of
+from ctlymph.phantom.collection.insertion import Insertion, insert_nodes
+from ctlymph.phantom.collection.patients import PREFIX, Patient, PhantomOptions, region_of
 from ctlymph.phantom.collection.simulated_candidates import candidates_in_ct
-from ctlymph.phantom.timepoints import Link
+from ctlymph.phantom.nodes.timepoints import LineageRow
 
 _NOTICE = (
     "SYNTHETIC LYMPH NODES\n\n`ctlymph phantom` put computed lymph nodes into CTs of patients.\n"
@@ -93,15 +93,15 @@ class InsertedPatient(Patient):
             "background_sha256": self.background.digest,
             "draw": self.draw,
             "regions": list(self.background.regions),
-            "seed": self.wishes.seed,
-            "layout": self.wishes.layout,
+            "seed": self.options.seed,
+            "layout": self.options.layout,
         }
 
-    def visits(self, progress: Progress = SILENT) -> Iterator[tuple[Iterable[CaseToWrite], tuple[Link, ...]]]:
+    def scans(self, progress: Progress = SILENT) -> Iterator[tuple[Iterable[CaseToWrite], tuple[LineageRow, ...]]]:
         """Put nodes into the CT, once."""
         path = self.background.path
         volume = replace(read(path), case=str(path))  # errors name the file by it
-        yield self._cases(insert(volume, self._seed, progress)), ()
+        yield self._cases(insert_nodes(volume, self._seed, progress)), ()
 
     @property
     def notice(self) -> str:
@@ -111,10 +111,10 @@ class InsertedPatient(Patient):
     @property
     def _seed(self) -> int:
         """Of this CT: it gets the same nodes wherever it stands among others."""
-        entropy = [self.wishes.seed, int(self.background.digest[:16], 16)] + [self.draw] * (self.draw > 0)
+        entropy = [self.options.seed, int(self.background.digest[:16], 16)] + [self.draw] * (self.draw > 0)
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
-    def _cases(self, inserted: Inserted) -> Iterable[CaseToWrite]:
+    def _cases(self, inserted: Insertion) -> Iterable[CaseToWrite]:
         for name in self.names:
             region = next(each for each in inserted.regions if each.name == region_of(name))
             rng = np.random.default_rng([self._seed, len(name), *name.encode()])
@@ -124,7 +124,7 @@ class InsertedPatient(Patient):
 
 
 def inserted_patients(
-    folder: Path, backgrounds: Sequence[Background], wishes: Wishes, draws: int = 1
+    folder: Path, backgrounds: Sequence[Background], options: PhantomOptions, draws: int = 1
 ) -> list[InsertedPatient]:
     """Name the cases: a CT of both regions gets two names that are one scan in the public collection, too.
 
@@ -133,7 +133,7 @@ def inserted_patients(
     Args:
         folder: The collection.
         backgrounds: The CTs.
-        wishes: The user's.
+        options: The user's.
         draws: How often nodes are put into each, other ones each time. All draws of a CT are one patient.
 
     Raises:
@@ -155,7 +155,7 @@ def inserted_patients(
         if not names and not beyond:
             raise CtlymphError(f"too many CTs for one collection, from {background.path} on; make another")
         chosen = names.pop(0) if names else _counted_on(beyond.pop(0), background.regions)
-        patients.append(InsertedPatient(folder, chosen, wishes, background, draw))
+        patients.append(InsertedPatient(folder, chosen, options, background, draw))
     return patients
 
 

@@ -24,9 +24,9 @@ from ctlymph.io.dicom.uids import new_uid
 from ctlymph.io.images import write_masks
 from ctlymph.io.mitk import write_point_set
 from ctlymph.io.node_tables import COLUMNS, NodeRow, texts_of
-from ctlymph.phantom.collection.simulated_candidates import Found
+from ctlymph.phantom.collection.simulated_candidates import SimulatedCandidates
 from ctlymph.phantom.nodes.placement import TrueNode
-from ctlymph.phantom.patient import Phantom
+from ctlymph.phantom.scan.patient import Phantom
 
 Layout = Literal["idc", "nbia"]
 
@@ -71,7 +71,7 @@ class CaseToWrite:
     name: str
     region: str
     phantom: Phantom
-    candidates: Found
+    candidates: SimulatedCandidates
     sex: str
     age: int | None
     seed: int

@@ -14,7 +14,7 @@ from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
 from ctlymph.datasets.layout import PATIENTS, SYNTHETIC, DicomSeries, find_cases
 from ctlymph.io.atomic import new_file
 from ctlymph.phantom.collection.case_files import DICOM, SIDES, TRUTH, replace_csv
-from ctlymph.phantom.collection.patients import Wishes, roots
+from ctlymph.phantom.collection.patients import PhantomOptions, roots
 
 SETS = {"small": (6, 6), "full": (90, 86)}
 """How many cases of mediastinum and abdomen each standard set has."""
@@ -51,18 +51,18 @@ def check_folder(folder: Path) -> None:
         raise CtlymphError(f"{folder} holds other files than a synthetic collection ({SYNTHETIC}); choose another one")
 
 
-def finish(folder: Path, wishes: Wishes, *, zipped: bool = False) -> None:
+def finish(folder: Path, options: PhantomOptions, *, zipped: bool = False) -> None:
     """Write what tells of all cases together: shared scans, the retriever's table of series, the archives.
 
     Raises:
         CtlymphError: If it cannot be written.
     """
-    for root in roots(folder, wishes.timepoints):
+    for root in roots(folder, options.timepoints):
         series = {name: files.series for name, files in find_cases(root).cases.items()}
         replace_csv(root / "shared_scans.csv", _SHARED, _shared_rows(series))
         if patients := _patients(folder / TRUTH, series):
             replace_csv(root / PATIENTS, ("case", "patient"), patients)
-        if wishes.layout == "nbia":
+        if options.layout == "nbia":
             table = root / DICOM["nbia"] / "metadata.csv"
             rows = [_metadata(table.parent, each) for found in series.values() for each in found]
             replace_csv(table, _METADATA, rows)

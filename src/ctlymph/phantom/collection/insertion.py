@@ -17,11 +17,11 @@ from ctlymph.core.morphology import Mask, box_around, distance_mm
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import ABDOMEN, MEDIASTINUM, Region
 from ctlymph.core.volume import AIR_HU, Geometry, Masks, Volume, resample_array
-from ctlymph.phantom.body.shapes import Array, Sampled
-from ctlymph.phantom.nodes.placement import Fat, TrueNode, grown, plant
+from ctlymph.phantom.body.shapes import Array, LatticeSolid
+from ctlymph.phantom.nodes.placement import PlacementField, TrueNode, make_nodes, place_nodes
 from ctlymph.phantom.nodes.station_map import Station
-from ctlymph.phantom.patient import Phantom
 from ctlymph.phantom.scan.image_statistics import NOISE_SCALE_MM, aorta_hu, edge_mm, grain
+from ctlymph.phantom.scan.patient import Phantom
 from ctlymph.phantom.scan.scanner import blurred_parts, coloured, label, noise_gains
 
 _GRID_MM = 1.5
@@ -44,14 +44,14 @@ _ROOM_MM = 6.0
 """Depth of fat, from its border, at which a node is first tried."""
 
 
-class Inserted(NamedTuple):
+class Insertion(NamedTuple):
     """A CT with nodes in it, its truth, and the regions that it shows."""
 
     phantom: Phantom
     regions: tuple[Region, ...]
 
 
-def insert(volume: Volume, seed: int, progress: Progress = SILENT) -> Inserted:
+def insert_nodes(volume: Volume, seed: int, progress: Progress = SILENT) -> Insertion:
     """Put synthetic nodes into the fat of the search regions that a CT shows.
 
     Numbers, sizes, shapes and CT numbers are drawn as for synthetic patients; nodes abut on vessels, organs and each
@@ -75,20 +75,20 @@ def insert(volume: Volume, seed: int, progress: Progress = SILENT) -> Inserted:
     with progress.task("Putting nodes into the CT", 3) as advance:
         landmarks = find_landmarks(volume)
         regions = tuple(find_regions(landmarks))
-        fat = SeenFat(volume, regions, aorta_hu(volume, landmarks)[0], _midline_mm(landmarks))
+        fat = CTPlacementField(volume, regions, aorta_hu(volume, landmarks)[0], _midline_mm(landmarks))
         advance(1)
-        nodes = grown(fat, plant(fat, np.random.default_rng([seed, 2])))
+        nodes = make_nodes(fat, place_nodes(fat, np.random.default_rng([seed, 2])))
         masks = label([node.solid for node in nodes], geometry)
         advance(1)
-        hu = painted(Volume(volume.hu, geometry), nodes, ScanLook.of(volume, landmarks), seed)
+        hu = render_nodes(Volume(volume.hu, geometry), nodes, ScanAppearance.of(volume, landmarks), seed)
         advance(1)
     shown = tuple(node for node in nodes if (masks == node.node).any())
     notes = ("Synthetic lymph nodes were put into this CT; those that it had before are not annotated.",)
-    return Inserted(Phantom(Volume(hu, geometry, volume.case, notes), Masks(masks, geometry), shown), regions)
+    return Insertion(Phantom(Volume(hu, geometry, volume.case, notes), Masks(masks, geometry), shown), regions)
 
 
 @dataclass(frozen=True, eq=False)
-class SeenFat(Fat):
+class CTPlacementField(PlacementField):
     """The fat that a CT shows within its search regions.
 
     Attributes:
@@ -138,9 +138,9 @@ class SeenFat(Fat):
         return np.asarray(gap)
 
     @cached_property
-    def occupied(self) -> Sampled:
+    def occupied(self) -> LatticeSolid:
         """What nodes may not enter: all but fat of the regions."""
-        return Sampled.of(self._gap_mm, self._grid.origin_mm, _GRID_MM)
+        return LatticeSolid.of(self._gap_mm, self._grid.origin_mm, _GRID_MM)
 
     def stations(self, region: str | None = None) -> tuple[Station, ...]:
         """Give one station for each region found; where in it a node lies, its name does not tell."""
@@ -188,7 +188,7 @@ def _midline_mm(landmarks: Landmarks) -> float:
 
 
 @dataclass(frozen=True)
-class ScanLook:
+class ScanAppearance:
     """How sharp and how noisy a scan is.
 
     Attributes:
@@ -204,7 +204,7 @@ class ScanLook:
     shared: float
 
     @classmethod
-    def of(cls, volume: Volume, landmarks: Landmarks) -> ScanLook:
+    def of(cls, volume: Volume, landmarks: Landmarks) -> ScanAppearance:
         """Measure a scan, axes LPS.
 
         Raises:
@@ -242,7 +242,7 @@ def _fine_part(geometry: Geometry, cutoff_per_mm: float) -> tuple[float, float]:
     return float(np.sqrt(total / 64**2)), float((power * np.cos(2 * np.pi * across * dx)).sum() / total)
 
 
-def painted(volume: Volume, nodes: Sequence[TrueNode], look: ScanLook, seed: int) -> NDArray[np.int16]:
+def render_nodes(volume: Volume, nodes: Sequence[TrueNode], appearance: ScanAppearance, seed: int) -> NDArray[np.int16]:
     """Give the CT's voxels (z, y, x; axes LPS) with the nodes in it, as sharp and noisy as it is."""
     hu = volume.hu.copy()
     for node in nodes:
@@ -250,11 +250,11 @@ def painted(volume: Volume, nodes: Sequence[TrueNode], look: ScanLook, seed: int
         if not hu[box].size:
             continue
         whole = [replace(part, hu=1.0) for part in node.parts]
-        share = blurred_parts(whole, grid, look.psf_fwhm_mm, 0.0)
-        tissue = blurred_parts(node.parts, grid, look.psf_fwhm_mm, 0.0)
+        share = blurred_parts(whole, grid, appearance.psf_fwhm_mm, 0.0)
+        tissue = blurred_parts(node.parts, grid, appearance.psf_fwhm_mm, 0.0)
         # The old noise goes with the old tissue; so much is added that the sum has the scan's level again.
         left = 1 - np.clip(share, 0, 1)
-        noise = look.noise(grid, np.random.default_rng([seed, 3, node.node])) * np.sqrt(1 - left**2)
+        noise = appearance.noise(grid, np.random.default_rng([seed, 3, node.node])) * np.sqrt(1 - left**2)
         hu[box] = np.clip(np.rint(hu[box] * left + tissue + noise), -1024, 3071)
     return hu
 

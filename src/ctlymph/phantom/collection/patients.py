@@ -17,7 +17,7 @@ from ctlymph.core.regions import ABDOMEN, MEDIASTINUM
 from ctlymph.datasets.ct_lymph_nodes.catalogue import TITLE, catalogue
 from ctlymph.datasets.layout import SYNTHETIC
 from ctlymph.io.atomic import explained, new_folder
-from ctlymph.phantom.body.parts import Build
+from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.collection.case_files import (
     DICOM,
     SIDES,
@@ -28,10 +28,10 @@ from ctlymph.phantom.collection.case_files import (
     replace_csv,
     write_case,
 )
-from ctlymph.phantom.collection.simulated_candidates import draw_candidates
-from ctlymph.phantom.patient import PhantomSpec, scan_patient
+from ctlymph.phantom.collection.simulated_candidates import sample_candidates
+from ctlymph.phantom.nodes.timepoints import LineageRow, PatientTimePoint, follow_up
+from ctlymph.phantom.scan.patient import PhantomSpec, scan_patient
 from ctlymph.phantom.scan.scanner import KERNELS
-from ctlymph.phantom.timepoints import Link, TimePoint, follow_up
 
 PREFIX = {MEDIASTINUM: "MED", ABDOMEN: "ABD"}
 _MATRIX = 512
@@ -43,7 +43,7 @@ _NOTICE = (
 
 
 @dataclass(frozen=True)
-class Wishes:
+class PhantomOptions:
     """What the user fixes; what is None is drawn for each patient, as it varies in the public collection.
 
     Attributes:
@@ -70,19 +70,19 @@ class Patient(ABC):
     Attributes:
         folder: The collection.
         names: The cases that its scan is: one, or one of either region.
-        wishes: The user's.
+        options: The user's.
     """
 
     folder: Path
     names: tuple[str, ...]
-    wishes: Wishes
+    options: PhantomOptions
 
     @abstractmethod
     def recipe(self) -> dict[str, object]:
         """Give all that the patient follows from, as JSON has it."""
 
     @abstractmethod
-    def visits(self, progress: Progress = SILENT) -> Iterator[tuple[Iterable[CaseToWrite], tuple[Link, ...]]]:
+    def scans(self, progress: Progress = SILENT) -> Iterator[tuple[Iterable[CaseToWrite], tuple[LineageRow, ...]]]:
         """Make each scan: its cases, and which nodes came from which."""
 
     @property
@@ -113,19 +113,19 @@ class Patient(ABC):
             CtlymphError: If the folder cannot be written.
         """
         written: list[CaseToWrite] = []
-        lineage: list[Link] = []
+        lineage: list[LineageRow] = []
         with new_folder(self.folder, overwrite=True) as staging:
-            for (cases, links), root in zip(self.visits(progress), roots(staging, self.wishes.timepoints), strict=True):
+            for (cases, links), root in zip(self.scans(progress), roots(staging, self.options.timepoints), strict=True):
                 root.mkdir(exist_ok=True)
                 (root / SYNTHETIC).write_text(self.notice, encoding="utf-8")
                 for case in cases:
-                    write_case(case, root, self.wishes.layout)
+                    write_case(case, root, self.options.layout)
                     written.append(case)
                 lineage += links
             (staging / SYNTHETIC).write_text(self.notice, encoding="utf-8")
             (staging / TRUTH).mkdir(exist_ok=True)
             for name in self.names:
-                if self.wishes.timepoints > 1:
+                if self.options.timepoints > 1:
                     _write_lineage(staging / TRUTH / f"{name}_lineage.csv", lineage)
                 _recipe_file(staging, name).write_text(json.dumps(self.recipe(), indent=2) + "\n", encoding="utf-8")
             self._remove_former()
@@ -155,33 +155,40 @@ class PhantomPatient(Patient):
     def recipe(self) -> dict[str, object]:
         """Give all that the patient follows from, as JSON has it."""
         plain: dict[str, object] = json.loads(json.dumps(asdict(self.spec)))
-        return plain | {"timepoints": self.wishes.timepoints, "layout": self.wishes.layout}
+        return plain | {"timepoints": self.options.timepoints, "layout": self.options.layout}
 
-    def visits(self, progress: Progress = SILENT) -> Iterator[tuple[Iterable[CaseToWrite], tuple[Link, ...]]]:
+    def scans(self, progress: Progress = SILENT) -> Iterator[tuple[Iterable[CaseToWrite], tuple[LineageRow, ...]]]:
         """Scan the patient at each time point."""
-        for visit in follow_up(self.spec.seed, self.wishes.timepoints, contrast=self.spec.contrast):
-            yield self._scanned(visit, progress), visit.links
+        for timepoint in follow_up(self.spec.seed, self.options.timepoints, contrast=self.spec.contrast):
+            yield self._scanned(timepoint, progress), timepoint.links
 
     @property
     def notice(self) -> str:
         """What the collection's folder says of itself."""
         return _NOTICE
 
-    def _scanned(self, visit: TimePoint, progress: Progress) -> Iterable[CaseToWrite]:
-        noise = int(np.random.SeedSequence([self.spec.seed, visit.number]).generate_state(1)[0])
-        phantom = scan_patient(visit.anatomy, replace(self.spec, seed=noise), progress)
-        build = Build.drawn(np.random.default_rng([self.spec.seed, 1]), self.spec.contrast)
+    def _scanned(self, timepoint: PatientTimePoint, progress: Progress) -> Iterable[CaseToWrite]:
+        noise = int(np.random.SeedSequence([self.spec.seed, timepoint.number]).generate_state(1)[0])
+        phantom = scan_patient(timepoint.anatomy, replace(self.spec, seed=noise), progress)
+        physique = Physique.sampled(np.random.default_rng([self.spec.seed, 1]), self.spec.contrast)
         for name in self.names:
             region = region_of(name)
             rng = np.random.default_rng([noise, len(name), *name.encode()])
             nodes = annotated(phantom, region)
-            found = draw_candidates(visit.anatomy, phantom.volume, region, nodes, rng)
+            found = sample_candidates(timepoint.anatomy, phantom.volume, region, nodes, rng)
             yield CaseToWrite(
-                name, region, phantom, found, build.sex, build.age, seed=self.spec.seed, timepoint=visit.number
+                name,
+                region,
+                phantom,
+                found,
+                physique.sex,
+                physique.age,
+                seed=self.spec.seed,
+                timepoint=timepoint.number,
             )
 
 
-def phantom_patients(folder: Path, counts: tuple[int, int], wishes: Wishes) -> list[PhantomPatient]:
+def phantom_patients(folder: Path, counts: tuple[int, int], options: PhantomOptions) -> list[PhantomPatient]:
     """List the patients of a collection with so many cases of mediastinum and abdomen.
 
     Names, and which two of them are one scan, are those of the public collection.
@@ -191,7 +198,7 @@ def phantom_patients(folder: Path, counts: tuple[int, int], wishes: Wishes) -> l
     scans: dict[str, list[str]] = {}
     for name in names:
         scans.setdefault(_scan(name), []).append(name)
-    return [PhantomPatient(folder, tuple(each), wishes, _spec(scan, wishes)) for scan, each in scans.items()]
+    return [PhantomPatient(folder, tuple(each), options, _spec(scan, options)) for scan, each in scans.items()]
 
 
 def roots(folder: Path, timepoints: int) -> list[Path]:
@@ -215,9 +222,9 @@ def _scan(name: str) -> str:
     return "+".join(sorted((name, other))) if other else name
 
 
-def _spec(scan: str, wishes: Wishes) -> PhantomSpec:
+def _spec(scan: str, options: PhantomOptions) -> PhantomSpec:
     """Draw what to make; all is drawn whatever the user fixes, so that the rest does not depend on it."""
-    rng = np.random.default_rng([wishes.seed, len(scan), *scan.encode()])
+    rng = np.random.default_rng([options.seed, len(scan), *scan.encode()])
     seed = int(rng.integers(2**32))
     slices_mm = float(rng.choice([1.0, 1.25, 5.0], p=[0.77, 0.2, 0.03]))
     contrast = bool(rng.random() < 0.9)
@@ -229,20 +236,20 @@ def _spec(scan: str, wishes: Wishes) -> PhantomSpec:
     low, high = (belly[0], chest[1]) if is_whole else chest if region_of(scan) == MEDIASTINUM else belly
     return PhantomSpec(
         seed,
-        spacing_mm=wishes.spacing_mm or (1.0, 1.0, slices_mm),
-        matrix=None if wishes.spacing_mm else _MATRIX,
-        thickness_mm=wishes.thickness_mm,
+        spacing_mm=options.spacing_mm or (1.0, 1.0, slices_mm),
+        matrix=None if options.spacing_mm else _MATRIX,
+        thickness_mm=options.thickness_mm,
         z_range_mm=(round(low, 1), round(high, 1)),
-        contrast=contrast if wishes.contrast is None else wishes.contrast,
+        contrast=contrast if options.contrast is None else options.contrast,
         kernel=kernel,
         noise_hu=noise_hu,
     )
 
 
-def _write_lineage(path: Path, links: Sequence[Link]) -> None:
+def _write_lineage(path: Path, links: Sequence[LineageRow]) -> None:
     columns = ("timepoint", "node", "parents", "fate", "short_axis_mm")
     rows = [
-        (link.timepoint, link.node, " ".join(map(str, link.parents)), link.fate, f"{link.short_axis_mm:.2f}")
+        (link.timepoint, link.node, " ".join(map(str, link.parents)), link.outcome, f"{link.short_axis_mm:.2f}")
         for link in links
     ]
     replace_csv(path, columns, rows)

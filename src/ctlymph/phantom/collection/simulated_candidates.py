@@ -11,15 +11,15 @@ from ctlymph.core.nodes import Point
 from ctlymph.core.regions import ABDOMEN, MEDIASTINUM, Region
 from ctlymph.core.volume import Volume
 from ctlymph.detectors.blobs import BlobSettings, find_blobs
-from ctlymph.phantom.body.parts import Part
+from ctlymph.phantom.body.parts import BodyPart
+from ctlymph.phantom.nodes.patient_anatomy import Anatomy
 from ctlymph.phantom.nodes.placement import TrueNode
-from ctlymph.phantom.patient_anatomy import Anatomy
 
 LOOK_ALIKES = ("vessel", "bowel", "organ", "muscle", "airway", "twigs")
 """Kinds of parts on which negatives lie, likeliest first."""
 
 _LIKELY = np.array([0.4, 0.3, 0.12, 0.1, 0.04, 0.04])
-_APART_MM, _CLEAR_MM, _DEEPEST_MM = 8.0, 15.0, 7.0
+_MIN_DISTANCE_MM, _CLEAR_MM, _DEEPEST_MM = 8.0, 15.0, 7.0
 _SOFT_HU = (-40, 320)
 _BORDER_MM, _OVERLAP_MM = 225.0, 30.0
 """Height of the diaphragm's dome in the standard patient, and how far either region reaches beyond."""
@@ -29,7 +29,7 @@ _HALF_WIDTH_MM = {MEDIASTINUM: 75.0, ABDOMEN: 110.0}
 
 
 @dataclass(frozen=True)
-class Found:
+class SimulatedCandidates:
     """The candidates of one case.
 
     Attributes:
@@ -41,9 +41,9 @@ class Found:
     negatives: tuple[Point, ...]
 
 
-def draw_candidates(
+def sample_candidates(
     anatomy: Anatomy, volume: Volume, region: str, nodes: list[TrueNode], rng: np.random.Generator
-) -> Found:
+) -> SimulatedCandidates:
     """Draw the candidates of a case: one to three on each node that was found, and 35–40 or so on look-alikes.
 
     In the abdomen every node is found, in the mediastinum three of four, as in the public candidates.
@@ -57,10 +57,12 @@ def draw_candidates(
     """
     positives = _positives(nodes, region, rng)
     count = _count_of_negatives(region, rng)
-    return Found(positives, tuple(_negatives(anatomy, volume, region, nodes, count, rng)))
+    return SimulatedCandidates(positives, tuple(_negatives(anatomy, volume, region, nodes, count, rng)))
 
 
-def candidates_in_ct(volume: Volume, region: Region, nodes: list[TrueNode], rng: np.random.Generator) -> Found:
+def candidates_in_ct(
+    volume: Volume, region: Region, nodes: list[TrueNode], rng: np.random.Generator
+) -> SimulatedCandidates:
     """Draw the candidates of a real CT with inserted nodes: off these, on what :func:`find_blobs` takes for nodes.
 
     Args:
@@ -73,7 +75,9 @@ def candidates_in_ct(volume: Volume, region: Region, nodes: list[TrueNode], rng:
     centres = np.array([node.centre_mm for node in nodes]).reshape(-1, 3)
     clear = [mark for mark in marks if (np.linalg.norm(centres - mark.point_mm, axis=1) > _CLEAR_MM).all()]
     chosen = rng.permutation(len(clear))[: _count_of_negatives(region.name, rng)]
-    return Found(_positives(nodes, region.name, rng), tuple(clear[n].point_mm for n in sorted(chosen.tolist())))
+    return SimulatedCandidates(
+        _positives(nodes, region.name, rng), tuple(clear[n].point_mm for n in sorted(chosen.tolist()))
+    )
 
 
 def _positives(nodes: list[TrueNode], region: str, rng: np.random.Generator) -> tuple[tuple[Point, int], ...]:
@@ -107,12 +111,12 @@ def _negatives(
         if point is None or not _is_seen(point, anatomy, volume, region):
             continue
         is_clear = all(np.linalg.norm(point - node) > _CLEAR_MM for node in taken)
-        if is_clear and all(np.linalg.norm(point - other) > _APART_MM for other in others):
+        if is_clear and all(np.linalg.norm(point - other) > _MIN_DISTANCE_MM for other in others):
             others.append(point)
     return [_point(point) for point in others]
 
 
-def _within(part: Part, rng: np.random.Generator) -> NDArray[np.float64] | None:
+def _within(part: BodyPart, rng: np.random.Generator) -> NDArray[np.float64] | None:
     """Draw a point in the part, not deep in it: a detector of small things does not mark the middle of the liver."""
     low, high = part.solid.bounds
     points = rng.uniform(low, high, (64, 3))

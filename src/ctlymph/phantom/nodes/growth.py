@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.phantom.nodes.node_shapes import directions, measured
-from ctlymph.phantom.nodes.placement import Germ, Ground, enlarged_node, plant
+from ctlymph.phantom.nodes.node_shapes import directions, measure_solid
+from ctlymph.phantom.nodes.placement import BodyPlacementField, NodeSeed, enlarged_node, place_nodes
 
 _NEAR_MM = 10.0
 """The farthest apart that two nodes lie which grow into one by the next scan."""
@@ -19,20 +19,20 @@ _LARGEST_MM = 50.0
 
 
 @dataclass(frozen=True)
-class Visit:
+class NodeGeneration:
     """The nodes at one scan, in the coordinates of the first.
 
     Attributes:
-        germs: The nodes in the order of their numbers: those that are annotated first.
+        node_seeds: The nodes in the order of their numbers: those that are annotated first.
         parents: For each, which of the scan before it came from, counted from 0; none if it is new.
     """
 
-    germs: tuple[Germ, ...]
+    node_seeds: tuple[NodeSeed, ...]
     parents: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
-class Habits:
+class ChangeRates:
     """How likely things are between two scans.
 
     Attributes:
@@ -54,91 +54,104 @@ class Habits:
     split: float = 0.6
 
 
-def visits(seed: int, ground: Ground, count: int, habits: Habits | None = None) -> list[Visit]:
+def node_generations(
+    seed: int, field: BodyPlacementField, count: int, rates: ChangeRates | None = None
+) -> list[NodeGeneration]:
     """Follow a patient over ``count`` scans; the first scans do not depend on how many follow."""
-    germs = plant(ground, np.random.default_rng([seed, 2]))
-    course = [Visit(germs, ((),) * len(germs))]
+    node_seeds = place_nodes(field, np.random.default_rng([seed, 2]))
+    course = [NodeGeneration(node_seeds, ((),) * len(node_seeds))]
     for number in range(1, count):
-        course.append(_followed(course[-1].germs, ground, np.random.default_rng([seed, 7, number]), habits or Habits()))
+        course.append(
+            _next_generation(
+                course[-1].node_seeds, field, np.random.default_rng([seed, 7, number]), rates or ChangeRates()
+            )
+        )
     return course
 
 
-def _followed(germs: Sequence[Germ], ground: Ground, rng: np.random.Generator, habits: Habits) -> Visit:
-    trend = float(rng.normal(0, habits.trend))
-    pair = _nearest_pair(germs) if rng.random() < habits.merge else ()
-    halved = _largest_but(germs, pair) if rng.random() < habits.split else None
-    after: list[tuple[Germ, tuple[int, ...]]] = []
+def _next_generation(
+    node_seeds: Sequence[NodeSeed], field: BodyPlacementField, rng: np.random.Generator, rates: ChangeRates
+) -> NodeGeneration:
+    trend = float(rng.normal(0, rates.trend))
+    pair = _nearest_pair(node_seeds) if rng.random() < rates.merge else ()
+    halved = _largest_but(node_seeds, pair) if rng.random() < rates.split else None
+    after: list[tuple[NodeSeed, tuple[int, ...]]] = []
     if pair:
-        after.append((_merged(germs[pair[0]], germs[pair[1]], rng), pair))
+        after.append((_merged(node_seeds[pair[0]], node_seeds[pair[1]], rng), pair))
     if halved is not None:
-        after += [(half, (halved,)) for half in _split(germs[halved], rng)]
-    for number, germ in enumerate(germs):
-        if number in pair or number == halved or (germ.marked and rng.random() < habits.vanish):
+        after += [(half, (halved,)) for half in _split(node_seeds[halved], rng)]
+    for number, node_seed in enumerate(node_seeds):
+        if number in pair or number == halved or (node_seed.marked and rng.random() < rates.vanish):
             continue
         taken = [one for one, _ in after]
-        changed = _changed(germ, ground, rng, taken, trend, habits)
-        if germ.marked or not _swallowed(changed, taken):
+        changed = _changed(node_seed, field, rng, taken, trend, rates)
+        if node_seed.marked or not _swallowed(changed, taken):
             after.append((changed, (number,)))
-    for _ in range(int(rng.poisson(habits.appear))):
-        new = enlarged_node(ground, rng, [one for one, _ in after])
+    for _ in range(int(rng.poisson(rates.appear))):
+        new = enlarged_node(field, rng, [one for one, _ in after])
         after += [(new, ())] if new else []
     after.sort(key=lambda born: not born[0].marked)
-    return Visit(tuple(germ for germ, _ in after), tuple(parents for _, parents in after))
+    return NodeGeneration(tuple(node_seed for node_seed, _ in after), tuple(parents for _, parents in after))
 
 
 def _changed(
-    germ: Germ, ground: Ground, rng: np.random.Generator, taken: Sequence[Germ], trend: float, habits: Habits
-) -> Germ:
+    node_seed: NodeSeed,
+    field: BodyPlacementField,
+    rng: np.random.Generator,
+    taken: Sequence[NodeSeed],
+    trend: float,
+    rates: ChangeRates,
+) -> NodeSeed:
     """Let a node grow or shrink; a growing one is pushed off its neighbours."""
-    if not germ.marked and rng.random() > habits.awake:
-        return germ.moved((0, 0, 0), float(np.exp(rng.normal(0, 0.03))))
-    short = measured(germ.solid).short_axis_mm
-    wanted = short * np.exp(trend + rng.normal(0, habits.spread)) if germ.marked else rng.uniform(10, 15)
-    size = float(min(wanted, _LARGEST_MM) / short)
-    moved, _ = ground.seated(germ.moved((0, 0, 0), size), taken, abutting=False)
-    return replace(moved if size > 1 else germ.moved((0, 0, 0), size), marked=short * size >= _RESOLVED_MM)
+    if not node_seed.marked and rng.random() > rates.awake:
+        return node_seed.moved((0, 0, 0), float(np.exp(rng.normal(0, 0.03))))
+    short = measure_solid(node_seed.solid).short_axis_mm
+    target_mm = short * np.exp(trend + rng.normal(0, rates.spread)) if node_seed.marked else rng.uniform(10, 15)
+    size = float(min(target_mm, _LARGEST_MM) / short)
+    moved, _ = field.pushed_clear(node_seed.moved((0, 0, 0), size), taken, abutting=False)
+    return replace(moved if size > 1 else node_seed.moved((0, 0, 0), size), marked=short * size >= _RESOLVED_MM)
 
 
-def _swallowed(germ: Germ, taken: Sequence[Germ]) -> bool:
+def _swallowed(node_seed: NodeSeed, taken: Sequence[NodeSeed]) -> bool:
     """Tell whether larger nodes have grown over a small one."""
-    return any(float((other.solid.at(germ.surface_mm) < 0).mean()) > 0.4 for other in taken)
+    return any(float((other.solid.at(node_seed.surface_mm) < 0).mean()) > 0.4 for other in taken)
 
 
-def _nearest_pair(germs: Sequence[Germ]) -> tuple[int, ...]:
+def _nearest_pair(node_seeds: Sequence[NodeSeed]) -> tuple[int, ...]:
     """Give the two annotated nodes of a region nearest to each other; none if all are far apart."""
-    marked = [n for n, germ in enumerate(germs) if germ.marked]
+    marked = [n for n, node_seed in enumerate(node_seeds) if node_seed.marked]
     best: tuple[int, ...] = ()
-    least = _NEAR_MM
+    min_gap = _NEAR_MM
     for place, a in enumerate(marked):
         for b in marked[place + 1 :]:
-            if germs[a].station.region == germs[b].station.region:
-                gap = _gap(germs[a], germs[b])
-                if gap < least:
-                    best, least = (a, b), gap
+            if node_seeds[a].station.region == node_seeds[b].station.region:
+                gap = _gap(node_seeds[a], node_seeds[b])
+                if gap < min_gap:
+                    best, min_gap = (a, b), gap
     return best
 
 
-def _gap(a: Germ, b: Germ) -> float:
+def _gap(a: NodeSeed, b: NodeSeed) -> float:
     """Give how far two nodes are apart, mm; negative where they overlap."""
-    reach = a.reach_mm + b.reach_mm
-    apart = float(np.linalg.norm(a.centre_mm - b.centre_mm))
-    if apart > reach + _NEAR_MM:
-        return apart - reach
+    radii = a.radius_mm + b.radius_mm
+    distance = float(np.linalg.norm(a.centre_mm - b.centre_mm))
+    if distance > radii + _NEAR_MM:
+        return distance - radii
     surface = np.concatenate([lobe.surface(directions(1500)) for lobe in a.lobes])
     return float(b.solid.at(surface).min())
 
 
-def _largest_but(germs: Sequence[Germ], others: Sequence[int]) -> int | None:
-    sizes = {n: germ.reach_mm for n, germ in enumerate(germs) if germ.marked and n not in others}
+def _largest_but(node_seeds: Sequence[NodeSeed], others: Sequence[int]) -> int | None:
+    sizes = {n: node_seed.radius_mm for n, node_seed in enumerate(node_seeds) if node_seed.marked and n not in others}
     return max(sizes, key=lambda n: sizes[n]) if sizes else None
 
 
-def _merged(a: Germ, b: Germ, rng: np.random.Generator) -> Germ:
+def _merged(a: NodeSeed, b: NodeSeed, rng: np.random.Generator) -> NodeSeed:
     """Let two nodes grow, and towards each other, until they overlap by a third of the smaller one."""
-    larger, smaller = (a, b) if a.reach_mm >= b.reach_mm else (b, a)
-    larger, smaller = (germ.moved((0, 0, 0), float(rng.uniform(1.05, 1.2))) for germ in (larger, smaller))
+    larger, smaller = (a, b) if a.radius_mm >= b.radius_mm else (b, a)
+    larger, smaller = (node_seed.moved((0, 0, 0), float(rng.uniform(1.05, 1.2))) for node_seed in (larger, smaller))
     for _ in range(6):
-        lacking = _gap(larger, smaller) + smaller.reach_mm / 3
+        lacking = _gap(larger, smaller) + smaller.radius_mm / 3
         if lacking < 0.3:
             break
         heading = larger.centre_mm - smaller.centre_mm
@@ -147,26 +160,26 @@ def _merged(a: Germ, b: Germ, rng: np.random.Generator) -> Germ:
     return replace(larger, lobes=(*larger.lobes, *smaller.lobes))
 
 
-def _split(germ: Germ, rng: np.random.Generator) -> tuple[Germ, Germ]:
+def _split(node_seed: NodeSeed, rng: np.random.Generator) -> tuple[NodeSeed, NodeSeed]:
     """Shrink a node's two ends, each to a node of its own; a gap of some mm is left between them."""
-    if len(germ.lobes) == 1:
-        axis = _long_axis(germ)
-        ends = [replace(germ.moved(sign * axis, 0.55), filling=None) for sign in (0.45, -0.45)]
+    if len(node_seed.lobes) == 1:
+        axis = _long_axis(node_seed)
+        ends = [replace(node_seed.moved(sign * axis, 0.55), filling=None) for sign in (0.45, -0.45)]
     else:
-        ends = [replace(germ, lobes=(lobe,), filling=None).moved((0, 0, 0), 0.8) for lobe in germ.lobes[:2]]
+        ends = [replace(node_seed, lobes=(lobe,), filling=None).moved((0, 0, 0), 0.8) for lobe in node_seed.lobes[:2]]
     first, second = ends
     heading = first.centre_mm - second.centre_mm
     heading /= max(float(np.linalg.norm(heading)), 1e-6)
-    wanted = float(rng.uniform(2.0, 4.0))
+    target_mm = float(rng.uniform(2.0, 4.0))
     for _ in range(12):
-        lacking = wanted - _gap(first, second)
+        lacking = target_mm - _gap(first, second)
         if lacking < 0.2:
             break
         first, second = first.moved(heading * max(lacking, 1.0) / 2), second.moved(-heading * max(lacking, 1.0) / 2)
     return first, second
 
 
-def _long_axis(germ: Germ) -> NDArray[np.float64]:
+def _long_axis(node_seed: NodeSeed) -> NDArray[np.float64]:
     """Give the vector from a node's centre to its farthest end, mm."""
-    rays = germ.lobes[0].surface(directions(400)) - germ.centre_mm
+    rays = node_seed.lobes[0].surface(directions(400)) - node_seed.centre_mm
     return np.asarray(rays[np.linalg.norm(rays, axis=1).argmax()])

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ctlymph.core.nodes import Point
 from ctlymph.core.short_repr import short_repr
 from ctlymph.phantom.body.shapes import Array, Bounds, Ellipsoid, Solid
-from ctlymph.phantom.nodes.node_statistics import DEGREES, RELIEF_FALL, NodeFigures
+from ctlymph.phantom.nodes.node_statistics import DEGREES, RELIEF_FALL, NodeStatistics
 
 _AXES_OF_RELIEF = 6
 
@@ -45,12 +45,12 @@ class Lobulated(Solid):
         """Signed distance, mm; its zero is exactly the surface."""
         level, gradient, unit = self.base.level(x, y, z)
         heading = [u / (level + np.float32(1e-6)) for u in unit]
-        return np.asarray((level - self._reach(heading)) * level / gradient)
+        return np.asarray((level - self._radius_factor(heading)) * level / gradient)
 
     def surface(self, directions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give the surface points (n, 3), LPS mm, for unit ``directions`` (n, 3) in the ellipsoid's unit frame."""
-        reach = self._reach(list(directions.T))
-        local = directions * np.asarray(reach)[:, None] * np.array(self.base.radii_mm)
+        factor = self._radius_factor(list(directions.T))
+        local = directions * np.asarray(factor)[:, None] * np.array(self.base.radii_mm)
         return np.asarray(np.einsum("nd,ed->ne", local, self.base.axes) + np.array(self.base.centre_mm))
 
     def at_place(self, centre_mm: ArrayLike, size: float = 1.0) -> Lobulated:
@@ -59,7 +59,7 @@ class Lobulated(Solid):
         a, b, c = (size * r for r in self.base.radii_mm)
         return replace(self, base=Ellipsoid((x, y, z), (a, b, c), self.base.axes))
 
-    def _reach(self, heading: Sequence[NDArray[np.floating]]) -> Array:
+    def _radius_factor(self, heading: Sequence[NDArray[np.floating]]) -> Array:
         total = np.zeros_like(heading[0])
         for a, b, c, *powers in self.relief.astype(heading[0].dtype):
             along = a * heading[0] + b * heading[1] + c * heading[2]
@@ -71,22 +71,24 @@ class Lobulated(Solid):
         return np.asarray(np.exp(total))
 
 
-def drawn_shape(rng: np.random.Generator, figures: NodeFigures, short_mm: float, roughness: float = 1.0) -> Lobulated:
-    """Draw a node about the origin whose short axis, by :func:`measured`, is ``short_mm``.
+def sample_shape(
+    rng: np.random.Generator, statistics: NodeStatistics, short_mm: float, roughness: float = 1.0
+) -> Lobulated:
+    """Draw a node about the origin whose short axis, by :func:`measure_solid`, is ``short_mm``.
 
     ``roughness`` multiplies the relief; small normal nodes are smooth beans.
     """
-    widths = [_at_least_none(rng, *figures.widening), _at_least_none(rng, *figures.lengthening)]
+    widths = [_sample_gamma(rng, *statistics.widening), _sample_gamma(rng, *statistics.lengthening)]
     radii = np.exp(np.cumsum([0.0, *widths])) * 10.0
-    heading = rng.normal(size=3) * (1, 1, figures.upright)
+    heading = rng.normal(size=3) * (1, 1, statistics.upright)
     x, y, z = (float(r) for r in radii)
     base = Ellipsoid((0.0, 0.0, 0.0), (x, y, z), _frame(heading, rng))
-    height = roughness * figures.relief * float(np.exp(rng.normal(0, figures.relief_log_sd)))
+    height = roughness * statistics.relief * float(np.exp(rng.normal(0, statistics.relief_log_sd)))
     shape = Lobulated(base, _relief(rng, height))
-    return shape.at_place((0, 0, 0), short_mm / measured(shape, step_mm=0.8).short_axis_mm)
+    return shape.at_place((0, 0, 0), short_mm / measure_solid(shape, step_mm=0.8).short_axis_mm)
 
 
-def _at_least_none(rng: np.random.Generator, mean: float, sd: float) -> float:
+def _sample_gamma(rng: np.random.Generator, mean: float, sd: float) -> float:
     """Draw from the gamma distribution of that mean and standard deviation."""
     return float(rng.gamma((mean / sd) ** 2, sd**2 / mean))
 
@@ -133,7 +135,7 @@ class Extent:
     short_axis_mm: float
 
 
-def measured(solid: Solid, step_mm: float | None = None) -> Extent:
+def measure_solid(solid: Solid, step_mm: float | None = None) -> Extent:
     """Measure a solid on a fine lattice.
 
     ``step_mm`` is the distance of its points, by default a fiftieth of the solid's
@@ -179,10 +181,10 @@ def _outlines(level: Array) -> list[NDArray[np.float64]]:
 
 
 def _diameter(points: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    apart = points[:, None] - points[None]
-    length = np.hypot(apart[..., 0], apart[..., 1])
+    offsets = points[:, None] - points[None]
+    length = np.hypot(offsets[..., 0], offsets[..., 1])
     a, b = np.unravel_index(np.argmax(length), length.shape)
-    return float(length[a, b]), apart[a, b] / max(length[a, b], 1e-9)
+    return float(length[a, b]), offsets[a, b] / max(length[a, b], 1e-9)
 
 
 def _longest_chord(outline: NDArray[np.float64], heading: NDArray[np.float64]) -> float:

@@ -22,7 +22,7 @@ RELIEF_FALL = 1.6
 
 
 @dataclass(frozen=True)
-class NodeFigures:
+class NodeStatistics:
     """How the annotated nodes of one region are.
 
     Attributes:
@@ -30,7 +30,7 @@ class NodeFigures:
         more: Mean number of nodes beyond the first (negative binomial, by maximum likelihood).
         evenness: That distribution's shape; smaller spreads it more.
         most: The most of any case.
-        least_mm: The smallest short axis that is annotated.
+        min_mm: The smallest short axis that is annotated.
         offset_mm: Short axis less this is log-normal.
         log_mm: Mean of its logarithm.
         log_sd_between: Standard deviation of that between patients.
@@ -46,7 +46,7 @@ class NodeFigures:
     more: float
     evenness: float
     most: int
-    least_mm: float
+    min_mm: float
     offset_mm: float
     log_mm: float
     log_sd_between: float
@@ -70,20 +70,20 @@ class NodeFigures:
         patient = self.log_mm + self.log_sd_between * rng.normal()
         sizes = self.offset_mm + np.exp(patient + self.log_sd_within * rng.normal(size=(count, 8)))
         # Of eight tries the first that would be annotated.
-        fits = (sizes >= self.least_mm) & (sizes <= _LARGEST_MM)
-        first = np.where(fits.any(axis=1), sizes[np.arange(count), fits.argmax(axis=1)], self.least_mm)
+        fits = (sizes >= self.min_mm) & (sizes <= _LARGEST_MM)
+        first = np.where(fits.any(axis=1), sizes[np.arange(count), fits.argmax(axis=1)], self.min_mm)
         return np.sort(first)[::-1]
 
 
 _LARGEST_MM = 50.0
 
-FIGURES = {
-    MEDIASTINUM: NodeFigures(
+NODE_STATISTICS = {
+    MEDIASTINUM: NodeStatistics(
         none=0.08,
         more=3.3,
         evenness=0.81,
         most=25,
-        least_mm=10.0,
+        min_mm=10.0,
         offset_mm=8.0,
         log_mm=1.85,
         log_sd_between=0.29,
@@ -94,12 +94,12 @@ FIGURES = {
         relief=0.077,
         relief_log_sd=0.35,
     ),
-    ABDOMEN: NodeFigures(
+    ABDOMEN: NodeStatistics(
         none=0.08,
         more=5.9,
         evenness=0.71,
         most=34,
-        least_mm=7.0,
+        min_mm=7.0,
         offset_mm=5.0,
         log_mm=2.07,
         log_sd_between=0.32,

@@ -13,25 +13,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from ctlymph.core.nodes import Point
 from ctlymph.core.regions import ABDOMEN, MEDIASTINUM, REGIONS
-from ctlymph.phantom.body.parts import Build, Part
+from ctlymph.phantom.body.parts import BodyPart
+from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import (
     Array,
     Bounds,
-    Common,
+    Difference,
     Ellipsoid,
-    Grown,
-    Sampled,
+    Intersection,
+    LatticeSolid,
+    Offset,
     Solid,
     Tubes,
     Union,
-    Without,
     near,
 )
-from ctlymph.phantom.nodes.node_shapes import Extent, Lobulated, directions, drawn_shape, measured
-from ctlymph.phantom.nodes.node_statistics import FIGURES
+from ctlymph.phantom.nodes.node_shapes import Extent, Lobulated, directions, measure_solid, sample_shape
+from ctlymph.phantom.nodes.node_statistics import NODE_STATISTICS
 from ctlymph.phantom.nodes.station_map import STATIONS, Station, is_annotated, stations_of
 
-_REACH_MM = 10.0
+_CUTOFF_MM = 10.0
 _SMALL_NODES = (14, 36)
 _CROWDING = 0.5
 """Share of nodes that lie beside another one; gives the real distances to the nearest node."""
@@ -71,17 +72,17 @@ class TrueNode:
     station: str
     hu: float
     marked: bool = True
-    inner: tuple[Part, ...] = ()
+    inner: tuple[BodyPart, ...] = ()
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[BodyPart, ...]:
         """The node and what lies within it, in painting order."""
-        return (Part(f"node {self.node}", "node", self.solid, self.hu), *self.inner)
+        return (BodyPart(f"node {self.node}", "node", self.solid, self.hu), *self.inner)
 
     @cached_property
     def extent(self) -> Extent:
         """Its sizes and centre."""
-        return measured(self.solid)
+        return measure_solid(self.solid)
 
     @property
     def centre_mm(self) -> Point:
@@ -125,7 +126,7 @@ class Filling(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Germ:
+class NodeSeed:
     """A node before its neighbours dent it.
 
     Attributes:
@@ -161,11 +162,11 @@ class Germ:
         return np.concatenate([outer, (outer[::3] + self.centre_mm) / 2])
 
     @property
-    def reach_mm(self) -> float:
+    def radius_mm(self) -> float:
         """How far it extends from its centre, mm."""
         return float(np.linalg.norm(self.surface_mm - self.centre_mm, axis=1).max())
 
-    def moved(self, by_mm: ArrayLike, size: float = 1.0) -> Germ:
+    def moved(self, by_mm: ArrayLike, size: float = 1.0) -> NodeSeed:
         """Give it elsewhere, and ``size`` times as large."""
         middle = self.centre_mm
         lobes = tuple(
@@ -174,7 +175,7 @@ class Germ:
         )
         return replace(self, lobes=lobes)
 
-    def carried(self, before: Build, after: Build) -> Germ:
+    def transported(self, before: Physique, after: Physique) -> NodeSeed:
         """Give it where the body that it lies in has moved to."""
         start = self.centre_mm
         standard = start / before.scale
@@ -187,7 +188,7 @@ class Germ:
 class _Occupied(Solid):
     """All that is no fat once ``parts`` are painted in order: fat frees what it covers, others take it."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[BodyPart, ...]
     box: Bounds
 
     @property
@@ -199,15 +200,15 @@ class _Occupied(Solid):
         """Not known point by point."""
         raise NotImplementedError("what is occupied is only known on a grid")
 
-    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
         """Signed distance on a grid."""
-        result = np.full((len(z), len(y), len(x)), -reach_mm, dtype=np.float32)
+        result = np.full((len(z), len(y), len(x)), -cutoff_mm, dtype=np.float32)
         for part in self.parts:
-            k, j, i = box = near(part.solid, x, y, z, reach_mm)
+            k, j, i = box = near(part.solid, x, y, z, cutoff_mm)
             block = result[box]
             if not block.size or part.name.startswith("table"):
                 continue
-            distance = part.solid.on_grid(x[i], y[j], z[k], reach_mm)
+            distance = part.solid.on_grid(x[i], y[j], z[k], cutoff_mm)
             if part.kind == "fat":
                 np.maximum(block, -distance, out=block)
             else:
@@ -230,11 +231,11 @@ class _LargestPiece(Solid):
         """Not known point by point."""
         raise NotImplementedError("the pieces of a solid are only known on a grid")
 
-    def on_grid(self, x: Array, y: Array, z: Array, reach_mm: float) -> Array:
+    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
         """Signed distance on a grid."""
         from scipy.ndimage import label
 
-        result = self.solid.on_grid(x, y, z, reach_mm)
+        result = self.solid.on_grid(x, y, z, cutoff_mm)
         pieces, count = label(result < 0)
         if count > 1:
             sizes = np.bincount(pieces.ravel())
@@ -244,7 +245,7 @@ class _LargestPiece(Solid):
         return np.asarray(result)
 
 
-class Fat(ABC):
+class PlacementField(ABC):
     """Where nodes can go."""
 
     @property
@@ -278,21 +279,21 @@ class Fat(ABC):
         """Give how much of a region is there, up to 1: a short scan shows fewer nodes."""
         return 1.0
 
-    def gaps(self, points_mm: NDArray[np.float64], taken: Iterable[Germ]) -> NDArray[np.float64]:
+    def gaps(self, points_mm: NDArray[np.float64], taken: Iterable[NodeSeed]) -> NDArray[np.float64]:
         """Give how far points (n, 3) stay from everything, mm; negative within."""
         gap = self.occupied.at(points_mm).astype(np.float64)
         low, high = points_mm.min(axis=0) - 3, points_mm.max(axis=0) + 3
-        for germ in taken:
-            start, end = germ.solid.bounds
+        for node_seed in taken:
+            start, end = node_seed.solid.bounds
             if (start < high).all() and (end > low).all():
-                gap = np.minimum(gap, germ.solid.at(points_mm))
+                gap = np.minimum(gap, node_seed.solid.at(points_mm))
         return gap
 
-    def seated(self, germ: Germ, taken: Sequence[Germ], *, abutting: bool) -> tuple[Germ, float]:
+    def pushed_clear(self, node_seed: NodeSeed, taken: Sequence[NodeSeed], *, abutting: bool) -> tuple[NodeSeed, float]:
         """Push a germ out of what it overlaps, or onto what is nearest; give it and the share still overlapped."""
-        points, centre, moved = germ.surface_mm, germ.centre_mm, np.zeros(3)
+        points, centre, moved = node_seed.surface_mm, node_seed.centre_mm, np.zeros(3)
         gap = self.gaps(points, taken)
-        if abutting and 0 < gap.min() < _REACH_MM - 1:
+        if abutting and 0 < gap.min() < _CUTOFF_MM - 1:
             moved += _shortened(points[gap.argmin()] - centre, float(gap.min()))
             gap = self.gaps(points + moved, taken)
         inward = centre - points
@@ -304,11 +305,11 @@ class Fat(ABC):
             push = (inward * depth[:, None]).mean(axis=0) * 2.5
             moved += _shortened(push, min(float(np.linalg.norm(push)), 4.0))
             gap = self.gaps(points + moved, taken)
-        return germ.moved(moved), float((gap < -0.3).mean())
+        return node_seed.moved(moved), float((gap < -0.3).mean())
 
 
 @dataclass(frozen=True)
-class Ground(Fat):
+class BodyPlacementField(PlacementField):
     """The fat that the parts of the anatomy leave.
 
     Attributes:
@@ -318,21 +319,21 @@ class Ground(Fat):
         below: What lies under the diaphragm.
     """
 
-    build: Build
-    parts: tuple[Part, ...]
+    physique: Physique
+    parts: tuple[BodyPart, ...]
     box: Bounds
     below: Solid
 
     @property
     def enhanced(self) -> bool:
         """Whether the patient has had contrast."""
-        return self.build.tissues.artery > 90
+        return self.physique.tissues.artery > 90
 
     @cached_property
     def occupied(self) -> Solid:
         """What nodes may not enter."""
         solid = tuple(obstacle for part in self.parts if (obstacle := _obstacle(part)))
-        return Sampled(_Occupied(solid, self.box), 2.0, margin_mm=0.0, reach_mm=_REACH_MM)
+        return LatticeSolid(_Occupied(solid, self.box), 2.0, margin_mm=0.0, cutoff_mm=_CUTOFF_MM)
 
     def stations(self, region: str | None = None) -> tuple[Station, ...]:
         """Give the stations at which nodes of a region are enlarged, or all."""
@@ -340,22 +341,22 @@ class Ground(Fat):
 
     def middle(self, station: Station, rng: np.random.Generator) -> NDArray[np.float64]:
         """Give a place, LPS mm, about which nodes of a station lie."""
-        return self.build.place(station.middle)
+        return self.physique.place(station.middle)
 
     def station_at(self, point_mm: NDArray[np.float64], stations: Sequence[Station]) -> Station | None:
         """Give the station that a point belongs to; None far from all, or beyond the diaphragm."""
-        apart = np.array([(point_mm - self.build.place(one.middle)) / one.spread for one in stations])
-        nearest = int(np.linalg.norm(apart, axis=1).argmin())
+        offsets = np.array([(point_mm - self.physique.place(one.middle)) / one.spread for one in stations])
+        nearest = int(np.linalg.norm(offsets, axis=1).argmin())
         station = stations[nearest]
         at_home = (self.below.at(point_mm[None])[0] < -2) == (station.region == ABDOMEN)
-        return station if at_home and np.linalg.norm(apart[nearest]) < _FARTHEST else None
+        return station if at_home and np.linalg.norm(offsets[nearest]) < _FARTHEST else None
 
 
 def _shortened(vector: NDArray[np.float64], length: float) -> NDArray[np.float64]:
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6) * length)
 
 
-def _obstacle(part: Part) -> Part | None:
+def _obstacle(part: BodyPart) -> BodyPart | None:
     """Give what of a part no node may enter: lung and thin vessels are pushed aside or covered."""
     if part.kind in ("lung", "twigs"):
         return None
@@ -367,125 +368,135 @@ def _obstacle(part: Part) -> Part | None:
     return replace(part, solid=pieces) if thick.any() else None
 
 
-def plant(ground: Fat, rng: np.random.Generator) -> tuple[Germ, ...]:
+def place_nodes(field: PlacementField, rng: np.random.Generator) -> tuple[NodeSeed, ...]:
     """Draw a patient's nodes: enlarged ones as annotated in real cases, then small normal ones that are not."""
     tissue = float(rng.normal(0, 6))
-    germs: list[Germ] = []
-    for region in ground.regions:
-        figures = FIGURES[region]
-        for short in _thinned(figures.short_axes_mm(rng, figures.count(rng)), ground.share(region), rng):
-            germ = _planted(ground, rng, _Wish.drawn(ground, rng, float(short), region, marked=True), germs)
-            germs += [germ] if germ else []
-    some = rng.integers(*_SMALL_NODES, endpoint=True) * sum(map(ground.share, ground.regions)) / len(REGIONS)
+    node_seeds: list[NodeSeed] = []
+    for region in field.regions:
+        statistics = NODE_STATISTICS[region]
+        for short in _thinned(statistics.short_axes_mm(rng, statistics.count(rng)), field.share(region), rng):
+            node_seed = _placed(
+                field, rng, _NodeDraft.sampled(field, rng, float(short), region, marked=True), node_seeds
+            )
+            node_seeds += [node_seed] if node_seed else []
+    some = rng.integers(*_SMALL_NODES, endpoint=True) * sum(map(field.share, field.regions)) / len(REGIONS)
     for _ in range(round(some)):
         short = float(np.clip(rng.lognormal(np.log(5.4), 0.3), 3.0, 9.5))
-        germ = _planted(ground, rng, _Wish.drawn(ground, rng, short, MEDIASTINUM, marked=False), germs)
-        germs += [germ] if germ else []
-    return tuple(replace(germ, hu=float(np.clip(germ.hu + tissue, 28, 100))) for germ in germs)
+        node_seed = _placed(field, rng, _NodeDraft.sampled(field, rng, short, MEDIASTINUM, marked=False), node_seeds)
+        node_seeds += [node_seed] if node_seed else []
+    return tuple(replace(node_seed, hu=float(np.clip(node_seed.hu + tissue, 28, 100))) for node_seed in node_seeds)
 
 
 def _thinned(sizes: NDArray[np.float64], share: float, rng: np.random.Generator) -> NDArray[np.float64]:
     return sizes if share >= 1 else sizes[rng.random(len(sizes)) < share]
 
 
-def enlarged_node(ground: Fat, rng: np.random.Generator, taken: Sequence[Germ]) -> Germ | None:
+def enlarged_node(field: PlacementField, rng: np.random.Generator, taken: Sequence[NodeSeed]) -> NodeSeed | None:
     """Draw one more enlarged node of either region; None if there is no room."""
-    region = ground.regions[int(rng.integers(len(ground.regions)))]
-    return _planted(ground, rng, _Wish.drawn(ground, rng, float(rng.uniform(10, 16)), region, marked=True), taken)
+    region = field.regions[int(rng.integers(len(field.regions)))]
+    return _placed(field, rng, _NodeDraft.sampled(field, rng, float(rng.uniform(10, 16)), region, marked=True), taken)
 
 
 @dataclass(frozen=True)
-class _Wish:
+class _NodeDraft:
     """A node that looks for its place.
 
     Attributes:
-        germ: It, about the origin.
+        node_seed: It, about the origin.
         short_mm: Its short axis.
         stations: Where it may go.
         chances: How probable each of them is.
     """
 
-    germ: Germ
+    node_seed: NodeSeed
     short_mm: float
     stations: tuple[Station, ...]
-    chances: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
 
     @classmethod
-    def drawn(cls, ground: Fat, rng: np.random.Generator, short_mm: float, region: str, *, marked: bool) -> _Wish:
+    def sampled(
+        cls, field: PlacementField, rng: np.random.Generator, short_mm: float, region: str, *, marked: bool
+    ) -> _NodeDraft:
         """Draw shape and tissue of an enlarged node of a region, or a small normal one of any."""
-        stations = ground.stations(region if marked else None)
+        stations = field.stations(region if marked else None)
         lobes = _lobes(rng, region, short_mm, marked=marked)
-        germ = Germ(lobes, stations[0], _hu(rng, ground), marked, _filling(rng, short_mm, marked=marked))
+        node_seed = NodeSeed(lobes, stations[0], _hu(rng, field), marked, _filling(rng, short_mm, marked=marked))
         weights = np.array([station.enlarged if marked else station.normal for station in stations])
-        return cls(germ, short_mm, stations, weights / weights.sum())
+        return cls(node_seed, short_mm, stations, weights / weights.sum())
 
 
-def _planted(ground: Fat, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ]) -> Germ | None:
+def _placed(
+    field: PlacementField, rng: np.random.Generator, draft: _NodeDraft, taken: Sequence[NodeSeed]
+) -> NodeSeed | None:
     """Try some stations until one holds the node, then with a smaller node; None if nothing fits."""
     for size in (1.0, 0.85, 0.7):
         for _ in range(6):
-            germ = _settled(ground, rng, wish, taken, size)
-            if germ:
-                return germ
+            node_seed = _placed_nearby(field, rng, draft, taken, size)
+            if node_seed:
+                return node_seed
     return None
 
 
-def _settled(ground: Fat, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ], size: float) -> Germ | None:
+def _placed_nearby(
+    field: PlacementField, rng: np.random.Generator, draft: _NodeDraft, taken: Sequence[NodeSeed], size: float
+) -> NodeSeed | None:
     """Try places in one neighbourhood; the node that is dented least, grown to its size again; None if too small."""
-    somewhere = _neighbourhood(ground, rng, wish, taken)
-    best: tuple[float, Germ | None] = (_MOST_OVERLAP, None)
+    somewhere = _neighbourhood(field, rng, draft, taken)
+    best: tuple[float, NodeSeed | None] = (_MOST_OVERLAP, None)
     for attempt in range(8):
         place = somewhere()
-        germ, overlap = ground.seated(wish.germ.moved(place, size), taken, abutting=rng.random() < 0.6)
-        cost = overlap + 0.01 * float(np.linalg.norm(germ.centre_mm - place))
-        station = ground.station_at(germ.centre_mm, wish.stations)
+        node_seed, overlap = field.pushed_clear(draft.node_seed.moved(place, size), taken, abutting=rng.random() < 0.6)
+        cost = overlap + 0.01 * float(np.linalg.norm(node_seed.centre_mm - place))
+        station = field.station_at(node_seed.centre_mm, draft.stations)
         if station and cost < best[0]:
-            best = cost, replace(germ, station=station)
+            best = cost, replace(node_seed, station=station)
         # The longer it takes, the less is asked.
         if best[0] < 0.05 + 0.05 * attempt:
             break
     if best[1] is None or best[0] < 0.05:
         return best[1]
-    left = _size_left(ground, best[1], taken) / (wish.short_mm * size)
-    germ = best[1].moved((0, 0, 0), float(np.clip(1 / max(left, 0.1), 1.0, 1.4)))
-    left = _size_left(ground, germ, taken) / (wish.short_mm * size)
-    return germ if _SIZE_LEFT <= left <= 1 / _SIZE_LEFT else None
+    left = _size_left(field, best[1], taken) / (draft.short_mm * size)
+    node_seed = best[1].moved((0, 0, 0), float(np.clip(1 / max(left, 0.1), 1.0, 1.4)))
+    left = _size_left(field, node_seed, taken) / (draft.short_mm * size)
+    return node_seed if _SIZE_LEFT <= left <= 1 / _SIZE_LEFT else None
 
 
-def _size_left(ground: Fat, germ: Germ, taken: Sequence[Germ]) -> float:
+def _size_left(field: PlacementField, node_seed: NodeSeed, taken: Sequence[NodeSeed]) -> float:
     """Give the short axis that neighbours leave a node, mm; 0 where they leave too little, or a ribbon."""
-    solid = _dented(ground, germ, [other.solid for other in taken])
-    step = germ.reach_mm / 12
-    left, whole = measured(solid, step), measured(germ.solid, step)
+    solid = _dented(field, node_seed, [other.solid for other in taken])
+    step = node_seed.radius_mm / 12
+    left, whole = measure_solid(solid, step), measure_solid(node_seed.solid, step)
     spoilt = left.volume_mm3 < _VOLUME_LEFT * whole.volume_mm3 or left.long_axis_mm > _LONGEST * left.short_axis_mm
     return 0.0 if spoilt else left.short_axis_mm
 
 
 def _neighbourhood(
-    ground: Fat, rng: np.random.Generator, wish: _Wish, taken: Sequence[Germ]
+    field: PlacementField, rng: np.random.Generator, draft: _NodeDraft, taken: Sequence[NodeSeed]
 ) -> Callable[[], NDArray[np.float64]]:
     """Choose another such node or a station; give what draws places about it, LPS mm."""
-    beside = [one for one in taken if one.station in wish.stations and one.marked == wish.germ.marked]
-    if beside and rng.random() < _CROWDING:
-        other = beside[int(rng.integers(len(beside)))]
-        touching = other.reach_mm * 0.8 + wish.short_mm / 2
+    neighbours = [one for one in taken if one.station in draft.stations and one.marked == draft.node_seed.marked]
+    if neighbours and rng.random() < _CROWDING:
+        other = neighbours[int(rng.integers(len(neighbours)))]
+        touching = other.radius_mm * 0.8 + draft.short_mm / 2
         return lambda: np.asarray(other.centre_mm + _unit(rng) * (touching + rng.exponential(6.0)))
-    station = wish.stations[int(rng.choice(len(wish.stations), p=wish.chances))]
-    middle = ground.middle(station, rng)
+    station = draft.stations[int(rng.choice(len(draft.stations), p=draft.probabilities))]
+    middle = field.middle(station, rng)
     return lambda: np.asarray(middle + rng.normal(0, 1, 3) * station.spread)
 
 
 def _lobes(rng: np.random.Generator, region: str, short_mm: float, *, marked: bool) -> tuple[Lobulated, ...]:
     """Draw a node about the origin: one shape, now and then two grown together."""
-    figures = FIGURES[region]
-    first = drawn_shape(rng, figures, short_mm, 1.0 if marked else 0.6)
+    statistics = NODE_STATISTICS[region]
+    first = sample_shape(rng, statistics, short_mm, 1.0 if marked else 0.6)
     if short_mm < 12 or rng.random() > _TWINS:
         return (first,)
-    second = drawn_shape(rng, figures, short_mm * rng.uniform(0.6, 0.95))
+    second = sample_shape(rng, statistics, short_mm * rng.uniform(0.6, 0.95))
     heading = rng.normal(size=3)
     heading /= np.linalg.norm(heading)
-    reach = sum(float(np.abs((lobe.surface(directions(200)) * heading).sum(axis=1)).max()) for lobe in (first, second))
-    second = second.at_place(heading * reach)
+    distance = sum(
+        float(np.abs((lobe.surface(directions(200)) * heading).sum(axis=1)).max()) for lobe in (first, second)
+    )
+    second = second.at_place(heading * distance)
     # Drawn together until they overlap, yet keep a waist.
     for _ in range(8):
         lacking = float(first.at(second.surface(directions(600))).min()) + 0.2 * short_mm
@@ -493,26 +504,26 @@ def _lobes(rng: np.random.Generator, region: str, short_mm: float, *, marked: bo
             break
         second = second.at_place(np.array(second.base.centre_mm) - heading * lacking)
     twins = (first, second)
-    size = short_mm / measured(Union(twins, 3.0)).short_axis_mm
+    size = short_mm / measure_solid(Union(twins, 3.0)).short_axis_mm
     return tuple(lobe.at_place(np.array(lobe.base.centre_mm) * size, size) for lobe in twins)
 
 
-def _hu(rng: np.random.Generator, ground: Fat) -> float:
+def _hu(rng: np.random.Generator, field: PlacementField) -> float:
     """Draw a node's CT number: enhanced a little more than muscle, or near it without contrast."""
     # Partial volume at its edge brings a node's mean some 12 HU down, to the 55 HU measured in a real one.
-    mean, spread = (66.0, 11.0) if ground.enhanced else (38.0, 5.0)
+    mean, spread = (66.0, 11.0) if field.enhanced else (38.0, 5.0)
     return float(rng.normal(mean, spread))
 
 
 def _filling(rng: np.random.Generator, short_mm: float, *, marked: bool) -> Filling | None:
     """Draw what lies within a node, mostly nothing."""
     x, y, z = (float(u) for u in _unit(rng))
-    chance = rng.random()
-    if chance < (0.10 if marked else 0.25) and short_mm > 4.5:
+    uniform = rng.random()
+    if uniform < (0.10 if marked else 0.25) and short_mm > 4.5:
         return Filling("fatty hilum", float(rng.uniform(-90, -50)), rng.uniform(0.35, 0.55), 0.55, (x, y, z), 0.0)
-    if marked and short_mm > 14 and chance > 0.85:
+    if marked and short_mm > 14 and uniform > 0.85:
         return Filling("necrosis", float(rng.uniform(8, 26)), rng.uniform(0.4, 0.7), 0.1, (x, y, z), 1.5)
-    if marked and 0.80 < chance < 0.85:
+    if marked and 0.80 < uniform < 0.85:
         return Filling("calcification", float(rng.uniform(200, 600)), rng.uniform(0.15, 0.4), 0.2, (x, y, z), 1.0)
     return None
 
@@ -522,33 +533,35 @@ def _unit(rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(heading / np.linalg.norm(heading))
 
 
-def grown(ground: Fat, germs: Sequence[Germ]) -> tuple[TrueNode, ...]:
+def make_nodes(field: PlacementField, node_seeds: Sequence[NodeSeed]) -> tuple[TrueNode, ...]:
     """Make the nodes of a patient, each dented by what was there before it; their numbers are the germs' order."""
     nodes: list[TrueNode] = []
-    for germ in germs:
-        solid = _dented(ground, germ, [node.solid for node in nodes])
-        station, number = germ.station, len(nodes) + 1
-        inner = (_inner(germ.filling, number, solid),) if germ.filling else ()
-        marked = germ.marked and is_annotated(station.name)
-        nodes.append(TrueNode(number, solid, station.region, station.name, germ.hu, marked, inner))
+    for node_seed in node_seeds:
+        solid = _dented(field, node_seed, [node.solid for node in nodes])
+        station, number = node_seed.station, len(nodes) + 1
+        inner = (_inner(node_seed.filling, number, solid),) if node_seed.filling else ()
+        marked = node_seed.marked and is_annotated(station.name)
+        nodes.append(TrueNode(number, solid, station.region, station.name, node_seed.hu, marked, inner))
     return tuple(nodes)
 
 
-def _dented(ground: Fat, germ: Germ, others: Sequence[Solid]) -> Solid:
+def _dented(field: PlacementField, node_seed: NodeSeed, others: Sequence[Solid]) -> Solid:
     """Cut from a node what others hold already."""
-    shape = germ.solid
+    shape = node_seed.solid
     low, high = shape.bounds
     touching = tuple(one for one in others if (one.bounds[0] < high).all() and (one.bounds[1] > low).all())
-    if not touching and ground.occupied.at(germ.surface_mm).min() > 0:
+    if not touching and field.occupied.at(node_seed.surface_mm).min() > 0:
         return shape
     step = float(np.clip((high - low).max() / 40, 0.4, 1.2))
-    dented = _LargestPiece(Without(shape, (ground.occupied, *touching)))
-    return Sampled(dented, step, margin_mm=2.0, reach_mm=4.0)
+    dented = _LargestPiece(Difference(shape, (field.occupied, *touching)))
+    return LatticeSolid(dented, step, margin_mm=2.0, cutoff_mm=4.0)
 
 
-def _inner(filling: Filling, number: int, solid: Solid) -> Part:
-    extent = measured(solid)
+def _inner(filling: Filling, number: int, solid: Solid) -> BodyPart:
+    extent = measure_solid(solid)
     radius = extent.short_axis_mm / 2
     x, y, z = np.array(extent.centre_mm) + np.array(filling.heading) * filling.offset * radius
     core = Ellipsoid((float(x), float(y), float(z)), (filling.size * radius,) * 3)
-    return Part(f"{filling.name} of node {number}", "node", Common((core, Grown(solid, -filling.rim))), filling.hu)
+    return BodyPart(
+        f"{filling.name} of node {number}", "node", Intersection((core, Offset(solid, -filling.rim))), filling.hu
+    )

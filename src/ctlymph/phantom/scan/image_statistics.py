@@ -48,7 +48,7 @@ _PROFILE_MM = 8.0
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageStatistics:
     """The figures of one CT, named as in :data:`MEASURES`; NaN where a tissue was not found."""
 
     case: str
@@ -70,7 +70,7 @@ class Look:
     spots_per_litre: float
 
 
-def look_at(volume: Volume) -> Look:
+def measure_image(volume: Volume) -> ImageStatistics:
     """Measure one CT of a trunk.
 
     Raises:
@@ -80,7 +80,7 @@ def look_at(volume: Volume) -> Look:
     landmarks = find_landmarks(volume)
     tissues = _Tissues(landmarks)
     muscle, liver = tissues.muscle(), tissues.liver()
-    return Look(
+    return ImageStatistics(
         volume.case,
         *_moments(volume, landmarks, tissues.fat()),
         *_ball_moments(volume, muscle, _MUSCLE_RADIUS_MM),
@@ -125,11 +125,11 @@ def aorta_hu(volume: Volume, landmarks: Landmarks) -> tuple[float, float]:
     return _ball_moments(volume, _Tissues(landmarks).aorta(), _AORTA_RADIUS_MM)
 
 
-def compare(looks: Sequence[Look], real: Sequence[Look]) -> list[tuple[str, ...]]:
+def compare(statistics: Sequence[ImageStatistics], real: Sequence[ImageStatistics]) -> list[tuple[str, ...]]:
     """Give a row a measure: what it is, range of the real CTs, median and range of the others, share within."""
     rows: list[tuple[str, ...]] = []
     for name, words in MEASURES.items():
-        theirs, ours = (np.array([getattr(look, name) for look in group]) for group in (real, looks))
+        theirs, ours = (np.array([getattr(each, name) for each in group]) for group in (real, statistics))
         theirs, ours = theirs[~np.isnan(theirs)], ours[~np.isnan(ours)]
         within = f"{((ours >= theirs.min()) & (ours <= theirs.max())).sum()} of {len(ours)}" if len(theirs) else ""
         rows.append((words, _range(theirs), _range(ours), within))
@@ -171,24 +171,24 @@ class _Tissues:
 
     def muscle(self) -> Floats | None:
         """Centre of the most even ball of the muscles beside the spinous processes, as mm."""
-        x, y = self._beside_spine()
-        beside = (np.abs(x) > 18) & (np.abs(x) < 50) & (y > 20) & (y < 75)
-        return self._most_even(beside & (self._mean > 10) & (self._mean < 95), _MUSCLE_RADIUS_MM)
+        x, y = self._from_spine()
+        paraspinal = (np.abs(x) > 18) & (np.abs(x) < 50) & (y > 20) & (y < 75)
+        return self._most_even(paraspinal & (self._mean > 10) & (self._mean < 95), _MUSCLE_RADIUS_MM)
 
     def liver(self) -> Floats | None:
         """Centre of the most even ball of 17 mm on the patient's right, before the spine, as mm."""
-        x, y = self._beside_spine()
+        x, y = self._from_spine()
         right = (x < -35) & (x > -130) & (y < 50)
         inside = right & (self._mean > 20) & (self._mean < 180) & (self._sd < 60)
         return self._most_even(inside, _LIVER_RADIUS_MM)
 
     def aorta(self) -> Floats | None:
         """Centre of the most even ball of 6 mm just to the left and in front of the spine, as mm."""
-        x, y = self._beside_spine()
+        x, y = self._from_spine()
         near = (x > 0) & (x < 32) & (y < -20) & (y > -50)
         return self._most_even(near & (self._mean > 20), _AORTA_RADIUS_MM)
 
-    def _beside_spine(self) -> tuple[Floats, Floats]:
+    def _from_spine(self) -> tuple[Floats, Floats]:
         """Give how far columns and rows lie to the left of, and behind, the middle of the spine on each slice, mm."""
         spine = self._landmarks.spine
         _, rows, columns = self._hu.shape
@@ -214,8 +214,8 @@ class _Tissues:
 
 
 def _ball(radius_mm: float, spacing_zyx: Floats) -> NDArray[np.intp]:
-    reach = np.floor(radius_mm / spacing_zyx).astype(int)
-    offsets = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), axis=-1).reshape(-1, 3)
+    half = np.floor(radius_mm / spacing_zyx).astype(int)
+    offsets = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in half), indexing="ij"), axis=-1).reshape(-1, 3)
     inside: NDArray[np.intp] = offsets[np.linalg.norm(offsets * spacing_zyx, axis=1) <= radius_mm]
     return inside
 

@@ -29,7 +29,7 @@ _DARKEST_HU = 40.0
 
 
 @dataclass(frozen=True)
-class Haze:
+class RayEffects:
     """What a slice's rays do to it, (y, x), float32.
 
     Attributes:
@@ -64,11 +64,11 @@ class Rays:
         self._area_mm = float(nx * dx * ny * dy / (columns * rows) / _CELL_MM)
         self._toward_x = (np.cos(angles) ** 2).astype(np.float32)
 
-    def through(self, slice_hu: Array) -> Haze:
+    def through(self, slice_hu: Array) -> RayEffects:
         """Follow the rays through one slice (y, x), HU."""
         from scipy.ndimage import uniform_filter1d
 
-        water = np.clip(1 + self._coarse(slice_hu) / 1000, 0, 2.5)
+        water: Array = np.clip(1 + self._coarse(slice_hu) / 1000, 0, 2.5).astype(np.float32)
         bone = self._coarse(np.clip((slice_hu - 150) / 1000, 0, 2))
         met = uniform_filter1d(self._sums(water), round(_SPREAD_MM / _CELL_MM), axis=1)
         spread = np.exp(np.float32(_NOISE_PER_MM) * (met - np.float32(_USUAL_MM)))
@@ -77,7 +77,7 @@ class Rays:
         body = water > 0.5
         mean = float((across + along)[body].mean()) / 2 if body.any() else 1.0
         level = mean ** ((_MODULATION - 1) / 2)
-        return Haze(
+        return RayEffects(
             self._fine(level * np.sqrt(across)),
             self._fine(level * np.sqrt(along)),
             self._fine(np.clip(self._hardening(bone, water), -_DARKEST_HU, _DARKEST_HU)),

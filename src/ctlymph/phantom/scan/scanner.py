@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.volume import Geometry
 from ctlymph.phantom.body.fat import FatStructure
-from ctlymph.phantom.body.parts import Part
+from ctlymph.phantom.body.parts import BodyPart
 from ctlymph.phantom.body.shapes import Array, Solid, near
 from ctlymph.phantom.body.weighted_sums import Weights
-from ctlymph.phantom.scan.rays import Haze, Rays
+from ctlymph.phantom.scan.rays import RayEffects, Rays
 
 _SLAB = 16
 _COARSEST_RENDERED_MM = 1.6
@@ -70,7 +70,7 @@ class Scanner:
     seed: int = 0
 
     @classmethod
-    def drawn(cls, seed: int, kernel: str, noise_hu: float, thickness_mm: float | None = None) -> Scanner:
+    def sampled(cls, seed: int, kernel: str, noise_hu: float, thickness_mm: float | None = None) -> Scanner:
         """Draw what nobody chooses: motion, shading and padding."""
         rng = np.random.default_rng([seed, 5])
         motion, hardening, padded = rng.uniform(1.2, 2.2), rng.uniform(0.4, 1.3), rng.random() < 0.6
@@ -78,7 +78,7 @@ class Scanner:
 
 
 def scan(
-    parts: Sequence[Part],
+    parts: Sequence[BodyPart],
     geometry: Geometry,
     scanner: Scanner,
     fat: FatStructure | None = None,
@@ -90,22 +90,22 @@ def scan(
         ValueError: If the grid's axes are not those of the patient (orientation LPS, no tilt).
     """
     x, y, z = axes = _axes(geometry)
-    effects = _Effects(geometry, scanner)
+    effects = _ImageEffects(geometry, scanner)
     result = np.empty(geometry.shape_zyx, dtype=np.int16)
     with progress.task("Scanning the phantom", len(z)) as advance:
         for first in range(0, len(z), _SLAB):
-            wanted = np.arange(first, min(first + _SLAB, len(z)))
-            canvas, heights = _canvas(parts, axes, wanted, scanner.thickness_mm, _BACKGROUND_HU)
+            numbers = np.arange(first, min(first + _SLAB, len(z)))
+            canvas, heights = _canvas(parts, axes, numbers, scanner.thickness_mm, _BACKGROUND_HU)
             if fat:
                 fat.add(canvas, x, y, heights)
-            for slice_hu, n in zip(_sliced(canvas, heights, z[wanted], scanner.thickness_mm), wanted, strict=True):
+            for slice_hu, n in zip(_sliced(canvas, heights, z[numbers], scanner.thickness_mm), numbers, strict=True):
                 result[n] = np.clip(np.rint(effects.on(slice_hu, int(n))), _LOWEST_HU, 3071)
-            advance(len(wanted))
+            advance(len(numbers))
     return result
 
 
 def blurred_parts(
-    parts: Sequence[Part], geometry: Geometry, psf_fwhm_mm: float, background_hu: float
+    parts: Sequence[BodyPart], geometry: Geometry, psf_fwhm_mm: float, background_hu: float
 ) -> NDArray[np.float32]:
     """Paint ``parts`` in order onto a small axial grid, as sharp as a scanner shows them; HU, (z, y, x).
 
@@ -145,9 +145,9 @@ def _axes(geometry: Geometry) -> tuple[Array, Array, Array]:
 
 
 def _canvas(
-    parts: Sequence[Part],
+    parts: Sequence[BodyPart],
     axes: tuple[Array, Array, Array],
-    wanted: NDArray[np.intp],
+    numbers: NDArray[np.intp],
     thickness_mm: float | None,
     background_hu: float,
 ) -> tuple[Array, Array]:
@@ -157,8 +157,8 @@ def _canvas(
     dz = float(z[1] - z[0]) if len(z) > 1 else 1.0
     finer = int(np.ceil(dz / max(_COARSEST_RENDERED_MM, 1.5 * min(dx, dy)) - 1e-6))
     margin = int(np.ceil(0.8 * (thickness_mm or dz) / dz * finer))
-    steps = np.arange(-margin, len(wanted) * finer + margin)
-    heights = (z[wanted[0]] + ((steps + 0.5) / finer - 0.5) * dz).astype(np.float32)
+    steps = np.arange(-margin, len(numbers) * finer + margin)
+    heights = (z[numbers[0]] + ((steps + 0.5) / finer - 0.5) * dz).astype(np.float32)
     canvas = np.full((len(heights), len(y), len(x)), background_hu, dtype=np.float32)
     blur_mm = (dx * dy * dz / finer) ** (1 / 3)
     for part in parts:
@@ -175,7 +175,7 @@ def _sliced(canvas: Array, heights: Array, z: Array, thickness_mm: float | None)
     return Weights(profile).rows(canvas)
 
 
-def _paint(canvas: Array, axes: tuple[Array, Array, Array], part: Part, blur_mm: float) -> None:
+def _paint(canvas: Array, axes: tuple[Array, Array, Array], part: BodyPart, blur_mm: float) -> None:
     x, y, z = axes
     k, j, i = box = near(part.solid, x, y, z, blur_mm / 2)
     block = canvas[box]
@@ -190,7 +190,7 @@ def _paint(canvas: Array, axes: tuple[Array, Array, Array], part: Part, blur_mm:
     block += filled
 
 
-class _Effects:
+class _ImageEffects:
     """What happens to a slice in the plane: blur, shading, noise, padding."""
 
     def __init__(self, geometry: Geometry, scanner: Scanner) -> None:
@@ -208,18 +208,18 @@ class _Effects:
         motion = self._scanner.motion_mm * (0.75 + 0.25 * np.sin(self._z[n] / 40 + self._scanner.seed % 628 / 100))
         seen = _blurred(slice_hu, self._spacing_yx, float(np.hypot(self._kernel.psf_fwhm_mm, motion)))
         if self._scanner.noise_hu or self._scanner.hardening:
-            haze = self._rays.through(slice_hu)
-            seen += np.float32(self._scanner.hardening) * haze.shade_hu
+            effects = self._rays.through(slice_hu)
+            seen += np.float32(self._scanner.hardening) * effects.shade_hu
             if self._scanner.noise_hu:
-                seen += np.float32(self._scanner.noise_hu) * self._noise(haze, n)
+                seen += np.float32(self._scanner.noise_hu) * self._noise(effects, n)
         seen[self._beyond] = _LOWEST_HU
         return seen
 
-    def _noise(self, haze: Haze, n: int) -> Array:
+    def _noise(self, effects: RayEffects, n: int) -> Array:
         """Draw noise; the more a direction's rays have met, the more the noise varies along this direction."""
         pair = np.stack([self._white(n), self._white(n + 1)])
         all_ways, across = (coloured(pair, gain, _SHARED_NOISE)[0] for gain in self._gains)
-        return np.asarray(haze.along * (all_ways - across) + haze.across * across)
+        return np.asarray(effects.along * (all_ways - across) + effects.across * across)
 
     def _white(self, n: int) -> Array:
         return np.random.default_rng([self._scanner.seed, 3, n]).standard_normal(self._shape, dtype=np.float32)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ctlymph.phantom.nodes.growth import Habits, visits
+from ctlymph.phantom.nodes.growth import ChangeRates, node_generations
+from ctlymph.phantom.nodes.patient_anatomy import Anatomy, Body, anatomy_of
 from ctlymph.phantom.nodes.placement import TrueNode
-from ctlymph.phantom.patient_anatomy import Anatomy, Body, anatomy_of
 
 GROWN, STABLE, SHRUNK = "grown", "stable", "shrunk"
 MERGED, SPLIT, VANISHED, LAST = "merged", "split", "vanished", "last"
@@ -16,7 +16,7 @@ _CHANGE = 0.1
 
 
 @dataclass(frozen=True)
-class Link:
+class LineageRow:
     """What a node came from and what becomes of it: a row of the lineage.
 
     Attributes:
@@ -31,12 +31,12 @@ class Link:
     timepoint: int
     node: int
     parents: tuple[int, ...]
-    fate: str
+    outcome: str
     short_axis_mm: float
 
 
 @dataclass(frozen=True)
-class TimePoint:
+class PatientTimePoint:
     """One scan of a patient who is scanned again.
 
     Attributes:
@@ -47,12 +47,12 @@ class TimePoint:
 
     number: int
     anatomy: Anatomy
-    links: tuple[Link, ...]
+    links: tuple[LineageRow, ...]
 
 
 def follow_up(
-    seed: int, timepoints: int, *, contrast: bool = True, habits: Habits | None = None
-) -> tuple[TimePoint, ...]:
+    seed: int, timepoints: int, *, contrast: bool = True, rates: ChangeRates | None = None
+) -> tuple[PatientTimePoint, ...]:
     """Make one patient at ``timepoints`` scans.
 
     The first scans do not depend on how many follow, but for the fate of the last one's nodes.
@@ -63,27 +63,32 @@ def follow_up(
     if timepoints < 1:
         raise ValueError(f"a patient has at least one scan, not {timepoints}")
     body = Body.of(seed, contrast=contrast)
-    course = visits(seed, body.ground, timepoints, habits)
-    anatomies = [anatomy_of(seed, number, body, visit.germs) for number, visit in enumerate(course)]
+    course = node_generations(seed, body.placement_field, timepoints, rates)
+    anatomies = [anatomy_of(seed, number, body, generation.node_seeds) for number, generation in enumerate(course)]
     nodes = [anatomy.nodes for anatomy in anatomies]
-    parents = [[tuple(n + 1 for n in before) for before in visit.parents] for visit in course]
+    parents = [[tuple(n + 1 for n in before) for before in generation.parents] for generation in course]
     return tuple(
-        TimePoint(number, anatomy, tuple(_links(number, nodes, parents))) for number, anatomy in enumerate(anatomies)
+        PatientTimePoint(number, anatomy, tuple(_links(number, nodes, parents)))
+        for number, anatomy in enumerate(anatomies)
     )
 
 
-def _links(number: int, nodes: list[tuple[TrueNode, ...]], parents: list[list[tuple[int, ...]]]) -> Iterator[Link]:
+def _links(
+    number: int, nodes: list[tuple[TrueNode, ...]], parents: list[list[tuple[int, ...]]]
+) -> Iterator[LineageRow]:
     for node, before in zip(nodes[number], parents[number], strict=True):
-        fate = LAST if number + 1 == len(nodes) else _fate(node, nodes[number + 1], parents[number + 1])
-        yield Link(number, node.node, before, fate, node.short_axis_mm)
+        outcome = LAST if number + 1 == len(nodes) else _outcome(node, nodes[number + 1], parents[number + 1])
+        yield LineageRow(number, node.node, before, outcome, node.short_axis_mm)
 
 
-def _fate(node: TrueNode, after: tuple[TrueNode, ...], parents: list[tuple[int, ...]]) -> str:
-    heirs = [(heir, before) for heir, before in zip(after, parents, strict=True) if node.node in before]
-    if len(heirs) != 1:
-        return SPLIT if heirs else VANISHED
-    heir, before = heirs[0]
+def _outcome(node: TrueNode, after: tuple[TrueNode, ...], parents: list[tuple[int, ...]]) -> str:
+    descendants = [
+        (descendant, before) for descendant, before in zip(after, parents, strict=True) if node.node in before
+    ]
+    if len(descendants) != 1:
+        return SPLIT if descendants else VANISHED
+    descendant, before = descendants[0]
     if len(before) > 1:
         return MERGED
-    change = heir.short_axis_mm / node.short_axis_mm - 1
+    change = descendant.short_axis_mm / node.short_axis_mm - 1
     return STABLE if abs(change) <= _CHANGE else GROWN if change > 0 else SHRUNK

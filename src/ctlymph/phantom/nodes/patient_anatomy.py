@@ -13,12 +13,13 @@ from ctlymph.core.regions import MEDIASTINUM
 from ctlymph.phantom.body.abdomen import abdominal_parts
 from ctlymph.phantom.body.chest import diaphragm, lung_parts, mediastinal_parts
 from ctlymph.phantom.body.fat import FatStructure
-from ctlymph.phantom.body.parts import Build, Part
-from ctlymph.phantom.body.shapes import Bounds, Common, Grown, HalfSpace, Sampled, Solid
+from ctlymph.phantom.body.parts import BodyPart
+from ctlymph.phantom.body.physique import Physique
+from ctlymph.phantom.body.shapes import Bounds, HalfSpace, Intersection, LatticeSolid, Offset, Solid
 from ctlymph.phantom.body.skeleton import skeleton_parts
 from ctlymph.phantom.body.trunk import Trunk, back_parts, trunk_parts
-from ctlymph.phantom.nodes.growth import visits
-from ctlymph.phantom.nodes.placement import Germ, Ground, TrueNode, grown
+from ctlymph.phantom.nodes.growth import node_generations
+from ctlymph.phantom.nodes.placement import BodyPlacementField, NodeSeed, TrueNode, make_nodes
 from ctlymph.phantom.nodes.station_map import is_in_lung
 
 
@@ -34,7 +35,7 @@ class Anatomy:
         fat: What the fat holds besides fat.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[BodyPart, ...]
     nodes: tuple[TrueNode, ...]
     scale: tuple[float, float, float]
     bounds: Bounds
@@ -56,30 +57,30 @@ class Body:
 
     trunk: Trunk
     below: Solid
-    frame: tuple[Part, ...]
-    mediastinum: tuple[Part, ...]
-    others: tuple[tuple[Part, ...], tuple[Part, ...]]
+    frame: tuple[BodyPart, ...]
+    mediastinum: tuple[BodyPart, ...]
+    others: tuple[tuple[BodyPart, ...], tuple[BodyPart, ...]]
     fat: FatStructure
 
     @classmethod
     def of(cls, seed: int, *, contrast: bool = True, timepoint: int = 0) -> Body:
         """Make a body, neck base to pelvis; at later ``timepoint`` it lies and breathes a little differently."""
-        build = Build.drawn(np.random.default_rng([seed, 1]), contrast)
+        physique = Physique.sampled(np.random.default_rng([seed, 1]), contrast)
         if timepoint:
-            build = _lain_down_again(build, np.random.default_rng([seed, 6, timepoint]))
-        trunk = Trunk.of(build)
-        below = diaphragm(build)
+            physique = _lain_down_again(physique, np.random.default_rng([seed, 6, timepoint]))
+        trunk = Trunk.of(physique)
+        below = diaphragm(physique)
         frame, back, skeleton = trunk_parts(trunk), back_parts(trunk), skeleton_parts(trunk)
         mediastinum, abdomen = mediastinal_parts(trunk), abdominal_parts(trunk, below)
         before = (*_diaphragm_parts(trunk, below), *back, *skeleton)
-        return cls(trunk, below, tuple(frame), tuple(mediastinum), (before, tuple(abdomen)), FatStructure.drawn(seed))
+        return cls(trunk, below, tuple(frame), tuple(mediastinum), (before, tuple(abdomen)), FatStructure.sampled(seed))
 
     @cached_property
-    def ground(self) -> Ground:
+    def placement_field(self) -> BodyPlacementField:
         """Where nodes can go."""
         before, after = self.others
         parts = (*self.frame, *before, *self.mediastinum, *after)
-        return Ground(self.trunk.build, parts, self.trunk.skin.bounds, self.below)
+        return BodyPlacementField(self.trunk.physique, parts, self.trunk.skin.bounds, self.below)
 
     def with_nodes(self, nodes: Sequence[TrueNode]) -> Anatomy:
         """Add nodes and, round those of the mediastinum, the lungs."""
@@ -87,7 +88,7 @@ class Body:
         wrapped = [node.solid for node in nodes if node.region == MEDIASTINUM and not is_in_lung(node.station)]
         lungs = lung_parts(self.trunk, list(self.mediastinum), wrapped, self.below)
         parts = (*self.frame, *lungs, *before, *self.mediastinum, *after)
-        x, y, z = (float(s) for s in self.trunk.build.scale)
+        x, y, z = (float(s) for s in self.trunk.physique.scale)
         inside = tuple(part for node in nodes for part in node.parts)
         return Anatomy((*parts, *inside), tuple(nodes), (x, y, z), self.trunk.skin.bounds, self.fat)
 
@@ -95,34 +96,36 @@ class Body:
 def torso(seed: int, *, contrast: bool = True, timepoint: int = 0) -> Anatomy:
     """Make a patient from neck base to pelvis; the same seed gives the same patient, at later time points later."""
     first = Body.of(seed, contrast=contrast)
-    return anatomy_of(seed, timepoint, first, visits(seed, first.ground, timepoint + 1)[timepoint].germs)
+    return anatomy_of(
+        seed, timepoint, first, node_generations(seed, first.placement_field, timepoint + 1)[timepoint].node_seeds
+    )
 
 
-def anatomy_of(seed: int, timepoint: int, first: Body, germs: Sequence[Germ]) -> Anatomy:
+def anatomy_of(seed: int, timepoint: int, first: Body, node_seeds: Sequence[NodeSeed]) -> Anatomy:
     """Make the patient of ``first`` at a time point, with nodes given in the coordinates of the first scan."""
     if not timepoint:
-        return first.with_nodes(grown(first.ground, germs))
-    later = Body.of(seed, contrast=first.ground.enhanced, timepoint=timepoint)
-    carried: list[Germ] = []
-    for germ in germs:
-        moved = germ.carried(first.trunk.build, later.trunk.build)
-        carried.append(later.ground.seated(moved, carried, abutting=False)[0])
-    return later.with_nodes(grown(later.ground, carried))
+        return first.with_nodes(make_nodes(first.placement_field, node_seeds))
+    later = Body.of(seed, contrast=first.placement_field.enhanced, timepoint=timepoint)
+    transported: list[NodeSeed] = []
+    for node_seed in node_seeds:
+        moved = node_seed.transported(first.trunk.physique, later.trunk.physique)
+        transported.append(later.placement_field.pushed_clear(moved, transported, abutting=False)[0])
+    return later.with_nodes(make_nodes(later.placement_field, transported))
 
 
-def _lain_down_again(build: Build, rng: np.random.Generator) -> Build:
+def _lain_down_again(physique: Physique, rng: np.random.Generator) -> Physique:
     """Change how the patient lies and breathes: some mm, in waves that are long beside any organ."""
     breath = rng.normal(0, (0.004, 0.006, 0.008))
     amplitude = rng.uniform(0.5, 2.5, (1, 3, 1))
     wave = rng.normal(0, 2 * np.pi / 500, (1, 3, 3))
     bend: NDArray[np.float64] = np.concatenate([amplitude, wave, rng.uniform(0, 2 * np.pi, (1, 3, 1))], axis=2)
-    return replace(build, scale=build.scale * (1 + breath), bends=np.concatenate([build.bends, bend]))
+    return replace(physique, scale=physique.scale * (1 + breath), bends=np.concatenate([physique.bends, bend]))
 
 
-def _diaphragm_parts(trunk: Trunk, below: Solid) -> list[Part]:
-    t, scale = trunk.build.tissues, trunk.build.scale
+def _diaphragm_parts(trunk: Trunk, below: Solid) -> list[BodyPart]:
+    t, scale = trunk.physique.tissues, trunk.physique.scale
     upper = HalfSpace((0, 0, 60.0 * scale[2]), (0, 0, -1))
     return [
-        Part("diaphragm", "surroundings", Sampled(Common((trunk.cavity, below, upper)), 2.5), t.muscle),
-        Part("abdominal fat", "fat", Sampled(Common((trunk.cavity, Grown(below, -2.6))), 2.5), t.fat),
+        BodyPart("diaphragm", "surroundings", LatticeSolid(Intersection((trunk.cavity, below, upper)), 2.5), t.muscle),
+        BodyPart("abdominal fat", "fat", LatticeSolid(Intersection((trunk.cavity, Offset(below, -2.6))), 2.5), t.fat),
     ]

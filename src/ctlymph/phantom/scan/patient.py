@@ -9,8 +9,8 @@ import numpy as np
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Geometry, Masks, Volume
+from ctlymph.phantom.nodes.patient_anatomy import Anatomy, torso
 from ctlymph.phantom.nodes.placement import TrueNode
-from ctlymph.phantom.patient_anatomy import Anatomy, torso
 from ctlymph.phantom.scan.scanner import Scanner, label, scan
 
 
@@ -64,7 +64,7 @@ def scan_patient(anatomy: Anatomy, spec: PhantomSpec, progress: Progress = SILEN
     ``spec.seed`` is here that of the noise, and ``spec.contrast`` is not used.
     """
     geometry = scan_grid(spec, anatomy)
-    scanner = Scanner.drawn(spec.seed, spec.kernel, spec.noise_hu, spec.thickness_mm)
+    scanner = Scanner.sampled(spec.seed, spec.kernel, spec.noise_hu, spec.thickness_mm)
     hu = scan(anatomy.parts, geometry, scanner, anatomy.fat, progress)
     masks = label([node.solid for node in anatomy.nodes], geometry)
     shown = tuple(node for node in anatomy.nodes if (masks == node.node).any())

@@ -1,0 +1,15 @@
+from .collection.insertion import insert_nodes as insert_nodes
+from .nodes.patient_anatomy import Anatomy as Anatomy
+from .nodes.patient_anatomy import torso as torso
+from .nodes.placement import TrueNode as TrueNode
+from .nodes.timepoints import LineageRow as LineageRow
+from .nodes.timepoints import PatientTimePoint as PatientTimePoint
+from .nodes.timepoints import follow_up as follow_up
+from .scan.head_and_legs import make_head as make_head
+from .scan.head_and_legs import make_legs as make_legs
+from .scan.image_statistics import ImageStatistics as ImageStatistics
+from .scan.image_statistics import measure_image as measure_image
+from .scan.patient import Phantom as Phantom
+from .scan.patient import PhantomSpec as PhantomSpec
+from .scan.patient import make_patient as make_patient
+from .scan.patient import scan_patient as scan_patient
