@@ -23,8 +23,8 @@ from ctlymph.io.images import write_image
 COMMANDS: dict[str, Callable[[Path, Path, Path], list[object]]] = {
     "detect": lambda bad, good, out: ["detect", bad, "-o", out],
     "measure": lambda bad, good, out: ["measure", bad, good, "-o", out],
-    "convert": lambda bad, good, out: ["convert", bad, out / "ct.nii.gz"],
-    "convert to DICOM": lambda bad, good, out: ["convert", bad, out],
+    "convert": lambda bad, good, out: ["convert", bad, "-o", out / "ct.nii.gz"],
+    "convert to DICOM": lambda bad, good, out: ["convert", bad, "-o", out],
 }
 
 
@@ -181,7 +181,7 @@ def test_resampling_to_more_voxels_than_fit_is_refused(
 ) -> None:
     geometry = Geometry((40, 50, 60), np.zeros(3), np.full(3, 5.0), np.eye(3))
     write_image(Volume(np.zeros((40, 50, 60), np.int16), geometry, "ct"), tmp_path / "ct.nii")
-    arguments = ["convert", tmp_path / "ct.nii", tmp_path / "out.nii", "--spacing", "0.05"]
+    arguments = ["convert", tmp_path / "ct.nii", "-o", tmp_path / "out.nii", "--spacing", "0.05"]
     assert "would make 120000 million voxels" in refusal(arguments, monkeypatch, capfd)
 
 

@@ -26,8 +26,8 @@ FORMATS = ("ct.nii.gz", "ct.nii", "ct.hdr", "ct.nrrd", "ct.nhdr", "ct.mha", "ct.
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run ``ctlymph convert`` in this process; give its exit code and what it said."""
 
-    def call(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["ctlymph", "convert", *map(str, arguments)])
+    def call(source: object, *arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["ctlymph", "convert", str(source), "-o", *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
             main()
         out, err = capfd.readouterr()
@@ -114,8 +114,8 @@ def test_an_output_that_exists_is_kept_unless_told_otherwise(tmp_path: Path, obl
 @pytest.mark.parametrize(
     ("output", "options", "code", "words"),
     [
-        ("out.jpg", [], 1, "has a suffix that is not known here"),
-        ("out.nii", ["--orient", "LLS"], 1, "must name each of R/L, A/P, I/S once"),
+        ("out.jpg", [], 2, "has a suffix that is not known here"),
+        ("out.nii", ["--orient", "LLS"], 2, "must name each of R/L, A/P, I/S once"),
         ("out.nii", ["--spacing", "1,2"], 2, "neither one number of mm nor three"),
         ("out.nii", ["--spacing", "-1"], 2, "neither one number of mm nor three"),
         ("folder", ["--orient", "RAS"], 2, "always written axial"),

@@ -155,6 +155,9 @@ def test_usage_errors_exit_with_2(ct_file: Path, tmp_path: Path) -> None:
     assert ctlymph("detect").returncode == 2
     assert ctlymph("detect", ct_file, "-o", tmp_path / "o", "--formats", "docx").returncode == 2
     assert ctlymph("detect", ct_file, "-o", tmp_path / "o", "--region", "pelvis").returncode == 2
+    assert ctlymph("detect", ct_file, "-o", tmp_path / "o", "--threshold", "1.5").returncode == 2
+    assert ctlymph("detect", ct_file, "-o", tmp_path / "o", "--model", "unicorn").returncode == 2
+    assert ctlymph("detect", ct_file, "-o", tmp_path / "o", "--unicorn").returncode == 2
 
 
 def test_help_shows_an_example_and_loads_nothing_heavy() -> None:

@@ -113,7 +113,9 @@ def test_scans_that_are_no_course_of_one_patient_are_refused(
     assert "frame of reference" in refused(
         *(scans / "visit0" / "ct", scans / "visit1" / "ct"), *("--nodes", seg, "--nodes", seg)
     )
-    assert "one for each" in refused(scans / "visit0" / "ct", scans / "visit1" / "ct", "--nodes", nodes)
+    too_few = ("follow", scans / "visit0" / "ct", scans / "visit1" / "ct", "--nodes", nodes, "-o", tmp_path / "out")
+    assert ctlymph(monkeypatch, *too_few) == 2
+    assert "one for each" in capsys.readouterr().err
     assert "lies up to" in refused(
         *(scans / "visit0" / "ct", scans / "visit1" / "ct"), *("--nodes", nodes, "--nodes", nodes)
     )

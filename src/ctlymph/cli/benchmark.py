@@ -13,7 +13,7 @@ from ctlymph.cli.collection_folds import chosen_folds
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_table
 from ctlymph.cli.options import RegionOption
 from ctlymph.cli.training_options import CacheOption, JobsOption, WithOption, stage_cache
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, UsageError
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
@@ -114,12 +114,12 @@ def _methods(text: str | None, steps: int | None) -> tuple[Method, ...]:
 
     names = list(STANDARD) if text is None else [name.strip() for name in text.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
-        raise CtlymphError(f"--methods {text!r}: name methods, each once, separated by commas")
+        raise UsageError(f"--methods {text!r}: name methods, each once, separated by commas")
     chosen = tuple(map(method, names))
     if steps is None:
         return chosen
     if not any(each.network for each in chosen):
-        raise CtlymphError(f"--steps {steps} is for networks, and none is compared; name some with --methods")
+        raise UsageError(f"--steps {steps} is for networks, and none is compared; name some with --methods")
     return tuple(each.in_steps(steps) for each in chosen)
 
 

@@ -150,9 +150,10 @@ def verify(
     from ctlymph.datasets.ct_lymph_nodes.verify import MISSING, WHOLE
     from ctlymph.datasets.ct_lymph_nodes.verify import verify as check
 
+    kinds = kinds_of(what)
     collection = Collection(folder)
     expected = select(Selection(region=region, cases=names_of(cases)))
-    findings = check(collection, expected, kinds_of(what), quick=quick, progress=progress())
+    findings = check(collection, expected, kinds, quick=quick, progress=progress())
     if here:
         findings = [finding for finding in findings if finding.state != MISSING or finding.about]
         if not findings:

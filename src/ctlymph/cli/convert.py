@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import progress, say
+from ctlymph.cli.options import AllowGapsOption, SeriesOption
 from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.io.atomic import check_new_folder
 
@@ -19,8 +20,8 @@ _MOST_VOXELS = 2**31
 """Resampled to so many, 8 GB of numbers, a CT does not fit on most computers."""
 
 
-class Target(StrEnum):
-    """What OUT is to be where its name does not tell."""
+class OutputKind(StrEnum):
+    """What OUT becomes where its name does not say."""
 
     DICOM = "dicom"
 
@@ -32,15 +33,19 @@ def convert(
     ],
     output: Annotated[
         Path,
-        typer.Argument(
+        typer.Option(
+            "--output",
+            "-o",
             metavar="OUT",
             readable=False,
             help="Image file (.nii.gz .nii .nrrd .nhdr .mha .mhd .hdr), or a folder for a DICOM CT series.",
         ),
     ],
-    to: Annotated[Target | None, typer.Option(help="Write a DICOM folder even though OUT's name has a suffix.")] = None,
-    series: Annotated[str | None, typer.Option(metavar="UID", help="Which series, where IN holds several.")] = None,
-    allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Interpolate missing slices.")] = False,
+    to: Annotated[
+        OutputKind | None, typer.Option(help="Write a DICOM folder even though OUT's name has a suffix.")
+    ] = None,
+    series: SeriesOption = None,
+    allow_gaps: AllowGapsOption = False,
     orient: Annotated[
         str | None, typer.Option(metavar="AXES", help="Turn the axes, without resampling: LPS, RAS, …")
     ] = None,
@@ -55,13 +60,13 @@ def convert(
 
     [bold]Examples[/bold]
 
-      ctlymph convert CT_FOLDER ct.nii.gz
+      ctlymph convert CT_FOLDER -o ct.nii.gz
 
-      ctlymph convert ct.nii.gz CT_FOLDER
+      ctlymph convert ct.nii.gz -o CT_FOLDER
 
-      ctlymph convert study.zip ct.nrrd --series 1.2.840.113 --orient RAS
+      ctlymph convert study.zip -o ct.nrrd --series 1.2.840.113 --orient RAS
     """
-    as_dicom = to is Target.DICOM or _is_folder(output)
+    as_dicom = to is OutputKind.DICOM or _is_folder(output)
     grid = _spacing(spacing)
     if as_dicom:
         if orient:
@@ -113,7 +118,7 @@ def _turned(volume: Volume, orientation: str | None) -> Volume:
     try:
         return volume.reorient(orientation)
     except ValueError as error:
-        raise CtlymphError(f"--orient: {error}") from error
+        raise typer.BadParameter(str(error), param_hint="--orient") from error
 
 
 def _is_folder(output: Path) -> bool:
@@ -122,9 +127,10 @@ def _is_folder(output: Path) -> bool:
     if image_suffix(output):
         return False
     if output.suffix and not output.is_dir():
-        raise CtlymphError(
+        raise typer.BadParameter(
             f"{output} has a suffix that is not known here; use one of {', '.join(FORMATS)},"
-            " or add --to dicom to make a folder of that name"
+            " or add --to dicom to make a folder of that name",
+            param_hint="--output",
         )
     return True
 

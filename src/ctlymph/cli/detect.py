@@ -5,14 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ctlymph.cli.console import RESEARCH_USE, progress, reason, say, show_json, show_nodes
-from ctlymph.cli.options import FormatsOption, formats_of
+from ctlymph.cli.options import (
+    AllowGapsOption,
+    DeviceOption,
+    FormatsOption,
+    JsonOption,
+    ModelOption,
+    OutputOption,
+    OverwriteOption,
+    RegionChoice,
+    SeriesOption,
+    ThresholdOption,
+    formats_of,
+)
 from ctlymph.cli.processes import in_processes
 from ctlymph.core.errors import CtlymphError
 from ctlymph.io.atomic import check_new_folder, new_file
@@ -21,22 +32,6 @@ if TYPE_CHECKING:
     from ctlymph.core.result import Result
     from ctlymph.nn.inference import Device
     from ctlymph.workflows.detection import DetectOptions
-
-
-class RegionChoice(StrEnum):
-    """Where to look."""
-
-    AUTO = "auto"
-    MEDIASTINUM = "mediastinum"
-    ABDOMEN = "abdomen"
-
-
-class DeviceChoice(StrEnum):
-    """Where networks run."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 @dataclass(frozen=True)
@@ -58,27 +53,17 @@ def detect(
         list[Path],
         typer.Argument(metavar="CT...", readable=False, help="DICOM folder, file, zip or DICOMDIR, or an image file."),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
-    ],
-    region: Annotated[RegionChoice, typer.Option(help="Where to look; auto: what the scan holds.")] = RegionChoice.AUTO,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="lymphnet, blobs, or a folder of ctlymph train.")
-    ] = "lymphnet",
-    threshold: Annotated[
-        float | None, typer.Option(metavar="P", help="Score, 0 to 1, from which on a mark is a node.")
-    ] = None,
+    output: OutputOption,
+    region: Annotated[RegionChoice, typer.Option(help="Where to detect; auto: all that CT shows.")] = "auto",
+    model: ModelOption = "lymphnet",
+    threshold: ThresholdOption = None,
     formats: FormatsOption = None,
-    series: Annotated[
-        str | None, typer.Option(metavar="UID", help="Which DICOM series, where there are several.")
-    ] = None,
-    allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Interpolate missing slices.")] = False,
-    device: Annotated[
-        DeviceChoice, typer.Option(help="Where networks run; auto: a GPU if PyTorch sees one.")
-    ] = DeviceChoice.AUTO,
+    series: SeriesOption = None,
+    allow_gaps: AllowGapsOption = False,
+    device: DeviceOption = "auto",
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="CTs worked on at a time.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the nodes as JSON.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results in OUT.")] = False,
+    as_json: JsonOption = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Find and measure the lymph nodes in CTs. For research use, not for diagnosis.
 
@@ -91,8 +76,8 @@ def detect(
 
       ctlymph detect a.nii.gz b.nii.gz study.zip -o OUT --region mediastinum --jobs 2
     """
-    job = _Job(region.value, model, threshold, device.value, series, allow_gaps, formats_of(formats), overwrite)
-    _options(job)  # refuses what is off before anything is read
+    job = _Job(region, model, threshold, device, series, allow_gaps, formats_of(formats), overwrite)
+    _options(job)  # refuses what cannot be used before anything is read
     if len(cts) == 1:
         check_new_folder(output, overwrite=overwrite)
         result = _one(cts[0], output, job)

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_table
-from ctlymph.cli.detect import DeviceChoice, RegionChoice
-from ctlymph.core.errors import CtlymphError
+from ctlymph.cli.options import (
+    DeviceOption,
+    ModelOption,
+    OutputOption,
+    OverwriteOption,
+    RegionChoice,
+    ThresholdOption,
+)
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
@@ -23,35 +29,27 @@ def follow(
     followups: Annotated[
         list[Path], typer.Argument(metavar="FOLLOWUP...", readable=False, help="Likewise, in the order of time.")
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
-    ],
+    output: OutputOption,
     nodes: Annotated[
         list[Path] | None,
-        typer.Option(metavar="MASK", readable=False, help="Nodes drawn on the CTs: one for each, in their order."),
+        typer.Option(metavar="MASK", readable=False, help="Annotated nodes of the CTs: one for each, in their order."),
     ] = None,
     targets: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", readable=False, help="Roles of the baseline's nodes: targets.csv, changed by you."),
+        typer.Option(metavar="CSV", readable=False, help="Roles of the baseline's nodes: targets.csv, edited by you."),
     ] = None,
-    region: Annotated[RegionChoice, typer.Option(help="Where to look for nodes in CTs.")] = RegionChoice.AUTO,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="lymphnet, blobs, or a folder of ctlymph train.")
-    ] = "lymphnet",
-    threshold: Annotated[
-        float | None, typer.Option(metavar="P", help="Score, 0 to 1, from which on a mark is a node.")
-    ] = None,
-    device: Annotated[
-        DeviceChoice, typer.Option(help="Where networks run; auto: a GPU if PyTorch sees one.")
-    ] = DeviceChoice.AUTO,
+    region: Annotated[RegionChoice, typer.Option(help="Where to detect nodes in CTs.")] = "auto",
+    model: ModelOption = "lymphnet",
+    threshold: ThresholdOption = None,
+    device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print response.json instead of the table.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results in OUT.")] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
-    """Follow a patient's nodes from scan to scan, and tell the response by RECIST 1.1. For research use only.
+    """Follow a patient's nodes from scan to scan, and assess the response by RECIST 1.1. For research use only.
 
-    The scans are laid over each other, nodes are paired, merged and split ones found. OUT/response.html shows it;
-    response.csv and response.json hold the figures. To choose the targets yourself, change OUT/targets.csv and give
-    it with --targets.
+    The scans are registered and their nodes matched; nodes that merged or split are found. OUT/response.html shows
+    the course; response.csv and response.json hold the measurements. To choose the targets yourself, edit
+    OUT/targets.csv and give it with --targets.
 
     [bold]Examples[/bold]
 
@@ -71,10 +69,10 @@ def follow(
     paths = [baseline, *followups]
     check_new_folder(output, overwrite=overwrite)
     if nodes and len(nodes) != len(paths):
-        raise CtlymphError(f"{len(nodes)} --nodes for {len(paths)} CTs; give one for each, in the same order")
-    options = DetectOptions(region.value, model, threshold, progress(), device.value)
-    drawn: list[Path | None] = [*nodes] if nodes else [None] * len(paths)
-    scans = [read_scan(path, options, mask) for path, mask in zip(paths, drawn, strict=True)]
+        raise typer.BadParameter(f"{len(nodes)} for {len(paths)} CTs; give one for each", param_hint="--nodes")
+    options = DetectOptions(region, model, threshold, progress(), device)
+    masks: list[Path | None] = [*nodes] if nodes else [None] * len(paths)
+    scans = [read_scan(path, options, mask) for path, mask in zip(paths, masks, strict=True)]
     check_scans(scans)
     roles = read_roles(targets, scans[0].nodes) if targets else None
     followed = follow_scans(scans, roles=roles, progress=progress())

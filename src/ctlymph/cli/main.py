@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -22,7 +23,7 @@ from ctlymph.cli.phantom import phantom
 from ctlymph.cli.processes import Stopped, quiet, stoppable
 from ctlymph.cli.realism import realism
 from ctlymph.cli.train import train
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, UsageError
 from ctlymph.core.extras import EXTRAS, how_to_install
 
 app = typer.Typer(
@@ -32,6 +33,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from ctlymph.core.version import __version__
+
+        print(f"ctlymph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Hold the options that come before the name of a command."""
+
+
 app.command()(detect)
 app.command()(measure)
 app.command()(follow)
@@ -57,6 +77,8 @@ def main() -> None:
             # The reader of our output (``| head``) went away; keep Python from complaining at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        except UsageError as error:
+            _fail(reason(error), code=2)
         except (CtlymphError, OSError, MemoryError, UnicodeEncodeError) as error:
             _fail(reason(error))
         except ModuleNotFoundError as error:

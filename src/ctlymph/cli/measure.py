@@ -1,4 +1,4 @@
-"""``ctlymph measure``: sizes of nodes that someone else drew."""
+"""``ctlymph measure``: sizes of annotated nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_nodes
-from ctlymph.cli.options import FormatsOption, formats_of
+from ctlymph.cli.options import FormatsOption, JsonOption, OutputOption, OverwriteOption, SeriesOption, formats_of
 from ctlymph.io.atomic import check_new_folder
 
 
@@ -27,20 +27,16 @@ def measure(
             help="Labels on the CT's grid, one a node, as an image file, a DICOM-SEG, or its report; gaps allowed.",
         ),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
-    ],
+    output: OutputOption,
     split: Annotated[
         bool, typer.Option("--split", help="Measure each separate piece of a label as a node of its own.")
     ] = False,
-    series: Annotated[
-        str | None, typer.Option(metavar="UID", help="Which DICOM series, where there are several.")
-    ] = None,
+    series: SeriesOption = None,
     formats: FormatsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the nodes as JSON.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results in OUT.")] = False,
+    as_json: JsonOption = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
-    """Measure nodes that someone drew: short and long axis, volume, mean HU, and a report with pictures.
+    """Measure annotated nodes: short and long axis, volume, mean HU, and a report with pictures.
 
     The mask must lie on the CT's grid; its axes may run in another order.
 

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+RegionChoice = Literal["auto", "mediastinum", "abdomen"]
+"""Where to detect nodes in a CT."""
+
+OutputOption = Annotated[
+    Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace results in OUT.")]
+SeriesOption = Annotated[str | None, typer.Option(metavar="UID", help="Which DICOM series, if there are several.")]
+AllowGapsOption = Annotated[bool, typer.Option("--allow-gaps", help="Interpolate missing slices.")]
+ModelOption = Annotated[str, typer.Option(metavar="NAME|DIR", help="lymphnet, blobs, or a folder of ctlymph train.")]
+ThresholdOption = Annotated[
+    float | None, typer.Option(metavar="P", min=0, max=1, help="Score from which on a detection counts as a node.")
+]
+DeviceOption = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run; auto: a GPU if PyTorch sees one.")
+]
 RegionOption = Annotated[
     Literal["mediastinum", "abdomen"] | None, typer.Option(help="Only where this region is annotated.")
 ]

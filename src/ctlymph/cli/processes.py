@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ctlymph.core.errors import CtlymphError
 
@@ -20,14 +20,24 @@ T = TypeVar("T")
 
 
 THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
-"""Where PyTorch and numba, and our engine for OpenVINO, look how many threads they may take."""
+"""Variables that tell PyTorch, numba and our engine for OpenVINO how many threads they may use."""
 
 
 class Stopped(BaseException):
     """Someone, or a batch system, told the command to stop."""
 
 
-_STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+"""Windows has no SIGHUP, and SIGBREAK for Ctrl-Break."""
+
+StartMethod = Literal["spawn", "forkserver", "fork"]
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: those of its affinity where the system has it, else all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _Stop:
@@ -50,7 +60,7 @@ class _Stop:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let Ctrl-C, a batch system's SIGTERM and a closed terminal all raise :class:`Stopped`.
+    """Let Ctrl-C, a batch system's SIGTERM and a closed terminal raise :class:`Stopped`.
 
     Signals that the caller ignores (``nohup``) stay ignored.
     """
@@ -67,18 +77,26 @@ def stoppable() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def in_processes(jobs: int, function: Callable[..., T], work: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+def in_processes(
+    jobs: int, function: Callable[..., T], work: Sequence[tuple[Any, ...]], start: StartMethod = "spawn"
+) -> Iterator[T]:
     """Call ``function`` with the arguments in each item of ``work``, ``jobs`` at a time; yield results as they come.
+
+    Args:
+        jobs: How many processes.
+        function: What a process can import by its name.
+        work: The arguments of each call.
+        start: How processes start. ``spawn`` is there on every system, and no thread of a library is forked.
 
     Raises:
         CtlymphError: If a process dies.
     """
-    with workers(min(jobs, len(work))) as do:
+    with workers(min(jobs, len(work)), start) as do:
         yield from do(function, work)
 
 
 @contextmanager
-def workers(jobs: int) -> Iterator[Callable[..., Iterator[Any]]]:
+def workers(jobs: int, start: StartMethod = "spawn") -> Iterator[Callable[..., Iterator[Any]]]:
     """Keep processes for several rounds of work, each as :func:`in_processes` does it; they start when needed.
 
     Raises:
@@ -88,17 +106,19 @@ def workers(jobs: int) -> Iterator[Callable[..., Iterator[Any]]]:
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import active_children, get_context
 
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(threads,)) as pool:
+    threads = max(1, usable_cores() // jobs)
+    with ProcessPoolExecutor(jobs, mp_context=get_context(start), initializer=_begin, initargs=(threads,)) as pool:
         try:
             yield partial(_work, pool)
         except BrokenProcessPool as error:
             raise CtlymphError(
-                "a process died, perhaps for want of memory; start again with fewer --jobs: what is done is kept"
+                "a process died, perhaps because memory ran out; start again with fewer --jobs: what is done is kept"
             ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             while children := active_children():
+                if sys.platform == "win32":  # there terminate() kills, and Ctrl-C has reached the children itself
+                    children[0].join(_Stop.pause_s)
                 for child in children:
                     child.terminate()
                 children[0].join(_Stop.pause_s + 0.5)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import progress
-from ctlymph.cli.processes import workers
+from ctlymph.cli.processes import usable_cores, workers
 from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def stage_cache(folder: Path, seed: int, jobs: int | None) -> Iterator[StageCach
 
     if folder.exists() and not folder.is_dir():
         raise CtlymphError(f"{folder} is a file; give the name of a folder for what is kept")
-    count = jobs or min(_AT_MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    count = jobs or min(_AT_MOST, usable_cores())
     if count == 1:
         yield StageCache(folder, seed, progress=progress())
     else:

@@ -54,6 +54,13 @@ class CtlymphError(Exception):
         return type(self)(f"{place}: {self.message}", self.remedy, **self.values)
 
 
+class UsageError(CtlymphError):
+    """Arguments that cannot be used whatever the data: an unknown name, a value out of range, a contradiction.
+
+    The command line exits with 2.
+    """
+
+
 def shown(text: object, limit: int = 100) -> str:
     """Return a text from a file, or from another program's error, as one printable line of limited length."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())

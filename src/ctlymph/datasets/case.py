@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctlymph.core.errors import CtlymphError, Remedy, shown
+from ctlymph.core.errors import CtlymphError, Remedy, UsageError, shown
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import REGIONS
 from ctlymph.datasets.annotations import AnnotatedNode, read_annotations
@@ -257,7 +257,7 @@ class Collection:
             CtlymphError: If a name is not here, there is no such region, or no case has any region.
         """
         if region is not None and region not in REGIONS:
-            raise CtlymphError(f"there is no region {shown(region)}; choose {' or '.join(REGIONS)}")
+            raise UsageError(f"there is no region {shown(region)}; choose {' or '.join(REGIONS)}")
         if region is not None and not any(case.regions for case in self._cases):
             first = self._cases[0].name
             raise CtlymphError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import UsageError
 from ctlymph.core.extras import check_installed
 from ctlymph.core.regions import ABDOMEN, MEDIASTINUM
 from ctlymph.detectors import (
@@ -196,7 +196,7 @@ def method(name: str) -> Method:
     """Return a method by its name; other packages are imported only if it is none of this package.
 
     Raises:
-        CtlymphError: If there is none of that name.
+        UsageError: If there is none of that name.
 
     Example:
         >>> method("blobs").is_trainable
@@ -207,7 +207,7 @@ def method(name: str) -> Method:
     known = all_methods()
     if name not in known:
         notes = "".join(f" ({note})" for note in plugins().notes)
-        raise CtlymphError(f"there is no method {name!r}; choose one of: {', '.join(known)}{notes}")
+        raise UsageError(f"there is no method {name!r}; choose one of: {', '.join(known)}{notes}")
     return known[name]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctlymph.core.errors import CtlymphError, Remedy
+from ctlymph.core.errors import CtlymphError, Remedy, UsageError
 from ctlymph.core.nodes import LymphNode, Mark
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import REGIONS
@@ -50,9 +50,9 @@ class DetectOptions:
     def __post_init__(self) -> None:
         detector(self.model)
         if self.device not in DEVICES:
-            raise CtlymphError(f"there is no device {self.device!r}; choose of {', '.join(DEVICES)}")
+            raise UsageError(f"there is no device {self.device!r}; choose of {', '.join(DEVICES)}")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise CtlymphError(f"the threshold {self.threshold} is not a score; give a number from 0 to 1")
+            raise UsageError(f"the threshold {self.threshold} is not a score; give a number from 0 to 1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +102,10 @@ def detector(model: str) -> Detector:
         if found := models_in(folder):
             return _trained(found)
     if model not in METHODS and (Path(model).exists() or Path(model).name != model):
-        raise CtlymphError(f"{model} holds no model; give a folder of ctlymph train")
+        raise UsageError(f"{model} holds no model; give a folder of ctlymph train")
     rule = method(model)
     if rule.is_trainable or rule.threshold is None:
-        raise CtlymphError(f"{model} is not trained yet", Remedy.TRAIN, method=model)
+        raise UsageError(f"{model} is not trained yet", Remedy.TRAIN, method=model)
     trained_on = f"{model} is a rule, not trained on any data; its scores rank marks and are not probabilities."
     return Detector(model, trained_on, dict.fromkeys(rule.systems, rule.threshold), rule.systems, {})
 
@@ -227,7 +227,7 @@ def find_nodes(volume: Volume, options: DetectOptions) -> Result:
 def _searched(wanted: str, chosen: Detector) -> str:
     """Give the region to look for: what is wanted, as far as the detector knows it."""
     if wanted != "auto" and wanted not in chosen.systems:
-        raise CtlymphError(f"this model of {chosen.name} knows the {' and '.join(chosen.systems)} alone")
+        raise UsageError(f"this model of {chosen.name} knows the {' and '.join(chosen.systems)} alone")
     return next(iter(chosen.systems)) if wanted == "auto" and len(chosen.systems) < len(REGIONS) else wanted
 
 

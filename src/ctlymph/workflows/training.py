@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, UsageError
 from ctlymph.datasets.case import Collection
 from ctlymph.datasets.ct_lymph_nodes.catalogue import TITLE
 from ctlymph.datasets.folds import make_folds
@@ -87,7 +87,7 @@ class Training:
         if self.steps is None and self.begin_with is None:
             return given
         if not any(isinstance(stage, Configurable) for system in given.values() for stage in system.stages):
-            raise CtlymphError(f"{self.method.name} has no network; it knows neither steps nor weights to begin with")
+            raise UsageError(f"{self.method.name} has no network; it knows neither steps nor weights to begin with")
         return {region: self._tuned(system, region) for region, system in given.items()}
 
     def _tuned(self, system: System, region: str) -> System:
@@ -124,9 +124,9 @@ def train(folder: Path, training: Training, stage_cache: StageCache) -> ModelCar
     regions = list(training.systems)
     if not regions:
         known = " and ".join(training.method.systems)
-        raise CtlymphError(f"{training.method.name} is for the {known} alone; choose that region")
+        raise UsageError(f"{training.method.name} is for the {known} alone; choose that region")
     if not training.method.is_trainable:
-        raise CtlymphError(f"{training.method.name} is a rule and learns nothing; use it as it is")
+        raise UsageError(f"{training.method.name} is a rule and learns nothing; use it as it is")
     check_can_train([training.method])
     chosen = usable(training.collection, regions)
     folds = make_folds(chosen.distinct, training.folds or 2, stage_cache.seed)

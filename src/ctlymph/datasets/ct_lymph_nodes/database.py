@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.errors import CtlymphError, UsageError, shown
 from ctlymph.core.regions import REGIONS
 from ctlymph.datasets.ct_lymph_nodes.catalogue import FLAGS, VERSIONS, Catalogue, CatalogueEntry, catalogue
 
@@ -123,7 +123,7 @@ def sql(question: str, of: Catalogue | None = None) -> Answer:
         again = columns.count(name) + sum(each.startswith(f"{name}_") for each in columns)
         columns.append(f"{name}_{again + 1}" if name in columns else name)
     if not columns:
-        raise CtlymphError(f"SQL: this asks nothing; ask by SELECT, of the tables {', '.join(TABLES)}")
+        raise UsageError(f"SQL: this asks nothing; ask by SELECT, of the tables {', '.join(TABLES)}")
     return Answer(tuple(columns), rows)
 
 
@@ -151,12 +151,12 @@ def figures(of: Catalogue | None = None) -> Figures:
 def _check(wanted: Selection, of: Catalogue) -> None:
     for case in wanted.cases:
         if of.entry(case) is None:
-            raise CtlymphError(f"the collection has no case {shown(case)}; names look like {of.entries[0].case}")
+            raise UsageError(f"the collection has no case {shown(case)}; names look like {of.entries[0].case}")
     choices = ((wanted.region, REGIONS, "region"), (wanted.sex, ("M", "F"), "sex"))
     flags = ((flag, tuple(FLAGS), "flag") for flag in (*wanted.flags, *wanted.without_flags))
     for value, known, what in (*choices, *flags):
         if value is not None and value not in known:
-            raise CtlymphError(f"there is no {what} {shown(value)}; choose of {', '.join(known)}")
+            raise UsageError(f"there is no {what} {shown(value)}; choose of {', '.join(known)}")
 
 
 def _where(wanted: Selection) -> tuple[list[str], list[Any]]:
