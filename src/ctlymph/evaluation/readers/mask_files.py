@@ -2,7 +2,7 @@
 
 - ``CASE.nii.gz``, ``CASE_mask.nii.gz`` or ``CASE/masks.nii.gz``: one label map a case;
 - nnU-Net: ``CASE.nii.gz`` next to ``dataset.json``, whose labels are classes, not single nodes;
-- TotalSegmentator: ``CASE/STRUCTURE.nii.gz``, one binary mask a structure, or one label map a case (``--ml``) with
+- TotalSegmentator: ``CASE/STRUCTURE.nii.gz``, one binary mask a structure, or one label map a case (its option ml) with
   the names of its labels in the header.
 
 Nothing needs the CT: places come from the mask's own geometry, on whatever grid it is.
