@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ctlymph.phantom.patient import Phantom
+from ctlymph.phantom.scan.patient import Phantom
 
 import ctlymph
 from ctlymph.cli.main import main
