@@ -1,8 +1,7 @@
-"""What scores candidates: a linear machine, decisions on unseen cases, chances made of them."""
+"""Decisions of classifiers, and the probabilities made of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,38 +10,42 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _FOLDS = 4
-_STEPS = 50
-_DONE = 1e-4
-"""Of the loss: what a step must gain to be worth another."""
 
 
-def honest_decisions(
-    make: Callable[[], Any], rows: NDArray[np.floating[Any]], labels: NDArray[Any], cases: NDArray[np.intp]
+def out_of_fold_decisions(
+    estimator: Any, features: NDArray[np.floating[Any]], labels: NDArray[Any], cases: NDArray[np.intp]
 ) -> Floats:
-    """Give each row the decision of an estimator that has not learned from its case.
+    """Return each row's decision by an estimator that is not trained on its case.
 
     Args:
-        make: Makes the estimator, not fitted yet.
-        rows: ``(n, f)`` features.
+        estimator: Of scikit-learn, with ``decision_function``; it stays as it is.
+        features: ``(n, f)``.
         labels: ``(n,)`` 0 or 1.
-        cases: ``(n,)`` the case of each row.
+        cases: ``(n,)`` the case of each row; cases are dealt out to four folds in turn.
 
     Returns:
-        ``(n,)``; NaN where the other cases hold one label only, so that nothing can be learned from them.
+        ``(n,)``; all NaN where the rows of one label lie in one fold, so that its estimator could not be trained.
     """
-    decisions = np.full(len(labels), np.nan)
-    numbers = np.unique(cases)
-    for fold in range(min(_FOLDS, len(numbers))):
-        held = np.isin(cases, numbers[fold::_FOLDS])
-        if len(np.unique(labels[~held])) == 2:
-            decisions[held] = make().fit(rows[~held], labels[~held]).decision_function(rows[held])
-    return decisions
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
+
+    fold = np.unique(cases, return_inverse=True)[1] % _FOLDS
+    if min(len(np.unique(fold[labels == label])) for label in (0, 1)) < 2:
+        return np.full(len(labels), np.nan)
+    split = PredefinedSplit(fold)
+    return np.asarray(cross_val_predict(estimator, features, labels, cv=split, method="decision_function"))
 
 
 def sigmoid_through(decisions: Floats, labels: NDArray[Any]) -> tuple[float, float]:
-    """Fit slope and offset of the sigmoid that turns decisions into chances (Platt 1999).
+    """Fit the sigmoid that turns decisions into probabilities (Platt 1999).
 
-    Targets are smoothed as Platt does, so that few cases do not make scores surer than they can be.
+    Targets are smoothed as in Platt's paper, so that few cases do not give probabilities near 0 and 1.
+
+    Args:
+        decisions: ``(n,)``; rows that are NaN do not count.
+        labels: ``(n,)`` 0 or 1.
+
+    Returns:
+        Slope and offset, for :func:`sigmoid`; 1 and 0 where all labels are alike.
     """
     from scipy.optimize import minimize
 
@@ -62,71 +65,44 @@ def sigmoid_through(decisions: Floats, labels: NDArray[Any]) -> tuple[float, flo
 
 
 def sigmoid(decisions: Floats, slope: float, offset: float) -> Floats:
-    """Turn decisions into chances, 0…1."""
+    """Return the probabilities, 0…1, of decisions."""
     from scipy.special import expit
 
     return np.asarray(expit(slope * decisions + offset))
 
 
 def calibrated(scores: Floats, slope: float, offset: float) -> Floats:
-    """Turn scores, 0…1, into chances by a sigmoid of their log-odds."""
+    """Return the probabilities, 0…1, of scores, 0…1, by a sigmoid of their log-odds."""
     return sigmoid(log_odds(scores), slope, offset)
 
 
 def log_odds(scores: Floats) -> Floats:
-    """Give the log-odds of scores, 0…1, those of 0 and 1 at a millionth from either end."""
+    """Return the log-odds of scores, 0…1, which are clipped a millionth from either end."""
     from scipy.special import logit
 
     return np.asarray(logit(np.clip(scores, 1e-6, 1 - 1e-6)))
 
 
-def linear_svm(rows: NDArray[np.floating[Any]], labels: NDArray[Any], cost: float) -> NDArray[np.float32]:
-    """Train a linear support vector machine, both classes weighed alike.
-
-    The loss is LIBLINEAR's default (L2, squared hinge, the offset regularised too); Newton's method in the primal
-    (Chapelle, Neural Computation 2007) finds its minimum in a dozen steps where features are few and rows many.
+def linear_svm(features: NDArray[np.floating[Any]], labels: NDArray[Any], cost: float) -> NDArray[np.float32]:
+    """Train a linear SVM (squared hinge loss, classes balanced), by scikit-learn.
 
     Args:
-        rows: ``(n, f)`` features.
-        labels: ``(n,)``, positive where a row is of the class.
+        features: ``(n, f)``.
+        labels: ``(n,)`` 0 or 1.
         cost: C.
 
     Returns:
-        ``(f + 1,)`` weights, the offset last; for :func:`linear_decision`.
+        ``(f + 1,)`` weights, the intercept last: with these :func:`linear_decision` needs no scikit-learn.
 
     Raises:
         ValueError: If all labels are alike.
     """
-    y = np.where(np.asarray(labels) > 0, 1.0, -1.0).astype(np.float32)
-    if len(np.unique(y)) < 2:
-        raise ValueError("labels are all alike")
-    x = np.ones((len(rows), rows.shape[1] + 1), np.float32)
-    x[:, :-1] = rows
-    weight = cost * np.where(y > 0, len(y) / (2 * (y > 0).sum()), len(y) / (2 * (y < 0).sum())).astype(np.float32)
+    from sklearn.svm import LinearSVC
 
-    def loss_at(w: Floats) -> tuple[float, NDArray[np.float32]]:
-        short = np.maximum(1 - y * (x @ w.astype(np.float32)), 0)
-        return float(0.5 * w @ w + np.sum(weight * short**2, dtype=np.float64)), short
-
-    w = np.zeros(x.shape[1])
-    loss, short = loss_at(w)
-    for _ in range(_STEPS):
-        inside = short > 0
-        scaled = x[inside] * np.sqrt(2 * weight[inside])[:, None]
-        hessian = (scaled.T @ scaled).astype(np.float64) + np.eye(len(w))
-        step = np.linalg.solve(hessian, scaled.T @ (np.sqrt(2 * weight) * y)[inside]) - w
-        size, better, its_short = 1.0, *loss_at(w + step)
-        while better > loss and size > _DONE:
-            size /= 2
-            better, its_short = loss_at(w + size * step)
-        gain = loss - better
-        if gain > 0:
-            w, loss, short = w + size * step, better, its_short
-        if gain <= _DONE * loss:
-            break
-    return w.astype(np.float32)
+    svm = LinearSVC(C=cost, dual=False, class_weight="balanced").fit(features, labels)
+    return np.append(svm.coef_, svm.intercept_).astype(np.float32)
 
 
-def linear_decision(weights: NDArray[np.float32], rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Give the decisions of a machine of :func:`linear_svm` on ``(..., f)``."""
-    return np.asarray(rows.astype(np.float32) @ weights[:-1] + weights[-1], dtype=np.float64)
+def linear_decision(weights: NDArray[np.float32], features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the decisions of :func:`linear_svm` on features ``(..., f)``."""
+    return np.asarray(features.astype(np.float32) @ weights[:-1] + weights[-1], dtype=np.float64)

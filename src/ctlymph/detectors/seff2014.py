@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.detectors.base import Candidates, DetectionContext, Scorer
-from ctlymph.detectors.calibration import honest_decisions, linear_decision, linear_svm, sigmoid, sigmoid_through
+from ctlymph.detectors.calibration import linear_decision, linear_svm, out_of_fold_decisions, sigmoid, sigmoid_through
 from ctlymph.detectors.parts.feature_scorer import Examples, FeatureScorer, joined
 from ctlymph.detectors.parts.hog import hog_of, windowed
 from ctlymph.detectors.parts.slices import SLICES, slices_of
@@ -105,8 +105,9 @@ class SlicePooling(FeatureScorer):
         if self.pooling != "fused":
             slope, offset = sigmoid_through(_pooled(scores, self.pooling), labels)
             return {"slope": slope, "offset": offset}
-        slope, offset = sigmoid_through(honest_decisions(lambda: self._layer(seed), scores, labels, cases), labels)
-        return {"layer": self._layer(seed).fit(scores, labels), "slope": slope, "offset": offset}
+        layer = self._layer(seed)
+        slope, offset = sigmoid_through(out_of_fold_decisions(layer, scores, labels, cases), labels)
+        return {"layer": layer.fit(scores, labels), "slope": slope, "offset": offset}
 
     def score_features(self, model: Mapping[str, Any], candidates: Candidates) -> Candidates:
         """Return them by their probability."""

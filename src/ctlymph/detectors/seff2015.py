@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.detectors.base import ENLARGED_MM, Candidates, DetectionContext, Scorer, TrueNodes
-from ctlymph.detectors.calibration import honest_decisions, linear_decision, linear_svm, sigmoid, sigmoid_through
+from ctlymph.detectors.calibration import linear_decision, linear_svm, out_of_fold_decisions, sigmoid, sigmoid_through
 from ctlymph.detectors.parts.feature_scorer import Examples, FeatureScorer, concatenated, examples_of, joined
 from ctlymph.detectors.parts.hog import hog_of, windowed
 from ctlymph.detectors.parts.slices import SIDE, SLICES, mask_slices_of, slices_of
@@ -230,8 +230,9 @@ class SizeGate(FeatureScorer):
         """
         examples, cases = joined(extracted, self.name)
         gated, labels = _gated(examples.features, examples.radii_mm), examples.labels
-        slope, offset = sigmoid_through(honest_decisions(lambda: self._gate(seed), gated, labels, cases), labels)
-        return {"gate": self._gate(seed).fit(gated, labels), "slope": slope, "offset": offset}
+        gate = self._gate(seed)
+        slope, offset = sigmoid_through(out_of_fold_decisions(gate, gated, labels, cases), labels)
+        return {"gate": gate.fit(gated, labels), "slope": slope, "offset": offset}
 
     def score_features(self, model: Mapping[str, Any], candidates: Candidates) -> Candidates:
         """Return them by their probability."""
