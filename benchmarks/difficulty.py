@@ -47,7 +47,7 @@ def look(case: Case) -> Look:
     ct = case.ct()
     regions = find_regions(find_landmarks(ct), case.region)
     litres = sum(region.mask.sum() * float(np.prod(region.geometry.spacing_mm)) for region in regions) / 1e6
-    marks = [mark for region in regions for mark in find_blobs(ct, region, BlobSettings(at_most=200))]
+    marks = [mark for region in regions for mark in find_blobs(ct, region, BlobSettings(max_marks=200))]
     points = np.array([mark.point_mm for mark in marks]).reshape(-1, 3)
     nodes = np.array([node.point_mm for node in case.nodes()]).reshape(-1, 3)
     large = np.array([(node.short_axis_mm or 0) >= 10 for node in case.nodes()], dtype=bool)

@@ -79,7 +79,7 @@ def test_marks_keep_their_distance() -> None:
     points = np.array([mark.point_mm for mark in marks])
     apart = np.linalg.norm(points[:, None] - points[None], axis=-1) + 1e9 * np.eye(len(points))
     assert len(points) > 3
-    assert apart.min() >= BlobSettings().apart_mm
+    assert apart.min() >= BlobSettings().min_distance_mm
 
 
 def test_a_scan_of_three_slices_is_searched() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ctlymph.core.errors import CtlymphError, Remedy, UsageError
 from ctlymph.core.nodes import LymphNode, Mark
+from ctlymph.core.peaks import separated
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import REGIONS
 from ctlymph.core.result import Result
@@ -244,16 +245,12 @@ def _going_on(volume: Volume) -> Volume:
 
 
 def _onto(slice_: Geometry, marks: Sequence[Mark]) -> list[Mark]:
-    """Put marks of a CT that went on onto its one slice, the surest of those that come to lie together."""
-    kept: list[Mark] = []
-    for mark in marks:
-        i, j, k = slice_.mm_to_index(mark.point_mm)
-        flat = [min(max(at, 0.0), length - 1.0) for at, length in zip((i, j, k), slice_.shape_ijk, strict=True)]
-        x, y, z = slice_.index_to_mm(flat)
-        here = replace(mark, point_mm=(float(x), float(y), float(z)))
-        if all(np.linalg.norm(np.subtract(here.point_mm, each.point_mm)) > mark.radius_mm for each in kept):
-            kept.append(here)
-    return kept
+    """Move the marks of an extended CT onto its one slice; of those that come to lie together keep the first."""
+    index = slice_.mm_to_index(np.array([mark.point_mm for mark in marks]).reshape(-1, 3))
+    points_mm = slice_.index_to_mm(np.clip(index, 0, np.array(slice_.shape_ijk) - 1))
+    farther_than = np.nextafter([mark.radius_mm for mark in marks], np.inf)
+    moved = [replace(mark, point_mm=(x, y, z)) for mark, (x, y, z) in zip(marks, points_mm.tolist(), strict=True)]
+    return [moved[row] for row in separated(points_mm, farther_than)]
 
 
 def _refuse_other_scales(volume: Volume) -> None:

@@ -35,14 +35,16 @@ def test_a_ball_curves_along_three_axes_and_a_tube_along_two() -> None:
     ball = _features(z**2 + y**2 + x**2 < 4**2)
     tube = _features(y**2 + x**2 < 4**2)
     scale = SCALES_MM[2]
-    assert max(ball[f"least {scale}"], ball[f"most {scale}"]) < -20
-    assert tube[f"middle {scale}"] < -20 < tube[f"most {scale}"]
-    assert abs(tube[f"most {scale}"]) < 1
+    assert max(ball[f"curvature 1 {scale}"], ball[f"curvature 3 {scale}"]) < -20
+    assert tube[f"curvature 2 {scale}"] < -20 < tube[f"curvature 3 {scale}"]
+    assert abs(tube[f"curvature 3 {scale}"]) < 1
 
 
 def test_an_even_field_has_its_value_and_no_shape() -> None:
     found = _features(np.ones(GRID.shape_zyx, bool))
     assert found["hu"] == 60
-    assert all(abs(found[f"{name} {scale}"]) < 1 for scale in SCALES_MM for name in ("steepness", "least", "most"))
+    assert all(
+        abs(found[f"{name} {scale}"]) < 1 for scale in SCALES_MM for name in ("slope", "curvature 1", "curvature 3")
+    )
     assert found["spread 4.0"] < 1
     assert found["fat 8.0"] == found["gas 8.0"] == 0

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError
+from ctlymph.core.peaks import local_maxima
 from ctlymph.core.short_repr import short_repr
 from ctlymph.detectors.base import (
     NO_CANDIDATES,
@@ -150,7 +151,7 @@ class RegionNetwork(NetworkStage):
         chances = self.chances(outputs)
         every = slice(None, None, chances.step)
         chance = np.where(context.near(grid)[every, every, every], chances.map, 0)
-        peaks = _peaks(chance, self.min_score)
+        peaks = local_maxima(chance, chance >= self.min_score)
         if not len(peaks):
             return NO_CANDIDATES
         scores = chance[tuple(peaks.T)]
@@ -177,13 +178,6 @@ def mask_loss(mask: Tensor, node: Tensor, known: Tensor) -> Tensor:
     inside = torch.sigmoid(mask) * known
     overlap = (2 * (inside * node).sum() + 1) / (inside.sum() + (node * known).sum() + 1)
     return off.sum() / known.sum().clamp(min=1) + 1 - overlap
-
-
-def _peaks(chance: NDArray[np.floating[Any]], min_score: float) -> NDArray[np.intp]:
-    """Give the voxels that are higher than their neighbours, ``(n, 3)``."""
-    from scipy.ndimage import maximum_filter
-
-    return np.argwhere((chance >= min_score) & (chance == maximum_filter(chance, 3)))
 
 
 def _refined(chance: NDArray[np.floating[Any]], peaks: NDArray[np.intp]) -> Floats:

@@ -71,7 +71,7 @@ def candidates_in_ct(
         nodes: The annotated nodes.
         rng: Where chance comes from.
     """
-    marks = find_blobs(volume, region, BlobSettings(at_most=300))
+    marks = find_blobs(volume, region, BlobSettings(max_marks=300))
     centres = np.array([node.centre_mm for node in nodes]).reshape(-1, 3)
     clear = [mark for mark in marks if (np.linalg.norm(centres - mark.point_mm, axis=1) > _CLEAR_MM).all()]
     chosen = rng.permutation(len(clear))[: _count_of_negatives(region.name, rng)]

@@ -318,7 +318,7 @@ def _spots_per_litre(volume: Volume, landmarks: Landmarks) -> float:
         regions = find_regions(landmarks)
     except CtlymphError:  # The scan shows neither region well enough to be searched, so that there is no such figure.
         return np.nan
-    settings = BlobSettings(at_most=5000)
+    settings = BlobSettings(max_marks=5000)
     spots = sum(sum(mark.score > 0.15 for mark in find_blobs(volume, region, settings)) for region in regions)
     litres = sum(float(region.mask.sum() * np.prod(region.geometry.spacing_mm)) for region in regions) / 1e6
     return spots / litres
