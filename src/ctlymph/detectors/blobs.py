@@ -147,7 +147,7 @@ def _curvatures(
     hessian = np.empty((len(at_zyx), 3, 3))
     for (a, b), values in triangle.items():
         hessian[:, a, b] = hessian[:, b, a] = values
-    return np.linalg.eigvalsh(hessian)
+    return np.asarray(np.linalg.eigvalsh(hessian))
 
 
 def _laplacian(smooth: NDArray[np.float32], grid: Geometry) -> NDArray[np.float32]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ctlymph.core.volume import Geometry, to_sitk
 
 Floats = NDArray[np.float32]
-F = TypeVar("F", np.float32, np.float64)
+Values = NDArray[np.floating[Any]]
 
 WINDOW_HU = (-150.0, 250.0)
 SCALES_MM = (1.5, 2.5, 4.0, 6.5, 10.0)
@@ -73,8 +73,8 @@ def gaussian(array: Floats, grid: Geometry, sigma_mm: float) -> Floats:
 
 
 def derivatives(
-    smooth: Floats, at_zyx: NDArray[np.intp], scale_voxels: NDArray[np.float64], dtype: type[F] = np.float32
-) -> tuple[NDArray[F], dict[tuple[int, int], NDArray[F]]]:
+    smooth: Floats, at_zyx: NDArray[np.intp], scale_voxels: NDArray[np.float64], dtype: DTypeLike = np.float32
+) -> tuple[Values, dict[tuple[int, int], Values]]:
     """Return the length of the gradient and the Hessian at some voxels, by differences of neighbours.
 
     Args:
@@ -90,8 +90,8 @@ def derivatives(
     steps = np.array(padded.strides) // padded.itemsize
     flat, values = (at_zyx + 1) @ steps, padded.ravel()
 
-    def value(*step: np.intp) -> NDArray[F]:
-        return values[flat + sum(step)].astype(dtype, copy=False)
+    def value(*step: np.intp) -> Values:
+        return np.asarray(values[flat + sum(step)], dtype)
 
     here, scale = value(), scale_voxels.astype(dtype)
     ahead, behind = ([value(way * step) for step in steps] for way in (1, -1))
@@ -104,7 +104,7 @@ def derivatives(
     return slope, hessian
 
 
-def eigenvalues(matrix: Mapping[tuple[int, int], NDArray[F]]) -> tuple[NDArray[F], NDArray[F], NDArray[F]]:
+def eigenvalues(matrix: Mapping[tuple[int, int], Values]) -> tuple[Values, Values, Values]:
     """Return the eigenvalues of symmetric 3 × 3 matrices by rising value, in closed form (Smith, CACM 1961).
 
     Args:
