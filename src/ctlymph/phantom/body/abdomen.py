@@ -27,7 +27,7 @@ _PANCREAS = [
 
 
 def abdominal_parts(trunk: Trunk, below: Solid) -> list[BodyPart]:
-    """Give the organs of abdomen and pelvis in painting order; ``below`` is what lies under the diaphragm."""
+    """Return the organs of abdomen and pelvis in painting order; ``below`` is what lies under the diaphragm."""
     physique = trunk.physique
     inside = Offset(trunk.cavity, -2.0)
     under = Intersection((inside, Offset(below, -3.0)))
@@ -42,7 +42,7 @@ def abdominal_parts(trunk: Trunk, below: Solid) -> list[BodyPart]:
     pancreas = _pancreas(physique)
     closed = [part.solid for part in (*organs, pancreas, *pelvis, *hollow) if part.kind in ("fat", "organ", "bowel")]
     small = small_bowel(
-        physique, _bowels_room(physique, Intersection((Offset(trunk.cavity, -2.0), Offset(below, -4.0))), closed)
+        physique, _bowel_space(physique, Intersection((Offset(trunk.cavity, -2.0), Offset(below, -4.0))), closed)
     )
     return [
         *organs,
@@ -57,7 +57,7 @@ def abdominal_parts(trunk: Trunk, below: Solid) -> list[BodyPart]:
     ]
 
 
-def _bowels_room(physique: Physique, within: Solid, closed: list[Solid]) -> FreeSpace:
+def _bowel_space(physique: Physique, within: Solid, closed: list[Solid]) -> FreeSpace:
     """Find the room of small bowel: not behind the peritoneum, and not where the mesentery's fat is."""
     rows = [(z, y) for z, y in ((150, 6), (120, 0), (60, -8), (0, -6), (-40, 0), (-66, 20), (-100, 44), (-190, 40))]
     behind = physique.tube([(0, y - 6, z, 40) for z, y in rows], (1.35, 1, 1))
@@ -77,7 +77,7 @@ def _bowels_room(physique: Physique, within: Solid, closed: list[Solid]) -> Free
 
 
 def _iliac_fossae(physique: Physique) -> list[Solid]:
-    """Give the muscles of both iliac fossae, and the vessels before them with their fat."""
+    """Return the muscles of both iliac fossae, and the vessels before them with their fat."""
     closed: list[Solid] = []
     for side in (-1, 1):
         external = [(30, -36, -20, 13), (44, -32, -72, 15), (52, -44, -102, 15), (64, -76, -140, 14)]
@@ -90,7 +90,7 @@ def _iliac_fossae(physique: Physique) -> list[Solid]:
 
 
 def _strands(physique: Physique) -> list[BodyPart]:
-    """Give the thin vessels and septa of omentum, mesocolon, perirenal and pelvic fat."""
+    """Return the thin vessels and septa of omentum, mesocolon, perirenal and pelvic fat."""
     t, rng = physique.tissues, physique.rng
     places = (
         ((0, -94, 40), (60, 5, 50), 26, 1.0),
@@ -115,7 +115,7 @@ def _strands(physique: Physique) -> list[BodyPart]:
 
 
 def _pancreas(physique: Physique) -> BodyPart:
-    """Give the pancreas, more lobulated and fatty with age."""
+    """Return the pancreas, more lobulated and fatty with age."""
     rng, wasted = physique.rng, (physique.age - 20) / 70
     course = np.array(_PANCREAS) * (1, 1, 1, 1.1 - 0.3 * wasted)
     course[4:, :3] += rng.normal(0, 3, (len(course) - 4, 3))
@@ -123,7 +123,7 @@ def _pancreas(physique: Physique) -> BodyPart:
     return BodyPart("pancreas", "organ", LatticeSolid(lobes, 1.6), physique.tissues.pancreas - 12 * wasted)
 
 
-def _liver(physique: Physique, room: Solid) -> list[BodyPart]:
+def _liver(physique: Physique, space: Solid) -> list[BodyPart]:
     t = physique.tissues
     lobes = Union(
         (
@@ -143,7 +143,7 @@ def _liver(physique: Physique, room: Solid) -> list[BodyPart]:
             [(-12, -54, 132, 18), (-30, -50, 148, 13), (-46, -46, 160, 9), (-60, -40, 168, 6)], (1.2, 0.9, 1)
         ),
     )
-    liver = LatticeSolid(physique.uneven(Intersection((room, Difference(lobes, hollow))), 4.0, 60), 2.5)
+    liver = LatticeSolid(physique.uneven(Intersection((space, Difference(lobes, hollow))), 4.0, 60), 2.5)
     gallbladder = physique.ellipsoid((-56, -72, 112), (14, 17, 27), (20, 12, 0))
     parts = [BodyPart("liver", "organ", liver, t.liver)]
     for name, tree, hu in (
@@ -181,7 +181,7 @@ def _portal_branches(physique: Physique) -> Tubes:
 
 
 def _branched(physique: Physique, limb: NDArray[np.float64]) -> list[Tubes]:
-    """Give a vessel of the liver through standard points with radii, and twigs that leave it on all sides."""
+    """Return a vessel of the liver through standard points with radii, and twigs that leave it on all sides."""
     rng = physique.rng
     tubes = [physique.tube(limb)]
     for share in rng.uniform(0.25, 1.0, 7):
@@ -194,7 +194,7 @@ def _branched(physique: Physique, limb: NDArray[np.float64]) -> list[Tubes]:
     return tubes
 
 
-def _spleen(physique: Physique, room: Solid) -> list[BodyPart]:
+def _spleen(physique: Physique, space: Solid) -> list[BodyPart]:
     large = physique.rng.uniform(0.95, 1.3)
     pulp = physique.ellipsoid((103, 24, 180), np.array((36, 50, 60)) * large, (16, -8, -22))
     hollow = physique.ellipsoid((62, -12, 184), (38, 46, 56))
@@ -202,20 +202,20 @@ def _spleen(physique: Physique, room: Solid) -> list[BodyPart]:
         BodyPart(
             "spleen",
             "organ",
-            LatticeSolid(physique.uneven(Intersection((room, Difference(pulp, (hollow,)))), 2.5, 40), 2.0),
+            LatticeSolid(physique.uneven(Intersection((space, Difference(pulp, (hollow,)))), 2.5, 40), 2.0),
             physique.tissues.spleen,
         )
     ]
 
 
-def _kidneys(physique: Physique, room: Solid) -> list[BodyPart]:
+def _kidneys(physique: Physique, space: Solid) -> list[BodyPart]:
     t = physique.tissues
     parts = []
     for side, centre in ((-1, (-63, 10, 102)), (1, (64, 10, 120))):
         x, y, z = centre
         kidney = physique.ellipsoid(centre, (25, 26, 55), (8, side * 10, side * 28))
         sinus = physique.ellipsoid((x - side * 17, y - 11, z), (15, 13, 27), (0, side * 10, side * 28))
-        whole = LatticeSolid(Intersection((room, physique.uneven(kidney, 2.0, 35))), 2.0)
+        whole = LatticeSolid(Intersection((space, physique.uneven(kidney, 2.0, 35))), 2.0)
         parts += [
             BodyPart("perirenal fat", "fat", _perirenal(physique, centre, side), t.fat),
             BodyPart("kidney", "organ", whole, t.kidney),
@@ -263,7 +263,7 @@ def _kidneys(physique: Physique, room: Solid) -> list[BodyPart]:
 
 
 def _perirenal(physique: Physique, centre: tuple[float, float, float], side: int) -> Solid:
-    """Give the fat about a kidney: most of it behind, and in those who are fat."""
+    """Return the fat about a kidney: most of it behind, and in those who are fat."""
     x, y, z = centre
     thick = 2.0 + 4.0 * physique.visceral_fat
     radii = (25 + thick, 26 + thick, 55 + 0.6 * thick)
@@ -271,7 +271,7 @@ def _perirenal(physique: Physique, centre: tuple[float, float, float], side: int
 
 
 def _pyramids(physique: Physique, kidney: Solid, middle: NDArray[np.float64]) -> list[BodyPart]:
-    """Give the medulla, which takes up contrast later than the cortex: pyramids set about the sinus."""
+    """Return the medulla, which takes up contrast later than the cortex: pyramids set about the sinus."""
     t, rng = physique.tissues, physique.rng
     late = {"arterial": 0.55, "portal venous": float(rng.uniform(0.0, 0.3))}.get(physique.phase, 0.0)
     if late < 0.1:
@@ -287,7 +287,7 @@ def _pyramids(physique: Physique, kidney: Solid, middle: NDArray[np.float64]) ->
 
 
 def _sinus_vessels(physique: Physique, middle: NDArray[np.float64], side: int) -> Tubes:
-    """Give the veins that run from the calyces to the hilum."""
+    """Return the veins that run from the calyces to the hilum."""
     rng = physique.rng
     tubes = []
     for z in np.linspace(-20, 20, 6) + rng.normal(0, 3, 6):

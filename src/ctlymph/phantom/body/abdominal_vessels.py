@@ -100,7 +100,7 @@ _COURSES: dict[Blood, dict[str, list[TubePoint]]] = {
 
 
 def abdominal_vessels(physique: Physique) -> list[BodyPart]:
-    """Give vessels of all organs but the small bowel's own, as far as the pelvis, and the crura of the diaphragm."""
+    """Return vessels of all organs but the small bowel's own, as far as the pelvis, and the crura of the diaphragm."""
     shifts = _shifts(physique)
     parts = [
         _vessel(physique, name, rows, blood, shifts)
@@ -123,7 +123,7 @@ def abdominal_vessels(physique: Physique) -> list[BodyPart]:
 
 
 def _shifts(physique: Physique) -> dict[tuple[float, ...], NDArray[np.float64]]:
-    """Draw how far the inner points of courses lie from their usual places; a branch that leaves there comes along."""
+    """Sample shifts of the inner points of courses from their usual places; branches at these points move along."""
     inner = {row[:3] for named in _COURSES.values() for rows in named.values() for row in rows[1:-1]}
     return {point: physique.rng.normal(0, 2.0, 3) for point in sorted(inner)}
 
@@ -135,7 +135,7 @@ def _vessel(
     blood: Blood,
     shifts: dict[tuple[float, ...], NDArray[np.float64]],
 ) -> BodyPart:
-    """Lay one vessel: its inner points and its width are the patient's own."""
+    """Return one vessel; its inner points and its width are the patient's own."""
     moved = np.array(rows, dtype=float)
     moved[:, :3] += [shifts.get(row[:3], np.zeros(3)) for row in rows]
     moved[:, 3] *= np.exp(physique.rng.normal(0, 0.12))
@@ -183,7 +183,7 @@ def _gonadal_vessels(physique: Physique) -> list[BodyPart]:
 
 
 def _paraspinal_vessels(physique: Physique) -> list[BodyPart]:
-    """Give lumbar vessels, ascending lumbar veins, sympathetic trunks, and the cisterna chyli."""
+    """Return lumbar vessels, ascending lumbar veins, sympathetic trunks, and the cisterna chyli."""
     t, rng, parts = physique.tissues, physique.rng, []
     for side in (-1, 1):
         for z in rng.normal((92, 58, 24), 4):
@@ -210,7 +210,7 @@ def _paraspinal_vessels(physique: Physique) -> list[BodyPart]:
 
 
 def mesentery(physique: Physique, course_mm: NDArray[np.float64]) -> list[BodyPart]:
-    """Give the arteries and veins that fan out from the mesenteric root, join in arcades and reach small bowel.
+    """Return the arteries and veins that fan out from the mesenteric root, join in arcades and supply the small bowel.
 
     ``course_mm`` is that of the bowel, (n, 3) LPS mm.
     """
@@ -263,7 +263,7 @@ def _fan(
 def _line(
     rng: np.random.Generator, start: NDArray[np.float64], end: NDArray[np.float64], radii: tuple[float, float]
 ) -> Tubes:
-    """Lay a slightly winding vessel between two points, LPS mm."""
+    """Return a slightly winding vessel between two points, LPS mm."""
     length = float(np.linalg.norm(end - start))
     middle = (start + end) / 2 + rng.normal(0, 0.08 * length + 0.3, 3)
     return tube([(*start, radii[0]), (*middle, (radii[0] + radii[1]) / 2), (*end, radii[1])], bend_mm=7.0)

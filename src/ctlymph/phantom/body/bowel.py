@@ -1,4 +1,4 @@
-"""Stomach, duodenum, small bowel and colon, with what they hold."""
+"""Stomach, duodenum, small bowel and colon, with their contents."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class SmallBowel:
 
     Attributes:
         course_mm: (n, 3) points along its middle, LPS mm, 9 mm apart.
-        parts: Its walls, then what they hold.
+        parts: Its walls, then its contents.
     """
 
     course_mm: NDArray[np.float64]
@@ -140,12 +140,12 @@ class SmallBowel:
     __repr__ = short_repr
 
 
-def stomach_and_duodenum(physique: Physique, room: Solid) -> list[BodyPart]:
-    """Give both, more or less distended, with food, fluid or contrast under gas."""
+def stomach_and_duodenum(physique: Physique, space: Solid) -> list[BodyPart]:
+    """Return stomach and duodenum, more or less distended, with food, fluid or contrast under gas."""
     t, rng = physique.tissues, physique.rng
     course = _moved(physique, _STOMACH, 3.0) * (1, 1, 1, rng.uniform(0.8, 1.15))
     course[-1] = _STOMACH[-1]
-    wall = LatticeSolid(Intersection((room, physique.uneven(physique.tube(course), 3.5, 38))), 2.0)
+    wall = LatticeSolid(Intersection((space, physique.uneven(physique.tube(course), 3.5, 38))), 2.0)
     lumen = LatticeSolid(physique.uneven(Offset(wall, -rng.uniform(4, 6)), 2.4, 11), 1.6)
     fluid = float(rng.choice([t.bowel_fluid, (t.bowel_fluid + t.oral_contrast) / 2, t.oral_contrast]))
     level = float(physique.place((60, rng.uniform(-66, -34), 160))[1])
@@ -162,8 +162,8 @@ def stomach_and_duodenum(physique: Physique, room: Solid) -> list[BodyPart]:
     ]
 
 
-def colon(physique: Physique, room: Solid) -> list[BodyPart]:
-    """Give the colon, pinched into haustra, with stool, contrast, fluid and gas, or collapsed; and the appendix."""
+def colon(physique: Physique, space: Solid) -> list[BodyPart]:
+    """Return the colon, pinched into haustra, with stool, contrast, fluid and gas, or collapsed; and the appendix."""
     t, rng = physique.tissues, physique.rng
     shift = _sag(physique)
     walls, contents = [], []
@@ -171,7 +171,7 @@ def colon(physique: Physique, room: Solid) -> list[BodyPart]:
         course = np.array(rows) + [shift.get(tuple(row[:3]), (0, 0, 0, 0)) for row in rows]
         filling = str(rng.choice(["stool", "gas", "fluid", "collapsed"], p=_fillings(name)))
         course[1:-1, 3] *= rng.uniform(0.62, 0.75) if filling == "collapsed" else rng.uniform(0.9, 1.15)
-        inside = Intersection((room, physique.uneven(_haustra(physique, course, name), 1.5, 24)))
+        inside = Intersection((space, physique.uneven(_haustra(physique, course, name), 1.5, 24)))
         wall = LatticeSolid(inside, 1.8)
         walls.append(BodyPart(f"{name} wall", "bowel", wall, t.bowel_wall))
         contents += _contents(physique, name, wall, filling)
@@ -183,7 +183,7 @@ def colon(physique: Physique, room: Solid) -> list[BodyPart]:
 
 
 def _sag(physique: Physique) -> dict[tuple[float, ...], TubePoint]:
-    """Draw how far the colon's inner points lie from their usual places: the transverse colon hangs more or less."""
+    """Sample how far the colon's inner points lie from their usual places: the transverse colon hangs more or less."""
     rng = physique.rng
     low = rng.uniform(-42, 14)
     shift: dict[tuple[float, ...], TubePoint] = {}
@@ -197,7 +197,7 @@ def _sag(physique: Physique) -> dict[tuple[float, ...], TubePoint]:
 
 
 def _fillings(name: str) -> tuple[float, float, float, float]:
-    """Give how often a part of the colon holds stool, gas, fluid, or nothing."""
+    """Return how often a part of the colon holds stool, gas, fluid, or nothing."""
     return {
         "ascending colon": (0.7, 0.1, 0.15, 0.05),
         "transverse colon": (0.4, 0.4, 0.05, 0.15),
@@ -243,7 +243,7 @@ def _contents(physique: Physique, name: str, wall: Solid, filling: str) -> list[
 def _mottling(
     physique: Physique, name: str, lumen: Solid, clumps: Sequence[tuple[float, float, float]]
 ) -> list[BodyPart]:
-    """Give clumps within a lumen, by their wavelength in mm, the level of :class:`Clumps` and HU."""
+    """Return clumps within a lumen, by their wavelength in mm, the level of :class:`Clumps` and HU."""
     parts = []
     for size, level, hu in clumps:
         # Waves of many directions, or a lattice shows.
@@ -252,18 +252,18 @@ def _mottling(
     return parts
 
 
-def small_bowel(physique: Physique, room: FreeSpace) -> SmallBowel:
+def small_bowel(physique: Physique, space: FreeSpace) -> SmallBowel:
     """Wind small bowel through the room between the other organs: jejunum upper left, ileum lower right."""
     rng = physique.rng
-    volume = min(rng.uniform(1.0e6, 1.7e6), room.volume_mm3)
-    # Loops lie together, about the mesentery; what is left of the room is omentum and the fat of others.
-    room = room.about(physique.place(_HEARTS + rng.normal(0, 12, (len(_HEARTS), 3))), volume)
+    volume = min(rng.uniform(1.0e6, 1.7e6), space.volume_mm3)
+    # Loops lie together around the mesentery. The rest of the space is omentum and the fat of other organs.
+    space = space.about(physique.place(_HEARTS + rng.normal(0, 12, (len(_HEARTS), 3))), volume)
     runs = _runs(physique, volume)
     radii = np.concatenate([np.full(run.beads, run.radius_mm) for run in runs]) * physique.size
     radii = np.convolve(np.pad(radii, 2, mode="edge"), (0.1, 0.2, 0.4, 0.2, 0.1), mode="valid")
     radii *= 1 + 0.1 * np.convolve(rng.normal(0, 1, len(radii) + 6), np.full(7, 7**-0.5), mode="valid")
     ends = physique.place((36, -58, 84)), physique.place((-80, -40, -34))
-    chain = packed(room, winding(room, rng, ends, len(radii)), radii)
+    chain = packed(space, winding(space, rng, ends, len(radii)), radii)
     walls, contents, first = [], [], 0
     for run in runs:
         rows = np.column_stack([chain, radii])[max(first - 1, 0) : first + run.beads]
@@ -287,7 +287,7 @@ class _Run:
 
 
 def _runs(physique: Physique, volume_mm3: float) -> list[_Run]:
-    """Draw runs until they fill a room of some volume."""
+    """Sample runs until they fill a room of some volume."""
     rng = physique.rng
     opaque = rng.uniform(0.1, 0.6) if physique.tissues.oral_contrast > 100 else 0.0
     plain = np.array([rng.uniform(0.2, 0.5), rng.uniform(0.4, 0.8), 0.08])
@@ -310,7 +310,7 @@ def _run_parts(physique: Physique, run: _Run, rows: NDArray[np.float64]) -> tupl
     solid = tube(rows, bend_mm=5.0)
     wall_hu = t.bowel_wall + float(rng.normal(12 if is_jejunum else -4, 6))
     wall = BodyPart("small bowel", "bowel", physique.uneven(solid, 1.6, 26), wall_hu)
-    # Folds of the jejunum reach far into its lumen and give it a feathery look.
+    # Folds of the jejunum project far into its lumen, so that it looks feathery.
     folds, length = (2.6, 5.0) if is_jejunum else (1.2, 8.0)
     thick = 3.4 if run.filling == "collapsed" else 2.0
     lumen = LatticeSolid(physique.uneven(Offset(solid, -thick), folds, length), 1.3, margin_mm=2.0, cutoff_mm=5.0)
@@ -326,7 +326,7 @@ def _run_parts(physique: Physique, run: _Run, rows: NDArray[np.float64]) -> tupl
 
 
 def _moved(physique: Physique, rows: Sequence[TubePoint], by_mm: float) -> NDArray[np.float64]:
-    """Move all points but the first and last by chance."""
+    """Return the points, all but the first and last moved at random."""
     moved = np.array(rows, dtype=float)
     moved[1:-1, :3] += physique.rng.normal(0, by_mm, (len(rows) - 2, 3))
     return moved

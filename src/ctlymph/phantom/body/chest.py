@@ -140,7 +140,7 @@ _OESOPHAGUS = [
 
 
 def mediastinal_parts(trunk: Trunk) -> list[BodyPart]:
-    """Give heart, great vessels, airways and oesophagus, in painting order."""
+    """Return heart, great vessels, airways and oesophagus, in painting order."""
     physique, t = trunk.physique, trunk.physique.tissues
     parts = heart_parts(trunk)
     parts += _tubes(physique, _LUNG_VEINS, "vessel", t.lung_blood)
@@ -169,7 +169,7 @@ def _tubes(
     hu: float,
     stretch: tuple[float, float, float] = (1, 1, 1),
 ) -> list[BodyPart]:
-    """Lay the tubes of a table, each a little wider or narrower than the standard one."""
+    """Return the tubes of a table, each a little wider or narrower than in the standard patient."""
     parts = []
     for name, rows in table.items():
         wide = float(np.clip(physique.rng.normal(1, 0.07), 0.85, 1.2)) * (
@@ -180,7 +180,7 @@ def _tubes(
 
 
 def _veins(physique: Physique) -> list[BodyPart]:
-    """Give systemic veins; those by which contrast came may be denser, and streaked where blood mixes."""
+    """Return systemic veins; those by which contrast came may be denser, and streaked where blood mixes."""
     t = physique.tissues
     injected = "right" if physique.injected < 0 else "left"
 
@@ -192,7 +192,7 @@ def _veins(physique: Physique) -> list[BodyPart]:
     def stretch(name: str) -> tuple[float, float, float]:
         return (flat**-0.5, flat**0.5, 1.0) if "vena cava" in name else (1.0, 1.0, 1.0)
 
-    # Veins give way to what lies beside them, the vena cava most.
+    # Neighbours flatten veins, the vena cava most.
     flat = float(physique.rng.uniform(0.5, 0.95))
     parts = [
         part
@@ -222,7 +222,7 @@ def _azygos(trunk: Trunk) -> list[BodyPart]:
 
 
 def _calcifications(physique: Physique) -> list[BodyPart]:
-    """Give plaques in the walls of the aorta and its branches."""
+    """Return plaques in the walls of the aorta and its branches."""
     rng = physique.rng
     parts = []
     for name in ("aortic arch", "descending aorta", "abdominal aorta", "left subclavian artery", "ascending aorta"):
@@ -239,7 +239,7 @@ def _calcifications(physique: Physique) -> list[BodyPart]:
 
 
 def _oesophagus(physique: Physique) -> list[BodyPart]:
-    """Give the oesophagus: collapsed, with gas, with fluid or thick; and now and then a hiatal hernia."""
+    """Return the oesophagus: collapsed, with gas, with fluid or thick; and now and then a hiatal hernia."""
     rng, t = physique.rng, physique.tissues
     state = rng.choice(["collapsed", "gas", "fluid", "thick"], p=[0.35, 0.3, 0.15, 0.2])
     swell = {"collapsed": 0.9, "gas": 1.0, "fluid": 1.25, "thick": 1.35}[state]
@@ -266,7 +266,7 @@ def _oesophagus_at(z: float) -> tuple[float, float, float]:
 
 
 def _hilar_tissue(physique: Physique) -> list[BodyPart]:
-    """Give the loose tissue in the forks of bronchi and vessels, of which there is more in some."""
+    """Return the loose tissue in the forks of bronchi and vessels, of which there is more in some."""
     rng, t = physique.rng, physique.tissues
     parts = []
     for middle in _FORKS:
@@ -280,7 +280,7 @@ def _hilar_tissue(physique: Physique) -> list[BodyPart]:
 
 
 def _thymus(physique: Physique) -> list[BodyPart]:
-    """Give what age has left of the thymus: streaks in a triangle of fat, or tissue in the young."""
+    """Return the thymus: streaks in a triangle of fat, or solid tissue in the young."""
     rng, t = physique.rng, physique.tissues
     lobes = Union(
         (physique.ellipsoid((-9, -64, 344), (7, 5, 24)), physique.ellipsoid((10, -65, 340), (9, 5.5, 27))), 6.0
@@ -313,7 +313,7 @@ def _thyroid(physique: Physique) -> list[BodyPart]:
 
 
 def diaphragm(physique: Physique) -> Solid:
-    """Give everything below the diaphragm: under its domes, and below z = 150."""
+    """Return everything below the diaphragm: under its domes, and below z = 150."""
     domes = (
         physique.ellipsoid((-68, -24, 152), (75, 82, 104)),
         physique.ellipsoid((66, -22, 148), (77, 80, 96)),
@@ -323,10 +323,10 @@ def diaphragm(physique: Physique) -> Solid:
 
 
 def lung_parts(trunk: Trunk, mediastinum: list[BodyPart], nodes: Sequence[Solid], below: Solid) -> list[BodyPart]:
-    """Give both lungs with their vessels: the chest less all that lies in the mediastinum, spine and abdomen.
+    """Return both lungs with their vessels: the chest less all that lies in the mediastinum, spine and abdomen.
 
-    The pleura keeps 2–4 mm of fat from what it covers and bridges hollows
-    between them, as it does in life.
+    The pleura keeps 2–4 mm of fat from the structures that it covers and bridges the hollows
+    between them, as it does in patients.
     """
     physique, t = trunk.physique, trunk.physique.tissues
     wrapped = [part for part in mediastinum if part.kind not in ("twigs", "fat")]
@@ -348,7 +348,7 @@ def lung_parts(trunk: Trunk, mediastinum: list[BodyPart], nodes: Sequence[Solid]
 
 
 def _small_vessels(trunk: Trunk) -> list[BodyPart]:
-    """Give the twigs and strands of mediastinal fat, and the internal thoracic vessels beside the sternum."""
+    """Return the twigs and strands of mediastinal fat, and the internal thoracic vessels along the sternum."""
     physique, t = trunk.physique, trunk.physique.tissues
     rng, blood = physique.rng, (t.artery + t.vein) / 2
     starts = rng.uniform((-34, -72, 236), (40, 12, 408), (90, 3))
@@ -378,7 +378,7 @@ def _limited(solid: Solid, physique: Physique) -> Solid:
 
 
 def _within(solid: Solid) -> Solid:
-    """Keep of a vessel or airway what the mediastinal pleura wraps: its branches in the lung are bare."""
+    """Return the part of a vessel or airway inside the mediastinal pleura, without its branches in the lung."""
     return (
         Difference(solid, (HalfSpace((-52.0, 0, 0), (1, 0, 0)), HalfSpace((56.0, 0, 0), (-1, 0, 0))))
         if isinstance(solid, Tubes | Offset)
@@ -387,7 +387,7 @@ def _within(solid: Solid) -> Solid:
 
 
 def _septum(trunk: Trunk) -> Solid:
-    """Give the sheet of fat between the lungs, from sternum to spine."""
+    """Return the sheet of fat between the lungs, from sternum to spine."""
     physique = trunk.physique
     z = np.array([225, 250, 290, 330, 360, 385, 410, 440], dtype=float)
     front = trunk.cavity.section(z * physique.scale[2])[2] / physique.scale[1]

@@ -1,4 +1,4 @@
-"""What fat holds besides fat: thin sheets of connective tissue and vessels too small to be drawn one by one."""
+"""Structures within fat: thin sheets of connective tissue, and vessels too small to be modelled one by one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FatStructure:
 
     @classmethod
     def sampled(cls, seed: int) -> FatStructure:
-        """Draw how rich in them a patient's fat is."""
+        """Sample how rich in them a patient's fat is."""
         rng = np.random.default_rng([seed, 7])
         return cls(seed, float(rng.uniform(40, 75)), float(rng.uniform(45, 90)))
 
@@ -40,7 +40,7 @@ class FatStructure:
         """Add them to the fat of slices (z, y, x), HU, at heights ``z``, in place."""
         sheets, crossing, wealth = (field.on_slices(x, y, z) for field in self._fields)
         for n in range(len(z)):
-            # All fat, but not what is between fat and lung, or fat and muscle.
+            # Only fat, not the mixture at its border with lung or muscle.
             share = np.clip((50 - np.abs(hu[n] + 100)) / 25, 0, 1)
             here = share > 0
             first, second = sheets[n][here] * self._narrow[0], crossing[n][here] * self._narrow[1]
@@ -55,6 +55,6 @@ class FatStructure:
 
     @property
     def _narrow(self) -> tuple[np.float32, np.float32]:
-        """From a field's value to about the distance from where it is 0, mm; 1.2 makes it half the width at half."""
+        """Factors from a field's value to the approximate distance from its zero, mm."""
         first, second, _ = self._fields
         return np.float32(1.67 * first.length_mm / _SLOPE), np.float32(1.67 * second.length_mm / _SLOPE)

@@ -30,7 +30,7 @@ _RECESSES = {
 
 
 def heart_parts(trunk: Trunk) -> list[BodyPart]:
-    """Give pericardium, heart, coronary vessels and pericardial recesses, in painting order."""
+    """Return pericardium, heart, coronary vessels and pericardial recesses, in painting order."""
     physique, t = trunk.physique, trunk.physique.tissues
     muscle, cavities = _walls(physique)
     sac = physique.uneven(Offset(muscle, 2.6 * physique.visceral_fat**0.5 + 0.8), 1.8, 45)
@@ -94,7 +94,7 @@ def _coronaries(physique: Physique, heart: Solid) -> list[BodyPart]:
 
 
 def _recesses(physique: Physique) -> list[BodyPart]:
-    """Give those pericardial recesses that hold fluid in this patient."""
+    """Return those pericardial recesses that hold fluid in this patient."""
     return [
         BodyPart(name, "organ", _pouch(physique, *place), float(physique.rng.normal(16, 6)))
         for name, place in _RECESSES.items()

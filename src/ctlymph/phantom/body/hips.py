@@ -38,7 +38,7 @@ _FEMUR: list[TubePoint] = [(90, -25, -136, 17), (118, -16, -148, 15), (140, -6, 
 
 
 def pelvic_bones(trunk: Trunk) -> list[BodyPart]:
-    """Give sacrum and coccyx, hip bones with their sockets, and the femora down to the lesser trochanters."""
+    """Return sacrum and coccyx, hip bones with their sockets, and the femora down to the lesser trochanters."""
     physique = trunk.physique
     parts = _bone(physique, "sacrum", _sacrum(trunk), 1.3)
     parts.append(BodyPart("sacral foramina", "fat", _foramina(trunk), physique.tissues.fat + 45))
@@ -59,7 +59,7 @@ def pelvic_bones(trunk: Trunk) -> list[BodyPart]:
 
 
 def pelvic_fat(trunk: Trunk) -> list[BodyPart]:
-    """Give the fat of groins and ischioanal fossae, and that between the muscles of the buttock."""
+    """Return the fat of groins and ischioanal fossae, and that between the muscles of the buttock."""
     physique, t = trunk.physique, trunk.physique.tissues
     parts = []
     for side in (-1, 1):
@@ -99,7 +99,7 @@ def pelvic_fat(trunk: Trunk) -> list[BodyPart]:
 
 
 def _muscles(physique: Physique, side: int) -> list[tuple[str, Solid]]:
-    """Give the muscles about the hip, of which only the fat between them is painted."""
+    """Return the muscles about the hip, of which only the fat between them is painted."""
     rows: dict[str, tuple[list[TubePoint], tuple[float, float, float]]] = {
         "gluteus medius": ([(136, 22, -30, 12), (146, 14, -80, 21), (152, -2, -130, 15)], (0.8, 1.9, 1.0)),
         "gluteus minimus": ([(134, -6, -60, 7), (134, -10, -100, 11), (142, -18, -140, 8)], (0.8, 2.0, 1.0)),
@@ -143,7 +143,7 @@ def _sacrum(trunk: Trunk) -> Solid:
 
 
 def _foramina(trunk: Trunk) -> Solid:
-    """Give the canal of the sacrum and its openings in front, filled with fat about the nerves."""
+    """Return the canal of the sacrum and its openings in front, filled with fat about the nerves."""
     rows = [trunk.along_spine([(z, 0, depth + 9, 7.0 - 0.04 * (-40 - z)) for z, _, depth, _ in _SACRUM], (1.4, 1, 1))]
     for z, width, depth, _ in _SACRUM[:4]:
         rows += [

@@ -1,4 +1,4 @@
-"""Winding a long tube into the room that others leave, as small bowel lies."""
+"""A long tube that winds through the free space between organs, as small bowel does."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FreeSpace:
-    """A lattice that tells how far a point lies from what is closed to it.
+    """The space between organs, on a lattice.
 
     Attributes:
         corner_mm: x, y, z of its first point, LPS mm.
-        is_free: (x, y, z), every 4 mm.
+        is_free: (x, y, z), one point every 4 mm; True where no organ lies.
     """
 
     corner_mm: Points
@@ -38,7 +38,7 @@ class FreeSpace:
 
     @classmethod
     def between(cls, within: Solid, closed: Sequence[Solid], box: Bounds) -> FreeSpace:
-        """Find what of ``within`` and ``box`` (LPS mm) is in none of the ``closed`` solids."""
+        """Return the space in ``within`` and ``box`` (LPS mm) that is in none of the ``closed`` solids."""
         low, high = box
         x, y, z = (np.arange(a, b, _STEP_MM, dtype=np.float32) for a, b in zip(low, high, strict=True))
         is_free = (within.on_grid(x, y, z, _STEP_MM) < 0) & (Union(tuple(closed)).on_grid(x, y, z, _STEP_MM) > 0)
@@ -47,11 +47,11 @@ class FreeSpace:
 
     @property
     def volume_mm3(self) -> float:
-        """How much is free."""
+        """Its volume, mm³."""
         return float(self.is_free.sum()) * _STEP_MM**3
 
     def depths(self, points_mm: Points) -> tuple[NDArray[np.float64], Points]:
-        """Give how deep points (n, 3) lie in the room, mm, and the direction (n, 3) in which that grows."""
+        """Return the depth of points (n, 3) in the space, mm, and the direction (n, 3) in which it grows."""
         from scipy.ndimage import map_coordinates
 
         where = ((points_mm - self.corner_mm) / _STEP_MM).T
@@ -60,7 +60,7 @@ class FreeSpace:
         return depth, heading / (np.linalg.norm(heading, axis=1, keepdims=True) + 1e-6)
 
     def about(self, points_mm: Points, volume_mm3: float) -> FreeSpace:
-        """Give what of it lies nearest to some points (n, 3), as much as ``volume_mm3``."""
+        """Return the part of the space nearest to some points (n, 3), of volume ``volume_mm3``."""
         from scipy.spatial import KDTree
 
         free = np.argwhere(self.is_free)
@@ -79,7 +79,7 @@ class FreeSpace:
         return [depth, *np.gradient(gaussian_filter(depth, 0.7))]
 
     def spread(self, rng: np.random.Generator, count: int, depth_mm: float) -> Points:
-        """Draw ``count`` points, evenly apart and ``depth_mm`` deep, LPS mm."""
+        """Sample ``count`` evenly spaced points, ``depth_mm`` deep, LPS mm."""
         deep = np.argwhere(self._fields[0] > depth_mm) * _STEP_MM + self.corner_mm
         chosen = [int(rng.integers(len(deep)))]
         gaps = np.full(len(deep), np.inf)
@@ -89,15 +89,15 @@ class FreeSpace:
         return np.asarray(deep[chosen] + rng.normal(0, 2, (count, 3)))
 
 
-def winding(room: FreeSpace, rng: np.random.Generator, ends: tuple[Points, Points], count: int) -> Points:
-    """Lead a chain of ``count`` beads from one end through all of the room, by and by, to the other; LPS mm (n, 3)."""
-    anchors = room.spread(rng, count // 8, 6.0)
+def winding(space: FreeSpace, rng: np.random.Generator, ends: tuple[Points, Points], count: int) -> Points:
+    """Return a chain of ``count`` beads from one end through all of the space to the other; LPS mm (n, 3)."""
+    anchors = space.spread(rng, count // 8, 6.0)
     start, end = ends
     heading = (end - start) / np.linalg.norm(end - start)
     left, path = list(range(len(anchors))), [start]
     while left:
         steps = anchors[left] - path[-1]
-        # What is passed by would have to be fetched later.
+        # Anchors that are passed now would have to be visited later.
         cost = np.linalg.norm(steps, axis=1) + 0.6 * (steps * heading).sum(axis=1)
         path.append(anchors[left.pop(int(cost.argmin()))])
     rows = np.array([*path, end])
@@ -106,8 +106,8 @@ def winding(room: FreeSpace, rng: np.random.Generator, ends: tuple[Points, Point
     return np.stack([np.interp(even, along, column) for column in rows.T], axis=1) + rng.normal(0, 1.0, (count, 3))
 
 
-def packed(room: FreeSpace, chain_mm: Points, radii_mm: NDArray[np.float64]) -> Points:
-    """Let a chain of beads settle: none within another, all in the room, the ends held; LPS mm (n, 3)."""
+def packed(space: FreeSpace, chain_mm: Points, radii_mm: NDArray[np.float64]) -> Points:
+    """Relax a chain of beads: none inside another, all in the space, the ends fixed; LPS mm (n, 3)."""
     chain = chain_mm.copy()
     for step in range(_STEPS):
         late = step / _STEPS
@@ -118,7 +118,7 @@ def packed(room: FreeSpace, chain_mm: Points, radii_mm: NDArray[np.float64]) -> 
             _equalize_spacing(chain)
             _unbent(chain)
         _out_of_each_other(chain, radii_mm)
-        depth, inward = room.depths(chain)
+        depth, inward = space.depths(chain)
         chain += inward * np.clip(radii_mm + 1.0 - depth, 0, 5.0)[:, None] * 0.7
         chain[[0, -1]] = chain_mm[[0, -1]]
     return chain
@@ -148,11 +148,11 @@ def _out_of_each_other(chain: Points, radii_mm: NDArray[np.float64]) -> None:
 
     pairs = KDTree(chain).query_pairs(2 * float(radii_mm.max()), output_type="ndarray")
     first, second = pairs.T
-    # Loops that are pressed together are flat where they touch.
+    # Loops are flat where they press on each other.
     contact = radii_mm[first] + radii_mm[second] - _PRESSED_MM
     gap = chain[second] - chain[first]
     length = np.linalg.norm(gap, axis=1) + 1e-6
-    # Neighbours along the chain are near by right.
+    # Neighbours along the chain are near each other anyway.
     overlap = np.where(np.abs(first - second) * SPACING_MM > 1.5 * contact, np.maximum(contact - length, 0), 0)
     push = gap / length[:, None] * (overlap * 0.35)[:, None]
     np.subtract.at(chain, first, push)

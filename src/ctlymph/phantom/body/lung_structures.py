@@ -1,4 +1,4 @@
-"""What the lungs hold: bronchi with their arteries, veins, fissures, and what disease leaves in them."""
+"""Structures within the lungs: bronchi with their arteries, veins, fissures, and findings of disease."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _SEGMENTS: dict[int, list[tuple[tuple[float, float, float], tuple[float, float, 
         ((60, 22, 272), (0.35, 0.7, -0.9)),
     ],
 }
-# Where the large arteries and veins of the hila give off branches.
+# Where the large arteries and veins of the hila branch.
 _ARTERIES = {-1: [(-40, -12, 316), (-46, -8, 311), (-55, -1, 297)], 1: [(48, 1, 331), (54, 10, 318), (61, 19, 298)]}
 _VEINS = {-1: [(-60, -25, 318), (-62, 20, 270)], 1: [(64, -29, 322), (64, 24, 268)]}
 
@@ -68,7 +68,7 @@ class _Twig:
 
 
 def lung_contents(physique: Physique, lungs: Solid) -> list[BodyPart]:
-    """Give fissures, bronchi, vessels and findings within ``lungs``, in painting order."""
+    """Return fissures, bronchi, vessels and findings within ``lungs``, in painting order."""
     parts = _fissures(physique, lungs)
     if "emphysema" in physique.findings:
         parts.append(_emphysema(physique, lungs))
@@ -82,7 +82,7 @@ def lung_contents(physique: Physique, lungs: Solid) -> list[BodyPart]:
 
 
 def _trees(physique: Physique, lungs: Solid, side: int) -> list[BodyPart]:
-    """Give arteries, with the bronchi that run beside them, and veins."""
+    """Return arteries, with the bronchi along them, and veins."""
     t = physique.tissues
     arteries: list[_Twig] = []
     veins: list[_Twig] = []
@@ -106,7 +106,7 @@ def _trees(physique: Physique, lungs: Solid, side: int) -> list[BodyPart]:
 
 def _grow_tree(physique: Physique, lungs: Solid, root: tuple[Point, Point, Point], radius: float) -> list[_Twig]:
     """Grow a tree: each twig splits in two, thinner and shorter, until it leaves the lung."""
-    # Each twig has its own chance, so that one that ends earlier at a follow-up changes no other.
+    # Each twig has its own random stream, so that one that ends earlier at a follow-up changes no other.
     key = int(physique.rng.integers(2**62))
     anchor, first, towards = root
     twigs = [_Twig(anchor, first, radius * 1.25, 0)]
@@ -153,7 +153,7 @@ def _shifted(tubes: Tubes, heading: Point) -> Tubes:
 
 
 def _fissures(physique: Physique, lungs: Solid) -> list[BodyPart]:
-    """Give the oblique fissures and the right horizontal one: thin bright lines."""
+    """Return the oblique fissures and the right horizontal one: thin bright lines."""
     sheets: list[tuple[int, Solid]] = [
         (side, HalfSpace(_point(physique, (side * 80, 0, 312 if side > 0 else 304)), (0.0, 0.8, 0.75)))
         for side in (-1, 1)
@@ -166,12 +166,12 @@ def _fissures(physique: Physique, lungs: Solid) -> list[BodyPart]:
             BodyPart("oblique fissure", "twigs", Intersection((lungs, half, line)), physique.tissues.lung + 260)
         )
     minor = Shells(Rough(HalfSpace(_point(physique, (-80, 0, 312)), (0, 0, 1)), 6.0, physique.waves(90)), (0.0,), 0.8)
-    room = Intersection((lungs, HalfSpace((-20, 0, 0), (1, 0, 0)), HalfSpace(_point(physique, (0, -8, 0)), (0, 1, 0))))
-    return [*parts, BodyPart("horizontal fissure", "twigs", Intersection((room, minor)), physique.tissues.lung + 260)]
+    space = Intersection((lungs, HalfSpace((-20, 0, 0), (1, 0, 0)), HalfSpace(_point(physique, (0, -8, 0)), (0, 1, 0))))
+    return [*parts, BodyPart("horizontal fissure", "twigs", Intersection((space, minor)), physique.tissues.lung + 260)]
 
 
 def _emphysema(physique: Physique, lungs: Solid) -> BodyPart:
-    """Give holes of 2–9 mm, most of them in the upper lobes."""
+    """Return holes of 2–9 mm, most of them in the upper lobes."""
     rng = physique.rng
     count = int(rng.integers(150, 500))
     centres = rng.uniform((-125, -70, 250), (125, 75, 425), (count, 3))
@@ -182,7 +182,7 @@ def _emphysema(physique: Physique, lungs: Solid) -> BodyPart:
 
 
 def _nodule(physique: Physique, lungs: Solid) -> list[BodyPart]:
-    """Give a tumour with spicules, now and then with a hazy consolidation about it."""
+    """Return a tumour with spicules, now and then with a hazy consolidation about it."""
     rng, t = physique.rng, physique.tissues
     side = int(rng.choice([-1, 1]))
     centre = np.array([side * rng.uniform(75, 105), rng.uniform(-40, 40), rng.uniform(260, 395)])
@@ -201,7 +201,7 @@ def _nodule(physique: Physique, lungs: Solid) -> list[BodyPart]:
 
 
 def _effusion(physique: Physique, lungs: Solid) -> list[BodyPart]:
-    """Give the crescent of fluid that lies at the back of a pleural space, with a rim of collapsed lung in front."""
+    """Return the crescent of fluid that lies at the back of a pleural space, with a rim of collapsed lung in front."""
     rng, t = physique.rng, physique.tissues
     side = int(rng.choice([-1, 1]))
     half = HalfSpace((side * 8.0, 0, 0), (-side, 0, 0))

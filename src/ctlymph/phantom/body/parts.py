@@ -1,4 +1,4 @@
-"""What a body consists of: parts of one tissue each."""
+"""The parts of a body; each is a solid of one tissue."""
 
 from __future__ import annotations
 

@@ -41,14 +41,14 @@ _ILIAC_VEINS: dict[str, list[TubePoint]] = {
 }
 
 
-def pelvic_organs(physique: Physique, room: Solid) -> list[BodyPart]:
-    """Give bladder, uterus with ovaries or prostate with seminal vesicles; within ``room``."""
+def pelvic_organs(physique: Physique, space: Solid) -> list[BodyPart]:
+    """Return bladder, uterus with ovaries or prostate with seminal vesicles; within ``space``."""
     t, rng = physique.tissues, physique.rng
     full = rng.uniform(0.6, 1.15)
     bladder = physique.ellipsoid((rng.normal(0, 4), -46, -142 + 16 * full), (36 * full + 6, 28 * full, 30 * full))
-    outer = LatticeSolid(Intersection((room, physique.uneven(Offset(bladder, rng.uniform(2, 4)), 2.0, 40))), 2.0)
+    outer = LatticeSolid(Intersection((space, physique.uneven(Offset(bladder, rng.uniform(2, 4)), 2.0, 40))), 2.0)
     urine = 350.0 if physique.phase == "delayed" and rng.random() < 0.5 else 6.0
-    own = _uterus(physique, room) if physique.sex == "F" else _prostate(physique)
+    own = _uterus(physique, space) if physique.sex == "F" else _prostate(physique)
     return [
         *own,
         BodyPart("bladder wall", "organ", outer, t.muscle - 8),
@@ -56,7 +56,7 @@ def pelvic_organs(physique: Physique, room: Solid) -> list[BodyPart]:
     ]
 
 
-def _uterus(physique: Physique, room: Solid) -> list[BodyPart]:
+def _uterus(physique: Physique, space: Solid) -> list[BodyPart]:
     t, rng = physique.tissues, physique.rng
     lean = float(rng.normal(0, 9))
     myometrium = t.muscle + (t.kidney - t.muscle) * 0.35
@@ -67,7 +67,7 @@ def _uterus(physique: Physique, room: Solid) -> list[BodyPart]:
     cervix = physique.tube([(lean * 0.5, -4, -122, 15), (0, 2, -142, 13), (0, -2, -170, 9)], (1.2, 0.9, 1))
     solids: list[tuple[str, Solid, float]] = [("uterus", body, myometrium), ("cervix", cervix, myometrium - 15)]
     parts = [
-        BodyPart(name, "organ", LatticeSolid(Intersection((room, physique.uneven(solid, 3.0, 26))), 2.0), hu)
+        BodyPart(name, "organ", LatticeSolid(Intersection((space, physique.uneven(solid, 3.0, 26))), 2.0), hu)
         for name, solid, hu in solids
     ]
     parts.append(BodyPart("uterine cavity", "organ", _within(body, 0.4), t.muscle - 10))
@@ -106,7 +106,7 @@ def _prostate(physique: Physique) -> list[BodyPart]:
 
 
 def pelvic_walls(physique: Physique) -> list[BodyPart]:
-    """Give obturator internus, levator ani and piriformis."""
+    """Return obturator internus, levator ani and piriformis."""
     t, rng, parts = physique.tissues, physique.rng, []
     for side in (-1, 1):
         thick = rng.uniform(0.85, 1.2)
@@ -126,7 +126,7 @@ def pelvic_walls(physique: Physique) -> list[BodyPart]:
 
 
 def iliac_vessels(physique: Physique) -> list[BodyPart]:
-    """Give external and internal iliac vessels with branches, on into the groins, and the ureters' last part."""
+    """Return external and internal iliac vessels with branches, on into the groins, and the ureters' last part."""
     t, rng, parts = physique.tissues, physique.rng, []
     for side in (-1, 1):
         for named, hu in ((_ILIAC_VEINS, t.lower_vein), (_ILIAC_ARTERIES, t.artery)):

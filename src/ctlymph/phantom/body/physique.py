@@ -14,12 +14,12 @@ from ctlymph.phantom.body.tissues import Phase, Tissues
 
 Sex = Literal["F", "M"]
 Finding = Literal["emphysema", "pleural effusion", "calcified arteries", "lung nodule", "fatty liver", "goitre"]
-"""What a patient may have besides nodes."""
+"""Findings that a patient may have, other than nodes."""
 
 
 @dataclass(frozen=True)
 class Physique:
-    """How this patient differs from the standard one, which is drawn about x = 0 with z = 0 at the iliac crest.
+    """How this patient differs from the standard one, which is symmetric about x = 0 and has z = 0 at the iliac crest.
 
     Attributes:
         scale: Size along x, y, z, 1 for the standard patient.
@@ -30,11 +30,11 @@ class Physique:
         phase: When after the injection of contrast.
         injected: Side of the arm into which contrast went: -1 right, 1 left.
         arms_up: Whether the arms lie above the head, as they do in most chest and abdominal CTs.
-        findings: What this patient has besides nodes.
+        findings: This patient's findings other than nodes.
         tissues: CT numbers.
         bends: (n, 3, 5) plane waves that shift everything a little: per direction
             amplitude in mm, wave vector, phase.
-        rng: Where further chance comes from, in the order in which parts are built.
+        rng: Random numbers for all further parts, in the order in which they are built.
     """
 
     scale: NDArray[np.float64]
@@ -54,7 +54,7 @@ class Physique:
 
     @classmethod
     def sampled(cls, rng: np.random.Generator, contrast: bool) -> Physique:
-        """Draw a patient; ``contrast`` is mostly seen in the portal venous phase."""
+        """Return a random patient; with ``contrast``, most scans are in the portal venous phase."""
         sex: Sex = "F" if rng.random() < 0.45 else "M"
         age = int(np.clip(rng.normal(60, 14), 20, 90))
         height = rng.normal(0.975 if sex == "F" else 1.015, 0.025)
@@ -99,7 +99,7 @@ class Physique:
         return float(self.scale.mean())
 
     def place(self, points_mm: ArrayLike) -> NDArray[np.float64]:
-        """Bring standard points (..., 3) to this patient, LPS mm; further columns are lengths and only scaled."""
+        """Return standard points (..., 3) in this patient, LPS mm; further columns are lengths and only scaled."""
         rows = np.array(points_mm, dtype=np.float64)
         standard = rows[..., :3].copy()
         phases = np.einsum("...a,nda->...nd", standard, self.bends[..., 1:4]) + self.bends[..., 4]
@@ -108,13 +108,13 @@ class Physique:
         return rows
 
     def tube(self, points: ArrayLike, stretch: tuple[float, float, float] = (1, 1, 1), bend_mm: float = 8.0) -> Tubes:
-        """Lay a tube through standard points x, y, z, radius."""
+        """Return a tube through standard points x, y, z, radius."""
         return tube(self.place(points), stretch, bend_mm)
 
     def ellipsoid(
         self, centre: ArrayLike, radii: ArrayLike, turn_deg: tuple[float, float, float] = (0, 0, 0)
     ) -> Ellipsoid:
-        """Put an ellipsoid, turned about x, y and z in that order, in standard coordinates."""
+        """Return an ellipsoid given in standard coordinates, turned about x, y and z in that order."""
         from scipy.spatial.transform import Rotation
 
         x, y, z = self.place(centre)
@@ -122,11 +122,11 @@ class Physique:
         return Ellipsoid((x, y, z), (a, b, c), Rotation.from_euler("xyz", turn_deg, degrees=True).as_matrix())
 
     def uneven(self, solid: Solid, by_mm: float, length_mm: float) -> Rough:
-        """Give ``solid`` an uneven surface with waves of about ``length_mm``."""
+        """Return ``solid`` an uneven surface with waves of about ``length_mm``."""
         return Rough(solid, by_mm, self.waves(length_mm))
 
     def waves(self, length_mm: float, upright: float = 1.0) -> Waves:
-        """Draw six waves of about ``length_mm``, ``upright`` times longer along z."""
+        """Sample six waves of about ``length_mm``, ``upright`` times longer along z."""
         direction = self.rng.normal(size=(6, 3))
         direction *= (1, 1, 1 / upright) / np.linalg.norm(direction, axis=1, keepdims=True)
         number = 2 * np.pi / (length_mm * self.rng.uniform(0.7, 1.4, (6, 1)))
@@ -134,7 +134,7 @@ class Physique:
 
 
 def _bends(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw long waves of some mm, which move organs, and shorter ones, which bend vessels."""
+    """Sample long waves of some mm, which move organs, and shorter ones, which bend vessels."""
     waves = []
     for amplitude, length in ((2.0, 220), (0.8, 85)):
         height = rng.uniform(0.3 * amplitude, amplitude, (3, 3, 1))

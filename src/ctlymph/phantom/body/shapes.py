@@ -26,7 +26,7 @@ FAR_MM = 1e6
 
 
 class Solid(ABC):
-    """Anything with a box around it and a signed distance."""
+    """A shape with a bounding box and a signed distance."""
 
     @property
     @abstractmethod
@@ -55,6 +55,11 @@ class Ellipsoid(Solid):
     """An ellipsoid; the columns of ``axes`` are the directions of its three semi-axes.
 
     The distance is the first-order one, |f| / |∇f|, exact on the surface.
+
+    Example:
+        >>> ball = Ellipsoid((0.0, 0.0, 0.0), (5.0, 5.0, 5.0))
+        >>> ball.at([(0, 0, 8), (0, 0, 4)]).round(3).tolist()
+        [3.0, -1.0]
     """
 
     centre_mm: tuple[float, float, float]
@@ -75,7 +80,7 @@ class Ellipsoid(Solid):
         return np.asarray(level * (level - 1) / gradient)
 
     def level(self, x: Array, y: Array, z: Array) -> tuple[Array, Array, list[Array]]:
-        """Give the norm that is 1 on the surface, its slope times itself, and the coordinates over the radii."""
+        """Return the norm that is 1 on the surface, its slope times itself, and the coordinates over the radii."""
         offsets = [axis - np.float32(c) for axis, c in zip((x, y, z), self.centre_mm, strict=True)]
         turned = np.asarray(self.axes, dtype=np.float32)
         unit = [
@@ -131,7 +136,7 @@ class Tubes(Solid):
         return reduce(np.minimum, (self._to_piece(n, x, y, z) for n in np.flatnonzero(near)), far)
 
     def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
-        """Signed distance on a grid: each piece is looked at only near itself."""
+        """Signed distance on a grid: each piece is evaluated only near itself."""
         result = np.full((len(z), len(y), len(x)), cutoff_mm, dtype=np.float32)
         if not result.size:
             return result
@@ -179,7 +184,7 @@ class SuperellipticColumn(Solid):
         return np.array([(x - width).min(), front.min(), z[0]]), np.array([(x + width).max(), back.max(), z[-1]])
 
     def section(self, z: ArrayLike) -> NDArray[np.float64]:
-        """Give centre x, half width, front y, back y, exponent at heights ``z``: shape (5, ...)."""
+        """Return centre x, half width, front y, back y, exponent at heights ``z``: shape (5, ...)."""
         heights = np.clip(np.asarray(z, dtype=float), self.rows[0, 0], self.rows[-1, 0])
         return np.moveaxis(np.asarray(self._at_height(heights)), -1, 0)
 
@@ -193,7 +198,7 @@ class SuperellipticColumn(Solid):
         return curves
 
     def contour(self, angle: ArrayLike, z: ArrayLike, outward_mm: float = 0.0) -> NDArray[np.float64]:
-        """Give points (..., 3) on the surface; ``angle`` is 0 at the back, 90° at the left side, 180° in front."""
+        """Return points (..., 3) on the surface; ``angle`` is 0 at the back, 90° at the left side, 180° in front."""
         x, width, front, back, n = self.section(z)
         sine, cosine = np.sin(angle), np.cos(angle)
         radius = (np.abs(sine) ** n + np.abs(cosine) ** n) ** (-1 / n)
@@ -240,7 +245,7 @@ class HalfSpace(Solid):
 
 @dataclass(frozen=True)
 class Union(Solid):
-    """Whatever is in one of the solids; with ``smooth_mm`` the hollows between them are filled to that radius."""
+    """The points in at least one of the solids; hollows between them are filled to a radius of ``smooth_mm``."""
 
     solids: tuple[Solid, ...]
     smooth_mm: float = 0.0
@@ -277,7 +282,7 @@ class Union(Solid):
 
 @dataclass(frozen=True)
 class Intersection(Solid):
-    """Whatever is in all of the solids."""
+    """The points that lie in all of the solids."""
 
     solids: tuple[Solid, ...]
 
@@ -299,7 +304,7 @@ class Intersection(Solid):
 
 @dataclass(frozen=True)
 class Difference(Solid):
-    """``solid`` less the others."""
+    """The points in ``solid`` that lie in none of the others."""
 
     solid: Solid
     others: tuple[Solid, ...]
@@ -382,7 +387,7 @@ class Waves:
     __repr__ = short_repr
 
     def at(self, x: Array, y: Array, z: Array) -> Array:
-        """Give the value where coordinates (LPS mm) broadcast together."""
+        """Return the value where coordinates (LPS mm) broadcast together."""
         total = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape), dtype=np.complex64)
         for kx, ky, kz, phase in self.rows:
             # A wave is a product along the axes: three exponentials of lines, none of the volume.
@@ -449,7 +454,7 @@ class LatticeSolid(Solid):
     """
 
     def __init__(self, solid: Solid, step_mm: float, margin_mm: float = 6.0, cutoff_mm: float = 16.0) -> None:
-        """Sample ``solid`` every ``step_mm`` within its bounds grown by ``margin_mm``."""
+        """Evaluate ``solid`` every ``step_mm`` within its bounds plus ``margin_mm``."""
         low, high = solid.bounds
         self._bounds = low, high
         self._axes = [
@@ -464,7 +469,7 @@ class LatticeSolid(Solid):
 
     @classmethod
     def of(cls, values: Array, first_mm: ArrayLike, step_mm: float) -> LatticeSolid:
-        """Take distances (z, y, x), mm, on a lattice whose first point is ``first_mm``, x, y, z."""
+        """Return the solid with distances (z, y, x), mm, on a lattice whose first point is ``first_mm``, x, y, z."""
         made = cls.__new__(cls)
         first = np.asarray(first_mm, dtype=np.float64)
         counts = values.shape[::-1]
@@ -479,7 +484,7 @@ class LatticeSolid(Solid):
         return self._bounds
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
-        """Signed distance, mm; beyond the lattice that of its nearest point, and the way to it."""
+        """Signed distance, mm; beyond the lattice that of its nearest point, plus the distance to it."""
         from scipy.ndimage import map_coordinates
 
         where = [(axis - own[0]) / self._step_mm for axis, own in zip((z, y, x), self._axes[::-1], strict=True)]
@@ -495,7 +500,7 @@ class LatticeSolid(Solid):
         return result
 
     def _beyond(self, x: Array, y: Array, z: Array) -> Array:
-        """Give how far points lie outside the lattice, mm; a mere 0 where none does."""
+        """Return how far points lie outside the lattice, mm; a scalar 0 where none does."""
         outside = [
             np.maximum(np.maximum(own[0] - axis, axis - own[-1]), 0)
             for axis, own in zip((x, y, z), self._axes, strict=True)
@@ -518,7 +523,7 @@ class LatticeSolid(Solid):
 
 
 def tube(points: ArrayLike, stretch: tuple[float, float, float] = (1, 1, 1), bend_mm: float = 8.0) -> Tubes:
-    """Lay a tube along a smooth curve through ``points`` (n, 4): x, y, z in LPS mm and the radius there.
+    """Return a tube along a smooth curve through ``points`` (n, 4): x, y, z in LPS mm and the radius there.
 
     The curve is a centripetal spline cut into pieces of about ``bend_mm``.
     """
@@ -536,7 +541,7 @@ def tube(points: ArrayLike, stretch: tuple[float, float, float] = (1, 1, 1), ben
 
 
 def joined(tubes: Sequence[Tubes]) -> Tubes:
-    """Make one solid of several tubes of one stretch."""
+    """Return one solid of several tubes of the same stretch."""
     parts: list[NDArray[Any]] = [
         np.concatenate([getattr(t, name) for t in tubes]) for name in ("starts_mm", "ends_mm", "radii_mm")
     ]
@@ -544,12 +549,12 @@ def joined(tubes: Sequence[Tubes]) -> Tubes:
 
 
 def span(axis: Array, low: float, high: float) -> slice:
-    """Give the slice of a growing ``axis`` whose values lie within [low, high]."""
+    """Return the slice of a growing ``axis`` whose values lie within [low, high]."""
     return slice(int(np.searchsorted(axis, low)), int(np.searchsorted(axis, high, side="right")))
 
 
 def near(solid: Solid, x: Array, y: Array, z: Array, margin_mm: float) -> tuple[slice, slice, slice]:
-    """Give the part of a grid (z, y, x slices) that lies within ``margin_mm`` of the solid's box."""
+    """Return the part of a grid (z, y, x slices) that lies within ``margin_mm`` of the solid's box."""
     low, high = solid.bounds
     i, j, k = (span(axis, low[n] - margin_mm, high[n] + margin_mm) for n, axis in enumerate((x, y, z)))
     return k, j, i

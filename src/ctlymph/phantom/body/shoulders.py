@@ -49,7 +49,7 @@ _NECK_VESSELS: dict[str, list[TubePoint]] = {
 
 
 def shoulder_parts(trunk: Trunk) -> list[BodyPart]:
-    """Give the soft tissues of shoulders and neck base, in painting order."""
+    """Return the soft tissues of shoulders and neck base, in painting order."""
     t = trunk.physique.tissues
     neck = Intersection((Offset(trunk.wall, -2.5), _above(trunk, 432)))
     spine = trunk.along_spine([(z, 0, 30 + 16 * (z < 430), 30 + 26 * (z < 430)) for z in range(240, 481, 20)])
@@ -64,7 +64,7 @@ def shoulder_parts(trunk: Trunk) -> list[BodyPart]:
 
 
 def scapula(trunk: Trunk, side: int) -> list[Tubes]:
-    """Give blade, border, spine and glenoid of a scapula, turned as the arm lies."""
+    """Return blade, border, spine and glenoid of a scapula, turned as the arm lies."""
     medial, lateral = (_on_wall(trunk, side, table[trunk.physique.arms_up]) for table in (_MEDIAL, _LATERAL))
     blade = [_strut(medial, lateral, share, (2.0, 2.4)) for share in np.linspace(0, 1, 14)]
     border = tube(np.column_stack([lateral, np.full(4, 4.0)]))
@@ -76,7 +76,7 @@ def scapula(trunk: Trunk, side: int) -> list[Tubes]:
 
 
 def humerus(trunk: Trunk, side: int) -> list[Tubes]:
-    """Give the upper end of a humerus, whose shaft follows the arm."""
+    """Return the upper end of a humerus, whose shaft follows the arm."""
     head = _shoulder_joint(trunk, side)
     top = head + np.array((side * 2, 0, 4))
     return [tube(np.stack([[*head, 22], [*top, 21]])), arm(trunk.physique, side, 12.0)]
@@ -92,7 +92,7 @@ def _above(trunk: Trunk, z: float) -> Solid:
 
 
 def _on_wall(trunk: Trunk, side: int, rows: Sequence[tuple[float, float, float]]) -> NDArray[np.float64]:
-    """Give points (n, 3), LPS mm, at angles on the muscle wall, standard heights, and depths under it."""
+    """Return points (n, 3), LPS mm, at angles on the muscle wall, standard heights, and depths under it."""
     angle, z, depth = np.array(rows, dtype=float).T
     return np.stack(
         [
@@ -111,7 +111,7 @@ def _strut(start: NDArray[np.float64], end: NDArray[np.float64], share: float, r
 def _sheet(
     trunk: Trunk, side: int, rows: Sequence[tuple[tuple[float, float], tuple[float, float]]], shape: tuple[float, float]
 ) -> Tubes:
-    """Lay a flat muscle, whose fibres run from one angle and height on the wall to another.
+    """Return a flat muscle whose fibres run from one angle and height on the wall to another.
 
     ``shape`` is its half thickness and its depth, mm.
     """
@@ -167,7 +167,7 @@ def _muscles(trunk: Trunk, side: int) -> list[BodyPart]:
 
 
 def _vessels(physique: Physique, side: int) -> list[BodyPart]:
-    """Give subclavian, axillary and neck vessels with their small branches."""
+    """Return subclavian, axillary and neck vessels with their small branches."""
     rng, t = physique.rng, physique.tissues
     bend = [(150, -6, 412), (176, -2, 470)] if physique.arms_up else [(152, -4, 384), (212, 14, 310)]
     artery = [(58, -14, 418, 4.5), (95, -24, 400, 4.5), (128, -20, 390, 4), (*bend[0], 3.5), (*bend[1], 3)]

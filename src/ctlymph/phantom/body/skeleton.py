@@ -55,7 +55,7 @@ _RIBS: dict[int, tuple[float, float, float]] = {
 
 
 def skeleton_parts(trunk: Trunk) -> list[BodyPart]:
-    """Give all bones, with cortex and marrow, discs, rib cartilage and the spinal canal."""
+    """Return all bones, with cortex and marrow, discs, rib cartilage and the spinal canal."""
     parts = shoulder_parts(trunk) + pelvic_fat(trunk)
     for number, ends in _RIBS.items():
         parts += _rib(trunk, number, *ends)
@@ -65,7 +65,7 @@ def skeleton_parts(trunk: Trunk) -> list[BodyPart]:
 
 
 def bone(physique: Physique, name: str, tubes: Sequence[Tubes], cortex_mm: float = 1.4) -> list[BodyPart]:
-    """Give cortex, then marrow, of a bone made of tubes; tubes of one stretch are joined."""
+    """Return cortex, then marrow, of a bone made of tubes; tubes of one stretch are joined."""
     groups: dict[tuple[float, float, float], list[Tubes]] = {}
     for one in tubes:
         groups.setdefault(one.stretch, []).append(one)
@@ -100,7 +100,7 @@ def _block(
 
 
 def _arch(trunk: Trunk, z: float, width: float, depth: float, height: float, *, thoracic: bool) -> list[Tubes]:
-    """Give pedicles, laminae, facets, transverse and spinous processes."""
+    """Return pedicles, laminae, facets, transverse and spinous processes."""
     middle = trunk.spine(z)
     canal = 9.0 if thoracic else 11.0
 
@@ -219,7 +219,7 @@ def _sternum(trunk: Trunk) -> list[BodyPart]:
 
 
 def _girdles(trunk: Trunk) -> list[BodyPart]:
-    """Give clavicles, scapulae and the heads of the humeri."""
+    """Return clavicles, scapulae and the heads of the humeri."""
     physique = trunk.physique
     parts = []
     for side in (-1, 1):

@@ -11,11 +11,11 @@ from ctlymph.phantom.body.shapes import Array
 from ctlymph.phantom.body.weighted_sums import Weights
 
 _HALF_WIDTH_MM = 330.0
-"""How far from the middle of the body a field reaches along x and y; beyond it fades to 0."""
+"""Half the extent of a field along x and y, from the middle of the body; beyond it the field fades to 0."""
 
 
 def spline_weights(at: Array, first: float, step: float, count: int) -> Array:
-    """Give what each of ``count`` knots at ``first``, ``first + step``, … adds at each place: (len(at), count).
+    """Return the weights of ``count`` knots at ``first``, ``first + step``, … for each place: (len(at), count).
 
     These are cubic B-splines. They smooth, and their sum is 1 two steps or more within the knots.
     """
@@ -39,7 +39,7 @@ class RandomField:
     length_mm: float
 
     def on_slices(self, x: Array, y: Array, z: Array) -> Array:
-        """Give its values on a grid, (z, y, x), float32; what it is at a place does not depend on the grid."""
+        """Return its values on a grid, (z, y, x), float32; the value at a place does not depend on the grid."""
         wide = int(2 * _HALF_WIDTH_MM / self.length_mm) + 1
         across, along = (Weights(spline_weights(each, -_HALF_WIDTH_MM, self.length_mm, wide)) for each in (x, y))
         lowest = int(np.floor(z.min() / self.length_mm)) - 2

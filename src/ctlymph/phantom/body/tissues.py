@@ -75,7 +75,7 @@ class Tissues:
 
     @classmethod
     def sampled(cls, rng: np.random.Generator, phase: Phase) -> Tissues:
-        """Draw the values of one patient at a phase."""
+        """Sample the values of one patient at a phase."""
         if phase == "unenhanced":
             blood = float(rng.normal(42, 4))
             names = ("artery", "vein", "portal_vein", "heart_blood", "upper_vein", "lower_vein", "lung_blood")

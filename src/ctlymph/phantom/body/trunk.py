@@ -1,4 +1,4 @@
-"""The patient's frame: skin, fat, muscle wall, body cavity, spine curve and table.
+"""The patient's outline: skin, fat, muscle wall, body cavity, spine curve and table.
 
 Standard coordinates, mm: x to the left, y to the back, z to the head; z = 0 at
 the iliac crest, 347 at the carina, 430 at the lung apices.
@@ -128,13 +128,12 @@ _SPINE = np.array(
 
 @dataclass(frozen=True)
 class Trunk:
-    """The frame that everything else is fitted into.
+    """The outline of the body, into which everything else is fitted.
 
     Attributes:
         skin: The whole body.
         wall: The body inside subcutaneous fat.
         cavity: The inside of ribs and abdominal wall, neck base to pelvis.
-        back: Muscles beside and behind the spine.
     """
 
     physique: Physique
@@ -144,7 +143,7 @@ class Trunk:
 
     @classmethod
     def of(cls, physique: Physique) -> Trunk:
-        """Fit the frame to the patient's build."""
+        """Return the outline of a patient of this physique."""
         z = np.linspace(LOWEST_MM, HIGHEST_MM, 40)
         inner = _at(_CAVITY, z)
         wall = _at(_WALL, z)
@@ -157,7 +156,7 @@ class Trunk:
         )
 
     def spine(self, z: ArrayLike) -> NDArray[np.float64]:
-        """Give points x, y, z in the middle of the vertebral bodies, at heights ``z``; all in standard coordinates."""
+        """Return points x, y, z in the middle of the vertebral bodies at heights ``z``, in standard coordinates."""
         from scipy.interpolate import PchipInterpolator
 
         heights = np.asarray(z, dtype=float)
@@ -166,7 +165,7 @@ class Trunk:
         )
 
     def along_spine(self, rows: ArrayLike, stretch: tuple[float, float, float] = (1, 1, 1)) -> Solid:
-        """Lay a tube beside the spine through rows of z, x and y from the vertebral bodies' middle, and radius."""
+        """Return a tube along the spine through rows of z, x and y from the vertebral bodies' middle, and radius."""
         z, x, y, radius = np.asarray(rows, dtype=float).T
         points = self.spine(z) + np.stack([x, y, np.zeros_like(z)], axis=-1)
         return self.physique.tube(np.concatenate([points, radius[:, None]], axis=1), stretch)
@@ -205,7 +204,7 @@ class ScannerTable(Solid):
 
 
 def trunk_parts(trunk: Trunk) -> list[BodyPart]:
-    """Give table, skin, fat, and the muscles of wall and back, with fat planes between them."""
+    """Return table, skin, fat, and the muscles of wall and back, with fat planes between them."""
     t = trunk.physique.tissues
     physique = trunk.physique
     back_y = float(trunk.skin.rows[:, 4].max())
@@ -245,7 +244,7 @@ def trunk_parts(trunk: Trunk) -> list[BodyPart]:
 
 
 def _breasts(trunk: Trunk) -> list[Solid]:
-    """Give the breasts of a woman, flat as she lies on her back."""
+    """Return the breasts of a woman, flat as she lies on her back."""
     physique = trunk.physique
     if physique.sex == "M":
         return []
@@ -254,7 +253,7 @@ def _breasts(trunk: Trunk) -> list[Solid]:
 
 
 def _glands(trunk: Trunk, skin: Solid) -> list[BodyPart]:
-    """Give the glandular tissue of the breasts: ragged, and less of it with age."""
+    """Return the glandular tissue of the breasts: ragged, and less of it with age."""
     physique, t = trunk.physique, trunk.physique.tissues
     size = float(np.clip((95 - physique.age) / 50, 0.35, 1.2)) ** 0.5
     parts = []
@@ -273,7 +272,7 @@ def _glands(trunk: Trunk, skin: Solid) -> list[BodyPart]:
 
 
 def _abdominal_fat_planes(trunk: Trunk, cavity: Solid, wall: Solid) -> list[BodyPart]:
-    """Give the thin fat between the three layers of the lateral abdominal wall, and the linea alba's neighbours."""
+    """Return the thin fat between the three layers of the lateral abdominal wall, and the linea alba's neighbours."""
     t, scale = trunk.physique.tissues, trunk.physique.scale
     low = HalfSpace((0, 0, 165 * scale[2]), (0, 0, 1))
     high = HalfSpace((0, 0, -50 * scale[2]), (0, 0, -1))
@@ -289,9 +288,9 @@ def _abdominal_fat_planes(trunk: Trunk, cavity: Solid, wall: Solid) -> list[Body
 
 
 def _fat_between_muscles(trunk: Trunk, wall: Solid, cavity: Solid) -> list[BodyPart]:
-    """Give the sheets of fat between the many muscles of shoulder girdle and buttocks."""
+    """Return the sheets of fat between the many muscles of shoulder girdle and buttocks."""
     physique, t = trunk.physique, trunk.physique.tissues
-    rooms = (
+    spaces = (
         (HalfSpace((0, 0, 300 * physique.scale[2]), (0, 0, -1)), physique.waves(75, upright=2.0)),
         (HalfSpace((0, 0, 20 * physique.scale[2]), (0, 0, 1)), physique.waves(75, upright=2.0)),
     )
@@ -300,15 +299,15 @@ def _fat_between_muscles(trunk: Trunk, wall: Solid, cavity: Solid) -> list[BodyP
         BodyPart(
             "fat between muscles",
             "fat",
-            Intersection((outer, room, Sheets(waves, 1.6))),
+            Intersection((outer, space, Sheets(waves, 1.6))),
             t.fat + 15,
         )
-        for room, waves in rooms
+        for space, waves in spaces
     ]
 
 
 def _furrow(trunk: Trunk, cover: SuperellipticColumn, size_mm: tuple[float, float]) -> Solid:
-    """Give the groove over the spinous processes: its radius, and how far outside ``cover`` its middle lies."""
+    """Return the groove over the spinous processes: its radius, and how far outside ``cover`` its middle lies."""
     radius, outside = size_mm
     z = np.linspace(LOWEST_MM, 330, 12)
     points = trunk.physique.place(trunk.spine(z))
@@ -317,7 +316,7 @@ def _furrow(trunk: Trunk, cover: SuperellipticColumn, size_mm: tuple[float, floa
 
 
 def _cleft(trunk: Trunk, cover: SuperellipticColumn, radius: float) -> Solid:
-    """Give the groove between the buttocks, deeper the lower."""
+    """Return the groove between the buttocks, deeper the lower."""
     z = np.array([-212.0, -160, -120, -95])
     points = trunk.physique.place(trunk.spine(z))
     size = radius * np.array([1.0, 0.9, 0.6, 0.3])
@@ -326,8 +325,8 @@ def _cleft(trunk: Trunk, cover: SuperellipticColumn, radius: float) -> Solid:
 
 
 def _loins(trunk: Trunk) -> Solid:
-    """Give the muscle wall, which at the back of the loins is as narrow as the muscles beside the spine."""
-    # z, half width, and how far behind the wall this column reaches.
+    """Return the muscle wall, which at the back of the loins is as narrow as the paraspinal muscles."""
+    # z, half width, and how far this column extends behind the wall.
     shape = [(-210, 300, 20), (-70, 220, 20), (-40, 130, 4), (0, 78, 1), (60, 66, 1), (120, 68, 1)]
     z, width, behind = np.array([*shape, (160, 100, 4), (200, 180, 20), (470, 300, 20)], dtype=float).T
     heights = z * trunk.physique.scale[2]
@@ -337,7 +336,7 @@ def _loins(trunk: Trunk) -> Solid:
 
 
 def _front_grooves(trunk: Trunk) -> list[Solid]:
-    """Give the grooves before the breastbone, and those in the midline and at the outer edges of the recti."""
+    """Return the grooves before the breastbone, and those in the midline and at the outer edges of the recti."""
     z = np.linspace(-90, 200, 9)
     heights = z * trunk.physique.scale[2]
     wide = np.interp(z, (-90, -40, 60, 200), (34, 50, 66, 74)) * trunk.physique.scale[0]
@@ -355,7 +354,7 @@ def _front_grooves(trunk: Trunk) -> list[Solid]:
 
 
 def back_parts(trunk: Trunk) -> list[BodyPart]:
-    """Give erector spinae, quadratus lumborum, iliacus and psoas, each in its sheath of fat."""
+    """Return erector spinae, quadratus lumborum, iliacus and psoas, each in its sheath of fat."""
     t, rng = trunk.physique.tissues, trunk.physique.rng
     parts = []
     block = trunk.along_spine([(z, 0, 44 if z > 140 else 40, 27 if z > 140 else 24) for z in range(-60, 471, 40)])
@@ -413,7 +412,7 @@ def back_parts(trunk: Trunk) -> list[BodyPart]:
 
 
 def arm(physique: Physique, side: int, radius: float) -> Tubes:
-    """Give an arm of some thickness: beside the neck when it lies above the head, else beside the trunk."""
+    """Return an arm of a given radius, mm: next to the neck when it lies above the head, else next to the trunk."""
     rows = [(150, 12, 404, 0.8), (166, 4, 440, 1.0), (186, -2, 490, 1.0)]
     if not physique.arms_up:
         rows = [

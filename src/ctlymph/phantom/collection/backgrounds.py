@@ -1,4 +1,4 @@
-"""Cases made of someone's CTs: which names they get, and the patient whose CT a node is put into."""
+"""Cases made from given CTs: their names, and the patients into whose CTs nodes are inserted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NAMES = 999
 
 @dataclass(frozen=True)
 class Background:
-    """A CT that nodes are to be put into.
+    """A CT into which nodes are inserted.
 
     Attributes:
         path: Where it lies.
@@ -52,7 +52,7 @@ class Background:
 
 
 def read_background(path: Path) -> Background:
-    """Read a CT that nodes are to be put into, and find the regions that it shows.
+    """Read a CT into which nodes are to be inserted, and find the regions that it shows.
 
     Args:
         path: DICOM folder or file, or an image file.
@@ -77,18 +77,18 @@ def _digest(volume: Volume) -> str:
 
 @dataclass(frozen=True)
 class InsertedPatient(Patient):
-    """A patient into whose CT nodes are put.
+    """A patient into whose CT nodes are inserted.
 
     Attributes:
         background: The CT.
-        draw: Each draw puts other nodes into it.
+        draw: Each draw inserts other nodes.
     """
 
     background: Background
     draw: int = 0
 
     def recipe(self) -> dict[str, object]:
-        """Give all that the patient follows from, as JSON has it."""
+        """Return everything that determines the patient, as JSON values."""
         return {
             "background_sha256": self.background.digest,
             "draw": self.draw,
@@ -98,19 +98,19 @@ class InsertedPatient(Patient):
         }
 
     def scans(self, progress: Progress = SILENT) -> Iterator[tuple[Iterable[CaseToWrite], tuple[LineageRow, ...]]]:
-        """Put nodes into the CT, once."""
+        """Yield the CT with nodes inserted; there is one scan."""
         path = self.background.path
         volume = replace(read(path), case=str(path))  # errors name the file by it
         yield self._cases(insert_nodes(volume, self._seed, progress)), ()
 
     @property
     def notice(self) -> str:
-        """What the collection's folder says of itself."""
+        """Text of the file in the collection's folder that says what it is."""
         return _NOTICE
 
     @property
     def _seed(self) -> int:
-        """Of this CT: it gets the same nodes wherever it stands among others."""
+        """Seed of this CT: it gets the same nodes wherever it stands among others."""
         entropy = [self.options.seed, int(self.background.digest[:16], 16)] + [self.draw] * (self.draw > 0)
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
@@ -126,7 +126,9 @@ class InsertedPatient(Patient):
 def inserted_patients(
     folder: Path, backgrounds: Sequence[Background], options: PhantomOptions, draws: int = 1
 ) -> list[InsertedPatient]:
-    """Name the cases: a CT of both regions gets two names that are one scan in the public collection, too.
+    """Return a patient for each CT and draw, with the names of its cases.
+
+    A CT of both regions gets two names that are one scan in the public collection, too.
 
     Where names of the public collection run out, they are counted on.
 
@@ -134,7 +136,7 @@ def inserted_patients(
         folder: The collection.
         backgrounds: The CTs.
         options: The user's.
-        draws: How often nodes are put into each, other ones each time. All draws of a CT are one patient.
+        draws: How often nodes are inserted into each, other ones each time. All draws of a CT are one patient.
 
     Raises:
         CtlymphError: If there are more CTs than names.

@@ -54,7 +54,7 @@ _BASELINE, _INTERVAL_DAYS = date(2014, 9, 14), 90  # the public collection knows
 
 @dataclass(frozen=True)
 class CaseToWrite:
-    """What is written of one case.
+    """One case, ready to be written.
 
     Attributes:
         name: Such as ``MED_LYMPH_001``.
@@ -85,16 +85,16 @@ class CaseToWrite:
 
     @property
     def day(self) -> date:
-        """When it was scanned."""
+        """Date of the scan."""
         return _BASELINE + timedelta(days=self.timepoint * _INTERVAL_DAYS)
 
     def uid(self, purpose: str) -> str:
-        """Give one of its UIDs; the frame of reference is another at each time point, as the patient lay down anew."""
+        """Return one of its UIDs; each time point has its own frame of reference, as the patient lay down anew."""
         return new_uid("phantom", str(self.seed), self.name, str(self.timepoint), purpose)
 
     @property
     def header(self) -> CTHeader:
-        """What its DICOM files say of it."""
+        """The header of its DICOM files."""
         what = "mediastinal" if self.region == MEDIASTINUM else "abdominal"
         if self.inserted:
             study, derivation, comment = _INSERTED
@@ -118,7 +118,7 @@ class CaseToWrite:
 
 
 def annotated(phantom: Phantom, region: str) -> list[TrueNode]:
-    """Give the nodes that radiologists mark in a case of that region: none of the other, none half out of the scan."""
+    """Return the nodes that are annotated in a case of a region, without those whose centre is outside the scan."""
     scan = phantom.volume.geometry
     return [node for node in phantom.nodes if node.marked and node.region == region and scan.contains(node.centre_mm)]
 
@@ -141,7 +141,7 @@ def write_case(case: CaseToWrite, root: Path, layout: Layout = "idc") -> None:
 
 
 def _shuffled_labels(case: CaseToWrite) -> list[int]:
-    """Give the mask's label of each annotated node: in the public collection they do not tell the row."""
+    """Return the mask's label of each annotated node: in the public collection they do not tell the row."""
     count = len(case.annotated)
     labels = list(range(count, 0, -1))
     return labels[count // 2 :] + labels[: count // 2]
@@ -178,7 +178,7 @@ def _write_dicom(case: CaseToWrite, masks: Masks, root: Path, layout: Layout) ->
 
 
 def _series_folders(case: CaseToWrite, root: Path, layout: Layout) -> tuple[Path, Path]:
-    """Give the folders of CT and SEG, as idc-index or NBIA Data Retriever name them."""
+    """Return the folders of CT and SEG, as idc-index or NBIA Data Retriever name them."""
     study, ct, seg = case.uid("study"), case.uid("ct"), case.uid("seg")
     if layout == "idc":
         folder = root / DICOM[layout] / case.name / study
@@ -195,7 +195,7 @@ def _plain(text: str) -> str:
 
 
 def _uuid(uid: str) -> str:
-    """Give the UUID that a UID of the root 2.25 is."""
+    """Return the UUID that a UID of the root 2.25 is."""
     digits = f"{int(uid.rpartition('.')[2]):032x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
@@ -215,7 +215,7 @@ def _write_annotations(case: CaseToWrite, folder: Path) -> None:
 
 
 def write_candidates(case: CaseToWrite, folder: Path) -> None:
-    """Write candidates and, beside each, the id of its node; some cases' files have no bytes, as the real ones'."""
+    """Write candidates and the id of the node of each; some cases' files are empty, as in the public collection."""
     folder.mkdir(parents=True)
     number = int(case.name.rpartition("_")[2])
     base = 100 * number + (0 if case.region == MEDIASTINUM else 10000)
@@ -234,13 +234,13 @@ def write_candidates(case: CaseToWrite, folder: Path) -> None:
 
 
 def _rounded(point: Sequence[float]) -> Point:
-    """Give the point with the six digits of the text files."""
+    """Return the point with the six digits of the text files."""
     x, y, z = (float(f"{value:.6g}") for value in point)
     return x, y, z
 
 
 def _noisy(point: Point) -> Point:
-    """Put what rounding left of 0 in its place, so that some numbers have exponents, as in the real files."""
+    """Return the point with values near 0 replaced, so that some numbers have exponents, as in the real files."""
     x, y, z = (9.15527e-5 if abs(value) < 0.2 else value for value in point)
     return x, y, z
 
@@ -276,7 +276,7 @@ def _write_truth(case: CaseToWrite, labels: Sequence[int], path: Path) -> None:
 
 
 def truth_rows(phantom: Phantom, case: str) -> list[NodeRow]:
-    """Give the true nodes as rows of ``nodes.csv``: sizes of the shapes, HU before noise, no score, no model."""
+    """Return the true nodes as rows of ``nodes.csv``: sizes of the shapes, HU before noise, no score, no model."""
     geometry = phantom.volume.geometry
     rows = []
     for node in phantom.nodes:

@@ -1,4 +1,4 @@
-"""A synthetic collection on disk: what it may hold, and what tells of all its cases together."""
+"""A synthetic collection on disk: its folder, and the files about all of its cases."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ _METADATA = (
 
 
 def split(count: int) -> tuple[int, int]:
-    """Deal a number of cases out to mediastinum and abdomen."""
+    """Return how many of ``count`` cases are of the mediastinum and of the abdomen."""
     return (count + 1) // 2, count // 2
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder with files that are not of a synthetic collection: nobody shall mix it with real cases.
+    """Check that a folder holds nothing but a synthetic collection, so that nobody mixes it with real cases.
 
     Raises:
         CtlymphError: If it is a file, or holds such files.
     """
     if folder.exists() and not folder.is_dir():
-        raise CtlymphError(f"{folder} is a file; give the name of a folder for the output")
+        raise CtlymphError(f"{folder} is a file; name a folder for the output")
     holds = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
     if holds and not (folder / SYNTHETIC).is_file():
         raise CtlymphError(f"{folder} holds other files than a synthetic collection ({SYNTHETIC}); choose another one")
 
 
 def finish(folder: Path, options: PhantomOptions, *, zipped: bool = False) -> None:
-    """Write what tells of all cases together: shared scans, the retriever's table of series, the archives.
+    """Write the files about all cases: shared scans, patients, the retriever's table of series, the archives.
 
     Raises:
         CtlymphError: If it cannot be written.
@@ -83,7 +83,7 @@ def _shared_rows(series: dict[str, tuple[DicomSeries, ...]]) -> list[tuple[objec
 
 
 def _patients(truth: Path, names: Iterable[str]) -> list[tuple[object, ...]]:
-    """Tell of the cases that were made of someone's CTs which have the same CT."""
+    """Return the case and the patient of each case that was made from a given CT."""
     recipes = {name: truth / f"{name}_phantom.json" for name in sorted(names)}
     made = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in recipes.items() if path.is_file()}
     digests = {name: recipe.get("background_sha256", "") for name, recipe in made.items()}
@@ -91,7 +91,7 @@ def _patients(truth: Path, names: Iterable[str]) -> list[tuple[object, ...]]:
 
 
 def _metadata(folder: Path, series: DicomSeries) -> tuple[object, ...]:
-    """Give the row of one series in the table that NBIA Data Retriever writes."""
+    """Return the row of one series in the table that NBIA Data Retriever writes."""
     import pydicom
 
     header = pydicom.dcmread(series.files[0], stop_before_pixels=True)
@@ -107,7 +107,7 @@ def _metadata(folder: Path, series: DicomSeries) -> tuple[object, ...]:
 
 
 def _pack(folder: Path) -> None:
-    """Put a folder into an archive beside it, with what that holds of other cases, and remove the folder."""
+    """Move a folder into an archive next to it; other cases in that archive are kept."""
     if not folder.is_dir():
         return
     archive = folder.with_suffix(".zip")

@@ -1,4 +1,4 @@
-"""Synthetic lymph nodes in someone's real CT: in its fat, as sharp and as noisy as the scan itself."""
+"""Synthetic lymph nodes in a real CT: in its fat, as sharp and as noisy as the scan itself."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SMOOTH_MM = 1.2
 _FAT_HU = (-150.0, -35.0)
 """Between gas and soft tissue; the upper limit is halfway from fat to an organ: nodes begin where organs end."""
 _ENHANCED_HU = 100.0
-"""From here on the aorta's CT number tells of contrast."""
+"""CT number of the aorta from which on the scan counts as enhanced."""
 _USUAL_EDGE_MM = 3.0
 """Median of real scans; for those in which no clean edge is found."""
 _CUTOFFS_PER_MM = np.linspace(0.12, 1.5, 140)
@@ -38,10 +38,10 @@ _WALL_MM = 18.0
 _HALF_WIDTH_MM = {MEDIASTINUM: 55.0, ABDOMEN: 85.0}
 """How far from the midline nodes of a region are tried."""
 _WHOLE_MM = {MEDIASTINUM: 220.0, ABDOMEN: 380.0}
-"""Height of a region; of one that a scan shows in part, so large a part of its nodes is put in."""
+"""Height of a region; a scan that shows a part of it gets that share of the nodes."""
 _CLOSED_MM = 50.0
 _ROOM_MM = 6.0
-"""Depth of fat, from its border, at which a node is first tried."""
+"""Largest depth in fat, from its border, at which a node is first tried."""
 
 
 class Insertion(NamedTuple):
@@ -52,9 +52,9 @@ class Insertion(NamedTuple):
 
 
 def insert_nodes(volume: Volume, seed: int, progress: Progress = SILENT) -> Insertion:
-    """Put synthetic nodes into the fat of the search regions that a CT shows.
+    """Insert synthetic nodes into the fat of the search regions that a CT shows.
 
-    Numbers, sizes, shapes and CT numbers are drawn as for synthetic patients; nodes abut on vessels, organs and each
+    Numbers, sizes, shapes and CT numbers are sampled as for synthetic patients; nodes abut on vessels, organs and each
     other but do not enter them. Nodes that the CT has itself are not known, and not annotated.
 
     Args:
@@ -63,7 +63,7 @@ def insert_nodes(volume: Volume, seed: int, progress: Progress = SILENT) -> Inse
         progress: Where to show the steps.
 
     Returns:
-        The CT with nodes, its truth, and where nodes were looked for room. Nothing of the source's header goes with it.
+        The CT with nodes, its truth, and the regions. The attributes of the source's header are left out.
 
     Raises:
         CtlymphError: If the CT is tilted, or shows neither mediastinum nor abdomen.
@@ -105,7 +105,7 @@ class CTPlacementField(PlacementField):
 
     @property
     def enhanced(self) -> bool:
-        """Whether the patient has had contrast."""
+        """Whether the scan is contrast-enhanced."""
         return self.aorta_hu >= _ENHANCED_HU
 
     @cached_property
@@ -123,7 +123,7 @@ class CTPlacementField(PlacementField):
 
     @cached_property
     def _gap_mm(self) -> Array:
-        """How far each voxel of the grid lies within fat of a region, mm; negative beside it."""
+        """Depth of each voxel of the grid in the fat of a region, mm; negative outside."""
         from scipy.ndimage import gaussian_filter
 
         hu = resample_array(self.volume.hu, self.volume.geometry, self._grid, AIR_HU).astype(np.float32)
@@ -133,29 +133,29 @@ class CTPlacementField(PlacementField):
         gap = distance_mm(~fat, self._grid) - distance_mm(fat, self._grid)
         gap -= np.sign(gap) * np.float32(_GRID_MM / 2)
         gap = gaussian_filter(gap, 0.6)
-        for axis in range(3):  # what is beyond the grid, and perhaps beyond the scan, is closed to nodes
+        for axis in range(3):  # nodes may not leave the grid, which may end where the scan does
             np.moveaxis(gap, axis, 0)[[0, -1]] = -_CLOSED_MM
         return np.asarray(gap)
 
     @cached_property
     def occupied(self) -> LatticeSolid:
-        """What nodes may not enter: all but fat of the regions."""
+        """The space that nodes may not enter: everything but the fat of the regions."""
         return LatticeSolid.of(self._gap_mm, self._grid.origin_mm, _GRID_MM)
 
     def stations(self, region: str | None = None) -> tuple[Station, ...]:
-        """Give one station for each region found; where in it a node lies, its name does not tell."""
+        """Return one station for each region found; it covers all of the region and has no name."""
         found = (each.name for each in self.found if region in (None, each.name))
         return tuple(Station("", name, (0, 0, 0), (9.0, 9.0, 12.0), 1.0, 1.0) for name in found)
 
     def share(self, region: str) -> float:
-        """Give how much of a region the scan shows, by its height."""
+        """Return the share of a region that the scan shows, by its height, 0 to 1."""
         found = next(each for each in self.found if each.name == region)
         high_mm = found.mask.any(axis=(1, 2)).sum() * found.geometry.spacing_mm[2]
         return min(1.0, float(high_mm) / _WHOLE_MM[region])
 
     @cached_property
     def _roomy(self) -> dict[str, NDArray[np.intp]]:
-        """Voxels (n, 3), z, y, x, where nodes of each region are tried: in fat, and not far from what they abut."""
+        """Voxels (n, 3), z, y, x, where nodes of each region are tried: in fat, near its border."""
         from scipy.ndimage import distance_transform_edt
 
         near = (self._gap_mm > 0) & (self._gap_mm < _ROOM_MM)
@@ -170,14 +170,14 @@ class CTPlacementField(PlacementField):
         return places
 
     def middle(self, station: Station, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Give some place in a region's fat, LPS mm."""
+        """Return a random place in a region's fat, LPS mm."""
         places = self._roomy[station.region]
         if not len(places):
             raise CtlymphError(f"{self.volume.case}: there is no fat in its {station.region}; choose another CT")
         return self._grid.index_to_mm(places[int(rng.integers(len(places)))][::-1])
 
     def station_at(self, point_mm: NDArray[np.float64], stations: Sequence[Station]) -> Station | None:
-        """Give the station of the region in which a point lies."""
+        """Return the station of the region in which a point lies."""
         i, j, k = self._grid.nearest_voxel((float(point_mm[0]), float(point_mm[1]), float(point_mm[2])))
         return next((station for station in stations if self._insides[station.region][k, j, i]), None)
 
@@ -189,7 +189,7 @@ def _midline_mm(landmarks: Landmarks) -> float:
 
 @dataclass(frozen=True)
 class ScanAppearance:
-    """How sharp and how noisy a scan is.
+    """Sharpness and noise of a scan.
 
     Attributes:
         psf_fwhm_mm: Width of the in-plane point spread (Gaussian), mm.
@@ -208,11 +208,11 @@ class ScanAppearance:
         """Measure a scan, axes LPS.
 
         Raises:
-            CtlymphError: If nothing even is found in it, so that its noise cannot be told.
+            CtlymphError: If no homogeneous tissue is found in it, so that its noise cannot be measured.
         """
         edge, noise = edge_mm(volume, landmarks), grain(volume, landmarks)
         if np.isnan(noise.sd_hu):
-            raise CtlymphError(f"{volume.case}: no even tissue to tell its noise by; choose another CT")
+            raise CtlymphError(f"{volume.case}: no homogeneous tissue to measure its noise in; choose another CT")
         # The edge of a half-plane behind a Gaussian rises from 10 to 90 % within 2.563 standard deviations.
         fwhm = 2.355 / 2.563 * (_USUAL_EDGE_MM if np.isnan(edge) else edge)
         spectra = [_fine_part(volume.geometry, cutoff) for cutoff in _CUTOFFS_PER_MM]
@@ -223,7 +223,7 @@ class ScanAppearance:
         return cls(float(fwhm), float(level), float(_CUTOFFS_PER_MM[nearest]), float(shared))
 
     def noise(self, geometry: Geometry, rng: np.random.Generator) -> Array:
-        """Draw noise on a grid, (z, y, x), HU."""
+        """Sample noise on a grid, (z, y, x), HU."""
         depth, height, width = geometry.shape_zyx
         white = rng.standard_normal((depth + 1, height, width), dtype=np.float32)
         gain, _ = noise_gains(geometry, self.cutoff_per_mm)
@@ -231,7 +231,7 @@ class ScanAppearance:
 
 
 def _fine_part(geometry: Geometry, cutoff_per_mm: float) -> tuple[float, float]:
-    """Of noise of variance 1, give the SD of what is finer than 3 mm, and its correlation of neighbouring pixels."""
+    """Return SD and correlation of neighbouring pixels of noise of variance 1, of its part finer than 3 mm."""
     plane = replace(geometry, shape_zyx=(1, 64, 64))
     gain, _ = noise_gains(plane, cutoff_per_mm)
     dx, dy, _ = plane.spacing_mm
@@ -243,7 +243,7 @@ def _fine_part(geometry: Geometry, cutoff_per_mm: float) -> tuple[float, float]:
 
 
 def render_nodes(volume: Volume, nodes: Sequence[TrueNode], appearance: ScanAppearance, seed: int) -> NDArray[np.int16]:
-    """Give the CT's voxels (z, y, x; axes LPS) with the nodes in it, as sharp and noisy as it is."""
+    """Return the CT's voxels (z, y, x; axes LPS) with the nodes in it, as sharp and noisy as it is."""
     hu = volume.hu.copy()
     for node in nodes:
         box, grid = _around(node, volume.geometry)
@@ -252,7 +252,7 @@ def render_nodes(volume: Volume, nodes: Sequence[TrueNode], appearance: ScanAppe
         whole = [replace(part, hu=1.0) for part in node.parts]
         share = blurred_parts(whole, grid, appearance.psf_fwhm_mm, 0.0)
         tissue = blurred_parts(node.parts, grid, appearance.psf_fwhm_mm, 0.0)
-        # The old noise goes with the old tissue; so much is added that the sum has the scan's level again.
+        # The old noise fades with the old tissue; new noise is added up to the scan's level.
         left = 1 - np.clip(share, 0, 1)
         noise = appearance.noise(grid, np.random.default_rng([seed, 3, node.node])) * np.sqrt(1 - left**2)
         hu[box] = np.clip(np.rint(hu[box] * left + tissue + noise), -1024, 3071)
@@ -260,7 +260,7 @@ def render_nodes(volume: Volume, nodes: Sequence[TrueNode], appearance: ScanAppe
 
 
 def _around(node: TrueNode, geometry: Geometry) -> tuple[tuple[slice, slice, slice], Geometry]:
-    """Give the voxels in which a node shows."""
+    """Return the voxels in which a node shows."""
     low, high = node.solid.bounds
     first = np.floor(geometry.mm_to_index(low - 4.0) - 1).astype(int)[::-1]
     last = np.ceil(geometry.mm_to_index(high + 4.0) + 1).astype(int)[::-1]

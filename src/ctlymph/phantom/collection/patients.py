@@ -1,4 +1,4 @@
-"""The patients of a synthetic collection: what each follows from, and how it is written, all or nothing."""
+"""The patients of a synthetic collection: the recipe of each, and its files, written all or none."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NOTICE = (
 
 @dataclass(frozen=True)
 class PhantomOptions:
-    """What the user fixes; what is None is drawn for each patient, as it varies in the public collection.
+    """Options of the user; None means that a value is sampled for each patient, as it varies in the public collection.
 
     Attributes:
         seed: The same seed makes the same patients.
@@ -79,7 +79,7 @@ class Patient(ABC):
 
     @abstractmethod
     def recipe(self) -> dict[str, object]:
-        """Give all that the patient follows from, as JSON has it."""
+        """Return everything that determines the patient, as JSON values."""
 
     @abstractmethod
     def scans(self, progress: Progress = SILENT) -> Iterator[tuple[Iterable[CaseToWrite], tuple[LineageRow, ...]]]:
@@ -88,10 +88,10 @@ class Patient(ABC):
     @property
     @abstractmethod
     def notice(self) -> str:
-        """What the collection's folder says of itself."""
+        """Text of the file in the collection's folder that says what it is."""
 
     def is_complete(self) -> bool:
-        """Tell whether all its cases are there already.
+        """Return whether all its cases are there already.
 
         Raises:
             CtlymphError: If one of them was made from another recipe.
@@ -112,7 +112,7 @@ class Patient(ABC):
         Raises:
             CtlymphError: If the folder cannot be written.
         """
-        written: list[CaseToWrite] = []
+        cases_written: list[CaseToWrite] = []
         lineage: list[LineageRow] = []
         with new_folder(self.folder, overwrite=True) as staging:
             for (cases, links), root in zip(self.scans(progress), roots(staging, self.options.timepoints), strict=True):
@@ -120,7 +120,7 @@ class Patient(ABC):
                 (root / SYNTHETIC).write_text(self.notice, encoding="utf-8")
                 for case in cases:
                     write_case(case, root, self.options.layout)
-                    written.append(case)
+                    cases_written.append(case)
                 lineage += links
             (staging / SYNTHETIC).write_text(self.notice, encoding="utf-8")
             (staging / TRUTH).mkdir(exist_ok=True)
@@ -129,10 +129,10 @@ class Patient(ABC):
                     _write_lineage(staging / TRUTH / f"{name}_lineage.csv", lineage)
                 _recipe_file(staging, name).write_text(json.dumps(self.recipe(), indent=2) + "\n", encoding="utf-8")
             self._remove_former()
-        return written
+        return cases_written
 
     def _remove_former(self) -> None:
-        """Remove what was made under these names before: other UIDs would lie beside it. The recipe goes first."""
+        """Remove earlier cases of these names, whose UIDs differ. The recipe goes first."""
         with explained(self.folder):
             for name in self.names:
                 _recipe_file(self.folder, name).unlink(missing_ok=True)
@@ -144,16 +144,16 @@ class Patient(ABC):
 
 @dataclass(frozen=True)
 class PhantomPatient(Patient):
-    """A patient whom nobody ever scanned.
+    """A patient who is synthetic as a whole.
 
     Attributes:
-        spec: What to make.
+        spec: The patient and the scan.
     """
 
     spec: PhantomSpec
 
     def recipe(self) -> dict[str, object]:
-        """Give all that the patient follows from, as JSON has it."""
+        """Return everything that determines the patient, as JSON values."""
         plain: dict[str, object] = json.loads(json.dumps(asdict(self.spec)))
         return plain | {"timepoints": self.options.timepoints, "layout": self.options.layout}
 
@@ -164,7 +164,7 @@ class PhantomPatient(Patient):
 
     @property
     def notice(self) -> str:
-        """What the collection's folder says of itself."""
+        """Text of the file in the collection's folder that says what it is."""
         return _NOTICE
 
     def _scanned(self, timepoint: PatientTimePoint, progress: Progress) -> Iterable[CaseToWrite]:
@@ -202,7 +202,7 @@ def phantom_patients(folder: Path, counts: tuple[int, int], options: PhantomOpti
 
 
 def roots(folder: Path, timepoints: int) -> list[Path]:
-    """Give the folder of each time point; each is a collection of its own."""
+    """Return the folder of each time point; each is a collection of its own."""
     return [folder] if timepoints == 1 else [folder / f"timepoint_{n}" for n in range(timepoints)]
 
 
@@ -211,19 +211,22 @@ def _recipe_file(folder: Path, name: str) -> Path:
 
 
 def region_of(name: str) -> str:
-    """Give the region whose nodes are annotated in a case of that name."""
+    """Return the region whose nodes are annotated in a case of that name."""
     return next(region for region, prefix in PREFIX.items() if name.startswith(prefix))
 
 
 def _scan(name: str) -> str:
-    """Give a name that both names of one scan share, whether or not both are wanted."""
+    """Return a name that both names of one scan share, whether or not both are wanted."""
     named = catalogue().entry(name)
     other = named.same_scan_as if named else None
     return "+".join(sorted((name, other))) if other else name
 
 
 def _spec(scan: str, options: PhantomOptions) -> PhantomSpec:
-    """Draw what to make; all is drawn whatever the user fixes, so that the rest does not depend on it."""
+    """Return the specification of a scan.
+
+    Everything is sampled, whatever the user fixes, so that an option changes nothing but its own value.
+    """
     rng = np.random.default_rng([options.seed, len(scan), *scan.encode()])
     seed = int(rng.integers(2**32))
     slices_mm = float(rng.choice([1.0, 1.25, 5.0], p=[0.77, 0.2, 0.03]))

@@ -1,4 +1,4 @@
-"""Candidates as a detector would give them: on annotated nodes, and on what looks like a node and is none."""
+"""Candidates as a detector would return them: on annotated nodes, and on structures that look like nodes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LIKELY = np.array([0.4, 0.3, 0.12, 0.1, 0.04, 0.04])
 _MIN_DISTANCE_MM, _CLEAR_MM, _DEEPEST_MM = 8.0, 15.0, 7.0
 _SOFT_HU = (-40, 320)
 _BORDER_MM, _OVERLAP_MM = 225.0, 30.0
-"""Height of the diaphragm's dome in the standard patient, and how far either region reaches beyond."""
+"""Height of the diaphragm's dome in the standard patient, and how far either region extends beyond."""
 
 _HALF_WIDTH_MM = {MEDIASTINUM: 75.0, ABDOMEN: 110.0}
 """How far from the midline candidates lie in the standard patient: not in the walls."""
@@ -44,13 +44,13 @@ class SimulatedCandidates:
 def sample_candidates(
     anatomy: Anatomy, volume: Volume, region: str, nodes: list[TrueNode], rng: np.random.Generator
 ) -> SimulatedCandidates:
-    """Draw the candidates of a case: one to three on each node that was found, and 35–40 or so on look-alikes.
+    """Sample the candidates of a case: one to three on each node that was found, and 35–40 or so on look-alikes.
 
     In the abdomen every node is found, in the mediastinum three of four, as in the public candidates.
 
     Args:
         anatomy: The patient.
-        volume: Its CT; points lie in what is soft there.
+        volume: Its CT; negatives lie in soft tissue.
         region: The region that was annotated.
         nodes: The annotated nodes.
         rng: Where chance comes from.
@@ -63,7 +63,7 @@ def sample_candidates(
 def candidates_in_ct(
     volume: Volume, region: Region, nodes: list[TrueNode], rng: np.random.Generator
 ) -> SimulatedCandidates:
-    """Draw the candidates of a real CT with inserted nodes: off these, on what :func:`find_blobs` takes for nodes.
+    """Sample the candidates of a real CT with inserted nodes; negatives are detections of :func:`find_blobs`.
 
     Args:
         volume: The CT with the nodes.
@@ -81,7 +81,7 @@ def candidates_in_ct(
 
 
 def _positives(nodes: list[TrueNode], region: str, rng: np.random.Generator) -> tuple[tuple[Point, int], ...]:
-    """Draw points on nodes, a little off their middles, and the index of the node."""
+    """Sample points on nodes, a little off their middles, and the index of the node."""
     chest = region == MEDIASTINUM
     positives: list[tuple[Point, int]] = []
     for number, node in enumerate(nodes):
@@ -117,7 +117,7 @@ def _negatives(
 
 
 def _within(part: BodyPart, rng: np.random.Generator) -> NDArray[np.float64] | None:
-    """Draw a point in the part, not deep in it: a detector of small things does not mark the middle of the liver."""
+    """Sample a point in the part, not deep in it: a detector of small things does not mark the middle of the liver."""
     low, high = part.solid.bounds
     points = rng.uniform(low, high, (64, 3))
     distance = part.solid.at(points)
@@ -126,7 +126,7 @@ def _within(part: BodyPart, rng: np.random.Generator) -> NDArray[np.float64] | N
 
 
 def _is_seen(point: NDArray[np.float64], anatomy: Anatomy, volume: Volume, region: str) -> bool:
-    """Tell whether a point lies in the scan, in the region, and in something soft."""
+    """Return whether a point lies in the scan, in the region, and in something soft."""
     if not volume.geometry.contains(point):
         return False
     if abs(point[0]) / anatomy.scale[0] > _HALF_WIDTH_MM[region]:

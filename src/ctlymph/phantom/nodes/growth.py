@@ -1,4 +1,4 @@
-"""What becomes of a patient's nodes from one scan to the next."""
+"""A patient's nodes from one scan to the next: they grow, shrink, merge, split, vanish and appear."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class NodeGeneration:
 
 @dataclass(frozen=True)
 class ChangeRates:
-    """How likely things are between two scans.
+    """Rates of change between two scans.
 
     Attributes:
         trend: Standard deviation over patients of the logarithm by which nodes grow or, below 0, shrink.
         spread: The same over the nodes of a patient.
-        vanish: Chance that an annotated node is gone.
+        vanish: Probability that an annotated node is gone.
         appear: Mean number of new ones.
-        awake: Chance that a small normal node is enlarged.
-        merge: Chance that the two annotated nodes nearest to each other have grown into one.
-        split: Chance that one annotated node has become two.
+        awake: Probability that a small normal node is enlarged.
+        merge: Probability that the two annotated nodes nearest to each other have grown into one.
+        split: Probability that one annotated node has become two.
     """
 
     trend: float = 0.15
@@ -57,7 +57,7 @@ class ChangeRates:
 def node_generations(
     seed: int, field: BodyPlacementField, count: int, rates: ChangeRates | None = None
 ) -> list[NodeGeneration]:
-    """Follow a patient over ``count`` scans; the first scans do not depend on how many follow."""
+    """Return the nodes of a patient at ``count`` scans; the first scans do not depend on how many follow."""
     node_seeds = place_nodes(field, np.random.default_rng([seed, 2]))
     course = [NodeGeneration(node_seeds, ((),) * len(node_seeds))]
     for number in range(1, count):
@@ -102,7 +102,7 @@ def _changed(
     trend: float,
     rates: ChangeRates,
 ) -> NodeSeed:
-    """Let a node grow or shrink; a growing one is pushed off its neighbours."""
+    """Return a node, grown or shrunk; a growing one is pushed off its neighbours."""
     if not node_seed.marked and rng.random() > rates.awake:
         return node_seed.moved((0, 0, 0), float(np.exp(rng.normal(0, 0.03))))
     short = measure_solid(node_seed.solid).short_axis_mm
@@ -113,12 +113,12 @@ def _changed(
 
 
 def _swallowed(node_seed: NodeSeed, taken: Sequence[NodeSeed]) -> bool:
-    """Tell whether larger nodes have grown over a small one."""
+    """Return whether larger nodes have grown over a small one."""
     return any(float((other.solid.at(node_seed.surface_mm) < 0).mean()) > 0.4 for other in taken)
 
 
 def _nearest_pair(node_seeds: Sequence[NodeSeed]) -> tuple[int, ...]:
-    """Give the two annotated nodes of a region nearest to each other; none if all are far apart."""
+    """Return the two annotated nodes of a region nearest to each other; none if all are far apart."""
     marked = [n for n, node_seed in enumerate(node_seeds) if node_seed.marked]
     best: tuple[int, ...] = ()
     min_gap = _NEAR_MM
@@ -132,7 +132,7 @@ def _nearest_pair(node_seeds: Sequence[NodeSeed]) -> tuple[int, ...]:
 
 
 def _gap(a: NodeSeed, b: NodeSeed) -> float:
-    """Give how far two nodes are apart, mm; negative where they overlap."""
+    """Return the distance between the surfaces of two nodes, mm; negative where they overlap."""
     radii = a.radius_mm + b.radius_mm
     distance = float(np.linalg.norm(a.centre_mm - b.centre_mm))
     if distance > radii + _NEAR_MM:
@@ -147,7 +147,7 @@ def _largest_but(node_seeds: Sequence[NodeSeed], others: Sequence[int]) -> int |
 
 
 def _merged(a: NodeSeed, b: NodeSeed, rng: np.random.Generator) -> NodeSeed:
-    """Let two nodes grow, and towards each other, until they overlap by a third of the smaller one."""
+    """Return two nodes grown into one: enlarged, and moved until they overlap by a third of the smaller one."""
     larger, smaller = (a, b) if a.radius_mm >= b.radius_mm else (b, a)
     larger, smaller = (node_seed.moved((0, 0, 0), float(rng.uniform(1.05, 1.2))) for node_seed in (larger, smaller))
     for _ in range(6):
@@ -161,7 +161,7 @@ def _merged(a: NodeSeed, b: NodeSeed, rng: np.random.Generator) -> NodeSeed:
 
 
 def _split(node_seed: NodeSeed, rng: np.random.Generator) -> tuple[NodeSeed, NodeSeed]:
-    """Shrink a node's two ends, each to a node of its own; a gap of some mm is left between them."""
+    """Return the two ends of a node as nodes of their own, with a gap of some mm between them."""
     if len(node_seed.lobes) == 1:
         axis = _long_axis(node_seed)
         ends = [replace(node_seed.moved(sign * axis, 0.55), filling=None) for sign in (0.45, -0.45)]
@@ -180,6 +180,6 @@ def _split(node_seed: NodeSeed, rng: np.random.Generator) -> tuple[NodeSeed, Nod
 
 
 def _long_axis(node_seed: NodeSeed) -> NDArray[np.float64]:
-    """Give the vector from a node's centre to its farthest end, mm."""
+    """Return the vector from a node's centre to its farthest end, mm."""
     rays = node_seed.lobes[0].surface(directions(400)) - node_seed.centre_mm
     return np.asarray(rays[np.linalg.norm(rays, axis=1).argmax()])

@@ -48,13 +48,13 @@ class Lobulated(Solid):
         return np.asarray((level - self._radius_factor(heading)) * level / gradient)
 
     def surface(self, directions: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give the surface points (n, 3), LPS mm, for unit ``directions`` (n, 3) in the ellipsoid's unit frame."""
+        """Return the surface points (n, 3), LPS mm, for unit ``directions`` (n, 3) in the ellipsoid's unit frame."""
         factor = self._radius_factor(list(directions.T))
         local = directions * np.asarray(factor)[:, None] * np.array(self.base.radii_mm)
         return np.asarray(np.einsum("nd,ed->ne", local, self.base.axes) + np.array(self.base.centre_mm))
 
     def at_place(self, centre_mm: ArrayLike, size: float = 1.0) -> Lobulated:
-        """Give the same shape about another centre, LPS mm, ``size`` times as large."""
+        """Return the same shape about another centre, LPS mm, ``size`` times as large."""
         x, y, z = (float(c) for c in np.asarray(centre_mm))
         a, b, c = (size * r for r in self.base.radii_mm)
         return replace(self, base=Ellipsoid((x, y, z), (a, b, c), self.base.axes))
@@ -74,7 +74,7 @@ class Lobulated(Solid):
 def sample_shape(
     rng: np.random.Generator, statistics: NodeStatistics, short_mm: float, roughness: float = 1.0
 ) -> Lobulated:
-    """Draw a node about the origin whose short axis, by :func:`measure_solid`, is ``short_mm``.
+    """Sample a node about the origin whose short axis, by :func:`measure_solid`, is ``short_mm``.
 
     ``roughness`` multiplies the relief; small normal nodes are smooth beans.
     """
@@ -89,18 +89,18 @@ def sample_shape(
 
 
 def _sample_gamma(rng: np.random.Generator, mean: float, sd: float) -> float:
-    """Draw from the gamma distribution of that mean and standard deviation."""
+    """Sample from the gamma distribution of that mean and standard deviation."""
     return float(rng.gamma((mean / sd) ** 2, sd**2 / mean))
 
 
 def _frame(heading: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Give axes in columns, the last along ``heading``, the others turned about it by chance."""
+    """Return axes in columns, the last along ``heading``, the others turned about it at random."""
     columns, _ = np.linalg.qr(np.column_stack([heading, rng.normal(size=(3, 2))]))
     return np.asarray(columns[:, ::-1])
 
 
 def _relief(rng: np.random.Generator, height: float) -> NDArray[np.float64]:
-    """Draw a random field on the sphere, of root mean square ``height`` at degree 3 and falling above.
+    """Sample a random field on the sphere, of root mean square ``height`` at degree 3 and falling above.
 
     By the addition theorem, Legendre polynomials of degree l about directions of
     no preference make up an isotropic field of that degree.
@@ -120,7 +120,7 @@ def _relief(rng: np.random.Generator, height: float) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Extent:
-    """How large a solid is.
+    """Size and centre of a solid.
 
     Attributes:
         centre_mm: Centre of mass, LPS mm.
@@ -138,9 +138,19 @@ class Extent:
 def measure_solid(solid: Solid, step_mm: float | None = None) -> Extent:
     """Measure a solid on a fine lattice.
 
-    ``step_mm`` is the distance of its points, by default a fiftieth of the solid's
-    extent within 0.2–0.8 mm. Outlines are interpolated between points: axes are
-    right to about a tenth of the step, volumes to 1 %.
+    Outlines are interpolated between points: axes are right to about a tenth of the step, volumes to 1 %.
+
+    Args:
+        solid: The shape, LPS mm.
+        step_mm: Distance of the lattice's points; by default a fiftieth of the solid's extent, within 0.2–0.8 mm.
+
+    Returns:
+        Its centre, volume and axes.
+
+    Example:
+        >>> ball = measure_solid(Ellipsoid((0.0, 0.0, 0.0), (5.0, 5.0, 5.0)))
+        >>> f"{ball.short_axis_mm:.1f} mm, {ball.volume_mm3:.0f} mm³"
+        '10.0 mm, 524 mm³'
     """
     low, high = solid.bounds
     step = step_mm or float(np.clip((high - low).max() / 50, 0.2, 0.8))
@@ -157,7 +167,7 @@ def measure_solid(solid: Solid, step_mm: float | None = None) -> Extent:
 
 
 def axes_of_sections(levels: Array, step_mm: float) -> tuple[float, float]:
-    """Give long and short axis, mm, of what is below 0 in ``levels`` (z, y, x), whose pixels are ``step_mm`` wide."""
+    """Return long and short axis, mm, of the region below 0 in ``levels`` (z, y, x) with pixels of ``step_mm``."""
     best = (0.0, 0.0)
     inside = levels < 0
     # The diagonal of its box bounds a section's diameter: most planes need no outline.
@@ -188,7 +198,7 @@ def _diameter(points: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
 
 
 def _longest_chord(outline: NDArray[np.float64], heading: NDArray[np.float64]) -> float:
-    """Give the longest extent of a closed outline (n, 2) along lines of one direction."""
+    """Return the longest extent of a closed outline (n, 2) along lines of one direction."""
     (x, y), (dx, dy) = outline.T, heading
     along, across = x * dx + y * dy, y * dx - x * dy
     start, end = across[:-1, None], across[1:, None]
@@ -200,7 +210,7 @@ def _longest_chord(outline: NDArray[np.float64], heading: NDArray[np.float64]) -
 
 
 def directions(count: int) -> NDArray[np.float64]:
-    """Give ``count`` evenly spread unit vectors (n, 3) (Fibonacci's sphere)."""
+    """Return ``count`` evenly spread unit vectors (n, 3) (Fibonacci's sphere)."""
     n = np.arange(count) + 0.5
     height, turn = 1 - 2 * n / count, np.pi * (1 + 5**0.5) * n
     round_ = np.sqrt(1 - height**2)

@@ -23,7 +23,7 @@ RELIEF_FALL = 1.6
 
 @dataclass(frozen=True)
 class NodeStatistics:
-    """How the annotated nodes of one region are.
+    """Statistics of the annotated nodes of one region.
 
     Attributes:
         none: Share of patients without any; ours, since the collection holds no such case.
@@ -58,7 +58,7 @@ class NodeStatistics:
     relief_log_sd: float
 
     def count(self, rng: np.random.Generator) -> int:
-        """Draw how many nodes of a patient are annotated."""
+        """Sample how many nodes of a patient are annotated."""
         if rng.random() < self.none:
             return 0
         return min(
@@ -66,7 +66,7 @@ class NodeStatistics:
         )
 
     def short_axes_mm(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-        """Draw the short axes (count,) of a patient's annotated nodes, mm; the largest first."""
+        """Sample the short axes (count,) of a patient's annotated nodes, mm; the largest first."""
         patient = self.log_mm + self.log_sd_between * rng.normal()
         sizes = self.offset_mm + np.exp(patient + self.log_sd_within * rng.normal(size=(count, 8)))
         # Of eight tries the first that would be annotated.

@@ -28,11 +28,11 @@ class Anatomy:
     """A patient without a scanner: tissues and nodes in LPS mm.
 
     Attributes:
-        parts: What to paint, in order; nodes last.
+        parts: All tissues in painting order; nodes last.
         nodes: The truth.
         scale: Size of this patient along x, y, z, 1 for the standard one.
         bounds: Box of the body, LPS mm.
-        fat: What the fat holds besides fat.
+        fat: Septa and small vessels in the fat.
     """
 
     parts: tuple[BodyPart, ...]
@@ -44,15 +44,15 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Body:
-    """A patient but for nodes and lungs, whose border runs round the nodes.
+    """A patient without nodes, and without lungs, whose border depends on the nodes.
 
     Attributes:
-        trunk: The frame.
-        below: What lies under the diaphragm.
+        trunk: The outline.
+        below: Everything under the diaphragm.
         frame: Parts that are painted before the lungs.
         mediastinum: Heart, vessels, airways and oesophagus.
         others: Further parts that are painted before and after the lungs.
-        fat: What the fat holds besides fat.
+        fat: Septa and small vessels in the fat.
     """
 
     trunk: Trunk
@@ -64,7 +64,7 @@ class Body:
 
     @classmethod
     def of(cls, seed: int, *, contrast: bool = True, timepoint: int = 0) -> Body:
-        """Make a body, neck base to pelvis; at later ``timepoint`` it lies and breathes a little differently."""
+        """Make a body, neck base to pelvis; at a later ``timepoint`` its posture and breath differ a little."""
         physique = Physique.sampled(np.random.default_rng([seed, 1]), contrast)
         if timepoint:
             physique = _lain_down_again(physique, np.random.default_rng([seed, 6, timepoint]))
@@ -77,7 +77,7 @@ class Body:
 
     @cached_property
     def placement_field(self) -> BodyPlacementField:
-        """Where nodes can go."""
+        """The fat into which nodes are placed."""
         before, after = self.others
         parts = (*self.frame, *before, *self.mediastinum, *after)
         return BodyPlacementField(self.trunk.physique, parts, self.trunk.skin.bounds, self.below)
@@ -94,7 +94,16 @@ class Body:
 
 
 def torso(seed: int, *, contrast: bool = True, timepoint: int = 0) -> Anatomy:
-    """Make a patient from neck base to pelvis; the same seed gives the same patient, at later time points later."""
+    """Make a patient from neck base to pelvis, not yet scanned.
+
+    Args:
+        seed: The patient; the same seed gives the same patient.
+        contrast: Whether the patient is contrast-enhanced.
+        timepoint: 0 for the baseline; at later ones, posture, breath and nodes differ.
+
+    Returns:
+        All tissues and nodes in LPS mm.
+    """
     first = Body.of(seed, contrast=contrast)
     return anatomy_of(
         seed, timepoint, first, node_generations(seed, first.placement_field, timepoint + 1)[timepoint].node_seeds
@@ -114,7 +123,7 @@ def anatomy_of(seed: int, timepoint: int, first: Body, node_seeds: Sequence[Node
 
 
 def _lain_down_again(physique: Physique, rng: np.random.Generator) -> Physique:
-    """Change how the patient lies and breathes: some mm, in waves that are long beside any organ."""
+    """Return the physique in another posture and breath: moved by some mm, in waves longer than any organ."""
     breath = rng.normal(0, (0.004, 0.006, 0.008))
     amplitude = rng.uniform(0.5, 2.5, (1, 3, 1))
     wave = rng.normal(0, 2 * np.pi / 500, (1, 3, 3))

@@ -1,4 +1,4 @@
-"""Lymph nodes of a patient: drawn by the numbers of real ones, seated in the fat of their stations."""
+"""Lymph nodes of a patient: sampled from the statistics of real ones, placed in the fat of their stations."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ctlymph.phantom.nodes.station_map import STATIONS, Station, is_annotated, s
 _CUTOFF_MM = 10.0
 _SMALL_NODES = (14, 36)
 _CROWDING = 0.5
-"""Share of nodes that lie beside another one; gives the real distances to the nearest node."""
+"""Share of nodes placed next to another one; chosen to match the real distances to the nearest node."""
 _MOST_OVERLAP = 0.45
 """The most of a node's surface that its neighbours may dent, before a smaller one is tried."""
 _SIZE_LEFT = 0.85
@@ -63,7 +63,7 @@ class TrueNode:
         station: Name of its station.
         hu: CT number before noise, of what ``inner`` does not cover.
         marked: Whether those who annotated the scan mark it: small normal nodes and axillary ones they pass over.
-        inner: What lies within it, painted after it: a fatty hilum, a necrotic or calcified centre.
+        inner: Parts within it, painted after it: a fatty hilum, a necrotic or calcified centre.
     """
 
     node: int
@@ -81,7 +81,7 @@ class TrueNode:
 
     @cached_property
     def extent(self) -> Extent:
-        """Its sizes and centre."""
+        """Size and centre of the shape."""
         return measure_solid(self.solid)
 
     @property
@@ -106,7 +106,7 @@ class TrueNode:
 
 
 class Filling(NamedTuple):
-    """What lies within a node; lengths are shares of half its short axis.
+    """A part within a node; lengths are in units of half its short axis.
 
     Attributes:
         name: As in the part's name.
@@ -127,14 +127,14 @@ class Filling(NamedTuple):
 
 @dataclass(frozen=True)
 class NodeSeed:
-    """A node before its neighbours dent it.
+    """A node before its neighbours take space from it.
 
     Attributes:
         lobes: Its shapes, at their places, LPS mm.
         station: Where it lies.
         hu: CT number.
         marked: Whether it is annotated.
-        filling: What lies within it.
+        filling: A part of other tissue within it.
     """
 
     lobes: tuple[Lobulated, ...]
@@ -163,11 +163,11 @@ class NodeSeed:
 
     @property
     def radius_mm(self) -> float:
-        """How far it extends from its centre, mm."""
+        """Largest distance of its surface from its centre, mm."""
         return float(np.linalg.norm(self.surface_mm - self.centre_mm, axis=1).max())
 
     def moved(self, by_mm: ArrayLike, size: float = 1.0) -> NodeSeed:
-        """Give it elsewhere, and ``size`` times as large."""
+        """Return the node shifted by ``by_mm``, LPS mm, and ``size`` times as large."""
         middle = self.centre_mm
         lobes = tuple(
             lobe.at_place(middle + (np.array(lobe.base.centre_mm) - middle) * size + np.asarray(by_mm), size)
@@ -176,7 +176,7 @@ class NodeSeed:
         return replace(self, lobes=lobes)
 
     def transported(self, before: Physique, after: Physique) -> NodeSeed:
-        """Give it where the body that it lies in has moved to."""
+        """Return the node moved with the body from one physique to another."""
         start = self.centre_mm
         standard = start / before.scale
         for _ in range(6):
@@ -186,7 +186,7 @@ class NodeSeed:
 
 @dataclass(frozen=True)
 class _Occupied(Solid):
-    """All that is no fat once ``parts`` are painted in order: fat frees what it covers, others take it."""
+    """Everything but fat once ``parts`` are painted in order; a later part of fat covers earlier parts."""
 
     parts: tuple[BodyPart, ...]
     box: Bounds
@@ -198,7 +198,7 @@ class _Occupied(Solid):
 
     def distance(self, x: Array, y: Array, z: Array) -> Array:
         """Not known point by point."""
-        raise NotImplementedError("what is occupied is only known on a grid")
+        raise NotImplementedError("the occupied space is known on a grid only")
 
     def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
         """Signed distance on a grid."""
@@ -246,41 +246,41 @@ class _LargestPiece(Solid):
 
 
 class PlacementField(ABC):
-    """Where nodes can go."""
+    """The fat into which nodes are placed: the free space, and the stations in it."""
 
     @property
     @abstractmethod
     def enhanced(self) -> bool:
-        """Whether the patient has had contrast."""
+        """Whether the patient is contrast-enhanced."""
 
     @property
     @abstractmethod
     def occupied(self) -> Solid:
-        """What nodes may not enter."""
+        """The space that nodes may not enter."""
 
     @abstractmethod
     def stations(self, region: str | None = None) -> tuple[Station, ...]:
-        """Give the stations at which nodes of a region are enlarged, or all."""
+        """Return the stations at which nodes of a region are enlarged, or all."""
 
     @abstractmethod
     def middle(self, station: Station, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Give a place, LPS mm, about which nodes of a station lie."""
+        """Return a place, LPS mm, about which nodes of a station lie."""
 
     @abstractmethod
     def station_at(self, point_mm: NDArray[np.float64], stations: Sequence[Station]) -> Station | None:
-        """Give the one of some stations that a point belongs to; None where it belongs to none."""
+        """Return the station, of those given, that a point belongs to; None where it belongs to none."""
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """Where nodes may be enlarged."""
+        """Regions with stations at which nodes are enlarged."""
         return tuple(region for region in REGIONS if self.stations(region))
 
     def share(self, region: str) -> float:
-        """Give how much of a region is there, up to 1: a short scan shows fewer nodes."""
+        """Return the share of a region that is there, up to 1: a short scan shows fewer nodes."""
         return 1.0
 
     def gaps(self, points_mm: NDArray[np.float64], taken: Iterable[NodeSeed]) -> NDArray[np.float64]:
-        """Give how far points (n, 3) stay from everything, mm; negative within."""
+        """Return the distance of points (n, 3) from everything occupied or taken, mm; negative within."""
         gap = self.occupied.at(points_mm).astype(np.float64)
         low, high = points_mm.min(axis=0) - 3, points_mm.max(axis=0) + 3
         for node_seed in taken:
@@ -290,7 +290,16 @@ class PlacementField(ABC):
         return gap
 
     def pushed_clear(self, node_seed: NodeSeed, taken: Sequence[NodeSeed], *, abutting: bool) -> tuple[NodeSeed, float]:
-        """Push a germ out of what it overlaps, or onto what is nearest; give it and the share still overlapped."""
+        """Move a node out of its overlaps, or onto its nearest neighbour.
+
+        Args:
+            node_seed: The node.
+            taken: The nodes placed before.
+            abutting: Whether to move it onto its nearest neighbour.
+
+        Returns:
+            The node where it comes to lie, and the share of its surface that still overlaps.
+        """
         points, centre, moved = node_seed.surface_mm, node_seed.centre_mm, np.zeros(3)
         gap = self.gaps(points, taken)
         if abutting and 0 < gap.min() < _CUTOFF_MM - 1:
@@ -310,13 +319,13 @@ class PlacementField(ABC):
 
 @dataclass(frozen=True)
 class BodyPlacementField(PlacementField):
-    """The fat that the parts of the anatomy leave.
+    """The fat between the parts of a synthetic body.
 
     Attributes:
         build: The patient.
         parts: All tissues but lungs and nodes, in painting order.
-        box: Where to look, LPS mm.
-        below: What lies under the diaphragm.
+        box: Bounds of the search, LPS mm.
+        below: Everything under the diaphragm.
     """
 
     physique: Physique
@@ -326,25 +335,25 @@ class BodyPlacementField(PlacementField):
 
     @property
     def enhanced(self) -> bool:
-        """Whether the patient has had contrast."""
+        """Whether the patient is contrast-enhanced."""
         return self.physique.tissues.artery > 90
 
     @cached_property
     def occupied(self) -> Solid:
-        """What nodes may not enter."""
+        """The space that nodes may not enter."""
         solid = tuple(obstacle for part in self.parts if (obstacle := _obstacle(part)))
         return LatticeSolid(_Occupied(solid, self.box), 2.0, margin_mm=0.0, cutoff_mm=_CUTOFF_MM)
 
     def stations(self, region: str | None = None) -> tuple[Station, ...]:
-        """Give the stations at which nodes of a region are enlarged, or all."""
+        """Return the stations at which nodes of a region are enlarged, or all."""
         return stations_of(region) if region else STATIONS
 
     def middle(self, station: Station, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Give a place, LPS mm, about which nodes of a station lie."""
+        """Return a place, LPS mm, about which nodes of a station lie."""
         return self.physique.place(station.middle)
 
     def station_at(self, point_mm: NDArray[np.float64], stations: Sequence[Station]) -> Station | None:
-        """Give the station that a point belongs to; None far from all, or beyond the diaphragm."""
+        """Return the station that a point belongs to; None far from all, or beyond the diaphragm."""
         offsets = np.array([(point_mm - self.physique.place(one.middle)) / one.spread for one in stations])
         nearest = int(np.linalg.norm(offsets, axis=1).argmin())
         station = stations[nearest]
@@ -357,7 +366,7 @@ def _shortened(vector: NDArray[np.float64], length: float) -> NDArray[np.float64
 
 
 def _obstacle(part: BodyPart) -> BodyPart | None:
-    """Give what of a part no node may enter: lung and thin vessels are pushed aside or covered."""
+    """Return the piece of a part that no node may enter; lung and thin vessels give way to nodes."""
     if part.kind in ("lung", "twigs"):
         return None
     tubes = part.solid
@@ -369,7 +378,18 @@ def _obstacle(part: BodyPart) -> BodyPart | None:
 
 
 def place_nodes(field: PlacementField, rng: np.random.Generator) -> tuple[NodeSeed, ...]:
-    """Draw a patient's nodes: enlarged ones as annotated in real cases, then small normal ones that are not."""
+    """Sample a patient's nodes and their places.
+
+    Enlarged nodes come first, in numbers and sizes as annotated in real cases (:mod:`.node_statistics`), then small
+    normal ones, which are not annotated.
+
+    Args:
+        field: The fat in which they lie.
+        rng: Random numbers.
+
+    Returns:
+        The nodes; one for which there was no space is left out.
+    """
     tissue = float(rng.normal(0, 6))
     node_seeds: list[NodeSeed] = []
     for region in field.regions:
@@ -392,20 +412,20 @@ def _thinned(sizes: NDArray[np.float64], share: float, rng: np.random.Generator)
 
 
 def enlarged_node(field: PlacementField, rng: np.random.Generator, taken: Sequence[NodeSeed]) -> NodeSeed | None:
-    """Draw one more enlarged node of either region; None if there is no room."""
+    """Sample one more enlarged node of either region; None if there is no room."""
     region = field.regions[int(rng.integers(len(field.regions)))]
     return _placed(field, rng, _NodeDraft.sampled(field, rng, float(rng.uniform(10, 16)), region, marked=True), taken)
 
 
 @dataclass(frozen=True)
 class _NodeDraft:
-    """A node that looks for its place.
+    """A node without a place.
 
     Attributes:
-        node_seed: It, about the origin.
+        node_seed: The node, centred on the origin.
         short_mm: Its short axis.
-        stations: Where it may go.
-        chances: How probable each of them is.
+        stations: Stations at which it may lie.
+        probabilities: Probability of each of them.
     """
 
     node_seed: NodeSeed
@@ -417,7 +437,7 @@ class _NodeDraft:
     def sampled(
         cls, field: PlacementField, rng: np.random.Generator, short_mm: float, region: str, *, marked: bool
     ) -> _NodeDraft:
-        """Draw shape and tissue of an enlarged node of a region, or a small normal one of any."""
+        """Sample shape and tissue of an enlarged node of a region, or a small normal one of any."""
         stations = field.stations(region if marked else None)
         lobes = _lobes(rng, region, short_mm, marked=marked)
         node_seed = NodeSeed(lobes, stations[0], _hu(rng, field), marked, _filling(rng, short_mm, marked=marked))
@@ -428,7 +448,7 @@ class _NodeDraft:
 def _placed(
     field: PlacementField, rng: np.random.Generator, draft: _NodeDraft, taken: Sequence[NodeSeed]
 ) -> NodeSeed | None:
-    """Try some stations until one holds the node, then with a smaller node; None if nothing fits."""
+    """Return the node at a station with enough space, made smaller if need be; None if nothing fits."""
     for size in (1.0, 0.85, 0.7):
         for _ in range(6):
             node_seed = _placed_nearby(field, rng, draft, taken, size)
@@ -440,7 +460,7 @@ def _placed(
 def _placed_nearby(
     field: PlacementField, rng: np.random.Generator, draft: _NodeDraft, taken: Sequence[NodeSeed], size: float
 ) -> NodeSeed | None:
-    """Try places in one neighbourhood; the node that is dented least, grown to its size again; None if too small."""
+    """Return the node at the place, of some in one neighbourhood, where it loses least, enlarged to its size again."""
     somewhere = _neighbourhood(field, rng, draft, taken)
     best: tuple[float, NodeSeed | None] = (_MOST_OVERLAP, None)
     for attempt in range(8):
@@ -450,7 +470,7 @@ def _placed_nearby(
         station = field.station_at(node_seed.centre_mm, draft.stations)
         if station and cost < best[0]:
             best = cost, replace(node_seed, station=station)
-        # The longer it takes, the less is asked.
+        # The more attempts, the larger the overlap that is accepted.
         if best[0] < 0.05 + 0.05 * attempt:
             break
     if best[1] is None or best[0] < 0.05:
@@ -462,7 +482,7 @@ def _placed_nearby(
 
 
 def _size_left(field: PlacementField, node_seed: NodeSeed, taken: Sequence[NodeSeed]) -> float:
-    """Give the short axis that neighbours leave a node, mm; 0 where they leave too little, or a ribbon."""
+    """Return the short axis that neighbours leave a node, mm; 0 where they leave too little, or a ribbon."""
     solid = _dented(field, node_seed, [other.solid for other in taken])
     step = node_seed.radius_mm / 12
     left, whole = measure_solid(solid, step), measure_solid(node_seed.solid, step)
@@ -473,7 +493,7 @@ def _size_left(field: PlacementField, node_seed: NodeSeed, taken: Sequence[NodeS
 def _neighbourhood(
     field: PlacementField, rng: np.random.Generator, draft: _NodeDraft, taken: Sequence[NodeSeed]
 ) -> Callable[[], NDArray[np.float64]]:
-    """Choose another such node or a station; give what draws places about it, LPS mm."""
+    """Return a function that samples places, LPS mm, near another such node or near a station."""
     neighbours = [one for one in taken if one.station in draft.stations and one.marked == draft.node_seed.marked]
     if neighbours and rng.random() < _CROWDING:
         other = neighbours[int(rng.integers(len(neighbours)))]
@@ -485,7 +505,7 @@ def _neighbourhood(
 
 
 def _lobes(rng: np.random.Generator, region: str, short_mm: float, *, marked: bool) -> tuple[Lobulated, ...]:
-    """Draw a node about the origin: one shape, now and then two grown together."""
+    """Sample the shape of a node, centred on the origin; now and then it is two nodes grown together."""
     statistics = NODE_STATISTICS[region]
     first = sample_shape(rng, statistics, short_mm, 1.0 if marked else 0.6)
     if short_mm < 12 or rng.random() > _TWINS:
@@ -497,7 +517,7 @@ def _lobes(rng: np.random.Generator, region: str, short_mm: float, *, marked: bo
         float(np.abs((lobe.surface(directions(200)) * heading).sum(axis=1)).max()) for lobe in (first, second)
     )
     second = second.at_place(heading * distance)
-    # Drawn together until they overlap, yet keep a waist.
+    # Moved together until they overlap, but keep a waist.
     for _ in range(8):
         lacking = float(first.at(second.surface(directions(600))).min()) + 0.2 * short_mm
         if lacking <= 0:
@@ -509,14 +529,14 @@ def _lobes(rng: np.random.Generator, region: str, short_mm: float, *, marked: bo
 
 
 def _hu(rng: np.random.Generator, field: PlacementField) -> float:
-    """Draw a node's CT number: enhanced a little more than muscle, or near it without contrast."""
+    """Sample a node's CT number: enhanced a little more than muscle, or near it without contrast."""
     # Partial volume at its edge brings a node's mean some 12 HU down, to the 55 HU measured in a real one.
     mean, spread = (66.0, 11.0) if field.enhanced else (38.0, 5.0)
     return float(rng.normal(mean, spread))
 
 
 def _filling(rng: np.random.Generator, short_mm: float, *, marked: bool) -> Filling | None:
-    """Draw what lies within a node, mostly nothing."""
+    """Sample the part within a node; most nodes have none."""
     x, y, z = (float(u) for u in _unit(rng))
     uniform = rng.random()
     if uniform < (0.10 if marked else 0.25) and short_mm > 4.5:
@@ -534,7 +554,16 @@ def _unit(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def make_nodes(field: PlacementField, node_seeds: Sequence[NodeSeed]) -> tuple[TrueNode, ...]:
-    """Make the nodes of a patient, each dented by what was there before it; their numbers are the germs' order."""
+    """Make the nodes of a patient from their seeds.
+
+    Args:
+        field: The fat in which they lie.
+        node_seeds: The nodes, in the order of their numbers. Each loses the space that parts of the body and earlier
+            nodes hold.
+
+    Returns:
+        The nodes, numbered from 1.
+    """
     nodes: list[TrueNode] = []
     for node_seed in node_seeds:
         solid = _dented(field, node_seed, [node.solid for node in nodes])
@@ -546,7 +575,7 @@ def make_nodes(field: PlacementField, node_seeds: Sequence[NodeSeed]) -> tuple[T
 
 
 def _dented(field: PlacementField, node_seed: NodeSeed, others: Sequence[Solid]) -> Solid:
-    """Cut from a node what others hold already."""
+    """Return the node's shape less the space that others hold."""
     shape = node_seed.solid
     low, high = shape.bounds
     touching = tuple(one for one in others if (one.bounds[0] < high).all() and (one.bounds[1] > low).all())

@@ -21,7 +21,7 @@ class Station:
         region: ``mediastinum`` or ``abdomen``, the region in whose cases its nodes are annotated.
         middle: x, y, z in the standard patient.
         spread: Standard deviation along x, y, z, mm.
-        enlarged: How often enlarged nodes lie here, beside the region's other stations.
+        enlarged: Relative frequency of enlarged nodes, among the stations of the region.
         normal: The same of small normal nodes.
     """
 
@@ -38,7 +38,7 @@ def _one(region: str, name: str, middle: Point, spread: Point, enlarged: float, 
 
 
 def _pair(region: str, name: str, left: Point, spread: Point, enlarged: float, normal: float) -> tuple[Station, ...]:
-    """Give a station of the left side and its mirror image."""
+    """Return a station of the left side and its mirror image."""
     x, y, z = left
     return tuple(
         Station(f"{side} {name}", region, (sign * x, y, z), spread, enlarged, normal)
@@ -105,18 +105,18 @@ STATIONS = (*_CHEST, *_UPPER_ABDOMEN, *_RETROPERITONEUM, *_MESENTERY, *_PELVIS)
 
 
 def stations_of(region: str) -> tuple[Station, ...]:
-    """Give the stations of a region at which nodes are enlarged."""
+    """Return the stations of a region at which nodes are enlarged."""
     return tuple(station for station in STATIONS if station.region == region and station.enlarged)
 
 
 def is_annotated(station: str) -> bool:
-    """Tell whether those who annotated the public collection mark enlarged nodes of a station.
+    """Return whether those who annotated the public collection mark enlarged nodes of a station.
 
-    Not of the axillae: of the 388 nodes in its chests none lies more than 91 mm beside the middle of the picture.
+    Not of the axillae: of the 388 nodes in its chests none lies more than 91 mm to the side of the middle of the image.
     """
     return not station.endswith("axillary")
 
 
 def is_in_lung(station: str) -> bool:
-    """Tell whether a station's nodes lie among the airways of a lobe, with air around them."""
+    """Return whether a station's nodes lie among the airways of a lobe, with air around them."""
     return station[:2] in ("12", "13", "14")

@@ -17,13 +17,13 @@ _CHANGE = 0.1
 
 @dataclass(frozen=True)
 class LineageRow:
-    """What a node came from and what becomes of it: a row of the lineage.
+    """A row of the lineage: a node, its parents and its outcome.
 
     Attributes:
         timepoint: Number of the scan, 0 for the baseline.
         node: Number of the node in this scan.
         parents: Numbers of the nodes in the scan before that it came from: none for a new one, two for a merged one.
-        fate: ``grown``, ``stable``, ``shrunk``, ``merged`` (with another), ``split`` (into two), ``vanished``, or
+        outcome: ``grown``, ``stable``, ``shrunk``, ``merged`` (with another), ``split`` (into two), ``vanished``, or
             ``last`` in the last scan.
         short_axis_mm: Its short axis in this scan.
     """
@@ -37,12 +37,12 @@ class LineageRow:
 
 @dataclass(frozen=True)
 class PatientTimePoint:
-    """One scan of a patient who is scanned again.
+    """A patient at one of several scans.
 
     Attributes:
         number: 0 for the baseline.
-        anatomy: The patient as at this scan.
-        links: A row for each node, in the order of ``anatomy.nodes``.
+        anatomy: The patient at this scan.
+        links: A row of the lineage for each node, in the order of ``anatomy.nodes``.
     """
 
     number: int
@@ -53,9 +53,17 @@ class PatientTimePoint:
 def follow_up(
     seed: int, timepoints: int, *, contrast: bool = True, rates: ChangeRates | None = None
 ) -> tuple[PatientTimePoint, ...]:
-    """Make one patient at ``timepoints`` scans.
+    """Make one patient at several time points.
 
-    The first scans do not depend on how many follow, but for the fate of the last one's nodes.
+    Args:
+        seed: The patient; the same seed gives the same patient.
+        timepoints: How many scans. The first ones do not depend on how many follow, except for the outcome of the
+            nodes of the last one.
+        contrast: Whether the patient is contrast-enhanced.
+        rates: How nodes change between two scans; None for the usual rates.
+
+    Returns:
+        The patient at each scan, with the lineage of the nodes.
 
     Raises:
         ValueError: If ``timepoints`` is less than 1.

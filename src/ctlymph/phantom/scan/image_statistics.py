@@ -1,7 +1,7 @@
-"""What a CT looks like in numbers, so that synthetic CTs can be held against real ones.
+"""Statistics of a CT's tissues, noise and edges, to compare synthetic CTs with real ones.
 
-Tissues are sought the same way in every scan, by where they lie and how even they are, and never by labels. What
-cannot be found is NaN: a chest has no whole liver, an unenhanced scan an aorta that is hard to tell.
+Tissues are located in the same way in every scan, by their position and homogeneity, and never by labels. A tissue
+that is not found is NaN: a chest does not show a whole liver, and in an unenhanced scan the aorta is hard to find.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MEASURES = {
     "edge_mm": "edge of body wall and fat, 10 to 90 %, mm",
     "spots_per_litre": "round spots per litre searched",
 }
-"""What is measured, by the name of its field."""
+"""The measures, by the name of their field."""
 
 _LIVER_RADIUS_MM, _MUSCLE_RADIUS_MM, _AORTA_RADIUS_MM = 17.0, 8.0, 6.0
 NOISE_SCALE_MM = 3.0
@@ -71,7 +71,13 @@ class ImageStatistics:
 
 
 def measure_image(volume: Volume) -> ImageStatistics:
-    """Measure one CT of a trunk.
+    """Measure tissues, noise and edges of one CT of a trunk.
+
+    Args:
+        volume: The CT, HU, any axis order.
+
+    Returns:
+        Its statistics; NaN where a tissue was not found.
 
     Raises:
         CtlymphError: If it is not a CT of a trunk.
@@ -121,12 +127,17 @@ def _grain_of(volume: Volume, liver: Floats | None, muscle: Floats | None) -> Gr
 
 
 def aorta_hu(volume: Volume, landmarks: Landmarks) -> tuple[float, float]:
-    """Give mean and standard deviation of the CT numbers in the aorta; NaN where it was not found."""
+    """Return mean and standard deviation of the CT numbers in the aorta; NaN where it was not found."""
     return _ball_moments(volume, _Tissues(landmarks).aorta(), _AORTA_RADIUS_MM)
 
 
 def compare(statistics: Sequence[ImageStatistics], real: Sequence[ImageStatistics]) -> list[tuple[str, ...]]:
-    """Give a row a measure: what it is, range of the real CTs, median and range of the others, share within."""
+    """Compare CTs with real ones.
+
+    Returns:
+        A row for each measure: its name, median and range of the real CTs, the same of the others, and how many of
+        the others lie within the range of the real ones.
+    """
     rows: list[tuple[str, ...]] = []
     for name, words in MEASURES.items():
         theirs, ours = (np.array([getattr(each, name) for each in group]) for group in (real, statistics))
@@ -170,26 +181,26 @@ class _Tissues:
         return np.asarray(deep & (self._hu <= -200))
 
     def muscle(self) -> Floats | None:
-        """Centre of the most even ball of the muscles beside the spinous processes, as mm."""
+        """Centre of the most even ball of the muscles next to the spinous processes, LPS mm."""
         x, y = self._from_spine()
         paraspinal = (np.abs(x) > 18) & (np.abs(x) < 50) & (y > 20) & (y < 75)
         return self._most_even(paraspinal & (self._mean > 10) & (self._mean < 95), _MUSCLE_RADIUS_MM)
 
     def liver(self) -> Floats | None:
-        """Centre of the most even ball of 17 mm on the patient's right, before the spine, as mm."""
+        """Centre of the most even ball of 17 mm on the patient's right, in front of the spine, LPS mm."""
         x, y = self._from_spine()
         right = (x < -35) & (x > -130) & (y < 50)
         inside = right & (self._mean > 20) & (self._mean < 180) & (self._sd < 60)
         return self._most_even(inside, _LIVER_RADIUS_MM)
 
     def aorta(self) -> Floats | None:
-        """Centre of the most even ball of 6 mm just to the left and in front of the spine, as mm."""
+        """Centre of the most even ball of 6 mm just to the left and in front of the spine, LPS mm."""
         x, y = self._from_spine()
         near = (x > 0) & (x < 32) & (y < -20) & (y > -50)
         return self._most_even(near & (self._mean > 20), _AORTA_RADIUS_MM)
 
     def _from_spine(self) -> tuple[Floats, Floats]:
-        """Give how far columns and rows lie to the left of, and behind, the middle of the spine on each slice, mm."""
+        """Return how far columns lie to the left of the spine's middle on each slice, and rows behind it, mm."""
         spine = self._landmarks.spine
         _, rows, columns = self._hu.shape
         x = (np.arange(columns) - spine[:, :1])[:, None, :] * self._spacing[2]
@@ -221,7 +232,7 @@ def _ball(radius_mm: float, spacing_zyx: Floats) -> NDArray[np.intp]:
 
 
 def _moments(volume: Volume, landmarks: Landmarks, mask: Mask) -> tuple[float, float]:
-    """Give mean and SD of the CT's own voxels nearest to the mask's."""
+    """Return mean and SD of the CT's own voxels nearest to the mask's."""
     places = np.argwhere(mask)
     if len(places) < 50:
         return np.nan, np.nan
@@ -275,7 +286,7 @@ def _correlation(first: Floats, second: Floats) -> float:
 
 
 def edge_mm(volume: Volume, landmarks: Landmarks) -> float:
-    """Give the width, from 10 to 90 %, of the median profile from fat into soft tissue, in the slices' plane.
+    """Return the width, from 10 to 90 %, of the median profile from fat into soft tissue, in the slices' plane.
 
     Profiles that do not begin in fat and end in soft tissue, such as those of thin sheets, are left out.
     """
@@ -302,7 +313,7 @@ def edge_mm(volume: Volume, landmarks: Landmarks) -> float:
     clean = (np.abs(rows[:, ::-1][:, ends].mean(axis=1) + 100) < 25) & (np.abs(rows[:, ends].mean(axis=1) - 55) < 40)
     if clean.sum() < 30:
         return np.nan
-    # Each profile crosses at a little other place than the smoothed slice says: put them on their own crossing first.
+    # Each profile crosses at a slightly different place than the smoothed slice does: align them at their own crossing.
     rows = rows[clean]
     crossing = np.array([along[np.argmin(np.abs(gaussian_filter(row, 4)[20:-20] + 25)) + 20] for row in rows])
     aligned = np.array([np.interp(along, along - at, row) for at, row in zip(crossing, rows, strict=True)])
@@ -313,7 +324,7 @@ def edge_mm(volume: Volume, landmarks: Landmarks) -> float:
 
 
 def _spots_per_litre(volume: Volume, landmarks: Landmarks) -> float:
-    """Give the number of spots that ``blobs`` marks at a low score, by litre of the regions."""
+    """Return the number of spots that ``blobs`` marks at a low score, by litre of the regions."""
     try:
         regions = find_regions(landmarks)
     except CtlymphError:  # The scan shows neither region well enough to be searched, so that there is no such figure.

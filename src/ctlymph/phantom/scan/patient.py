@@ -16,14 +16,14 @@ from ctlymph.phantom.scan.scanner import Scanner, label, scan
 
 @dataclass(frozen=True)
 class PhantomSpec:
-    """What to make.
+    """A synthetic patient and how it is scanned.
 
     Attributes:
         seed: The patient and the noise; the same seed gives the same bytes.
         spacing_mm: Distance of voxels along x, y, z.
         thickness_mm: Width of the slice profile; None for the slices' distance.
-        matrix: Rows and columns of a slice; with it the field of view, and not ``spacing_mm``, tells how far apart
-            they are. None for as many as the field of view needs.
+        matrix: Rows and columns of a slice; with it the field of view, and not ``spacing_mm``, sets their
+            distance. None for as many as the field of view needs.
         fov_mm: Side of the square field of view; None for the smallest that shows the body.
         z_range_mm: Lowest and highest slice on the standard patient: 0 is the iliac crest, 347 the carina.
         contrast: With intravenous and oral contrast.
@@ -54,14 +54,35 @@ class Phantom:
 
 
 def make_patient(spec: PhantomSpec, progress: Progress = SILENT) -> Phantom:
-    """Make a torso with contrast-enhanced or plain vessels and known lymph nodes, and scan it."""
+    """Make a torso with known lymph nodes, from neck base to pelvis, and scan it.
+
+    Args:
+        spec: The patient and the scan. The same specification gives the same bytes, whatever the number of threads.
+        progress: Where to show the slices done.
+
+    Returns:
+        The CT (HU; orientation LPS), masks on its grid, and the nodes that the scan shows. It takes some 10 s of one
+        core for the patient, and for the scan 1 s per 20 slices of 512 × 512.
+
+    Example:
+        .. code-block:: python
+
+            phantom = make_patient(PhantomSpec(seed=1, spacing_mm=(1.5, 1.5, 3.0)))
+            [node.short_axis_mm for node in phantom.nodes if node.marked]
+    """
     return scan_patient(torso(spec.seed, contrast=spec.contrast), spec, progress)
 
 
 def scan_patient(anatomy: Anatomy, spec: PhantomSpec, progress: Progress = SILENT) -> Phantom:
-    """Scan a patient; nodes out of sight are left out.
+    """Scan a patient; nodes outside the scan are left out.
 
-    ``spec.seed`` is here that of the noise, and ``spec.contrast`` is not used.
+    Args:
+        anatomy: The patient.
+        spec: The scan; its ``seed`` is that of the noise, its ``contrast`` is not used.
+        progress: Where to show the slices done.
+
+    Returns:
+        The CT (HU; orientation LPS), masks on its grid, and the nodes that the scan shows.
     """
     geometry = scan_grid(spec, anatomy)
     scanner = Scanner.sampled(spec.seed, spec.kernel, spec.noise_hu, spec.thickness_mm)
@@ -73,7 +94,7 @@ def scan_patient(anatomy: Anatomy, spec: PhantomSpec, progress: Progress = SILEN
 
 
 def scan_grid(spec: PhantomSpec, anatomy: Anatomy) -> Geometry:
-    """Lay the axial grid over the body; its pixels are those of ``spec``, the table shows below."""
+    """Return the axial grid over the body and the table below it, with the pixels of ``spec``."""
     low, high = anatomy.bounds
     z = np.array(spec.z_range_mm) * anatomy.scale[2]
     side = spec.fov_mm or float(max(high[0] - low[0] + 16, high[1] - low[1] + 60))

@@ -1,4 +1,4 @@
-"""What rays meet on their way through a slice: how much noise they leave, and what they darken between bones."""
+"""Attenuation of rays through a slice: the noise that results, and the dark bands of beam hardening between bones."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ctlymph.phantom.body.weighted_sums import Weights
 _CELL_MM = 6.0
 _VIEWS = 24
 _NOISE_PER_MM = 0.011
-"""Growth of the noise's variance by the water that a ray has met: that of 70 keV is 0.019, less what tube current
-modulation and a bow-tie filter save."""
+"""Growth of the noise's variance by the water that a ray has met: 0.019 per mm at 70 keV, less the effect of
+tube current modulation and a bow-tie filter."""
 _USUAL_MM = 260.0
 """Water that rays meet in a usual trunk."""
 _MODULATION = 0.35
-"""How much of the difference between thick and thin slices is left by tube current modulation; 1 for all."""
+"""Share of the difference between thick and thin slices that tube current modulation leaves; 1 for all of it."""
 _SPREAD_MM = 54.0
-"""Width over which what rays have met is averaged; with so few views, single rays would draw lines."""
+"""Width over which attenuation is averaged; with so few views, single rays would leave streaks."""
 _HARDENING = 2.4e-4
 _DARKEST_HU = 40.0
 
 
 @dataclass(frozen=True)
 class RayEffects:
-    """What a slice's rays do to it, (y, x), float32.
+    """Effects of the rays on a slice, (y, x), float32.
 
     Attributes:
         across: Level of the noise that varies along x, 1 for a usual trunk.
@@ -88,17 +88,17 @@ class Rays:
         return self._toward_x, 1 - self._toward_x
 
     def _sums(self, cells: Array) -> Array:
-        """Give line integrals in mm, (view, place on the detector)."""
+        """Return line integrals in mm, (view, place on the detector)."""
         weights = np.broadcast_to(cells, self._bins.shape).ravel()
         sums = np.bincount(self._bins.ravel(), weights, _VIEWS * self._width) * self._area_mm
         return sums.reshape(_VIEWS, self._width).astype(np.float32)
 
     def _at_cells(self, views: Array) -> Array:
-        """Give, for each view, what the ray through each cell has: (view, y, x)."""
+        """Return, for each view, the value of the ray through each cell: (view, y, x)."""
         return np.asarray(views.ravel()[self._bins])
 
     def _hardening(self, bone: Array, water: Array) -> Array:
-        """Reconstruct what hardened beams lack: more where a ray meets much bone, and much else besides."""
+        """Reconstruct the error of hardened beams: more where a ray passes much bone, and much other tissue besides."""
         dense, all_else = self._sums(bone), self._sums(water)
         lacking = -_HARDENING * dense * (dense + 0.15 * all_else)
         ramp = np.abs(np.fft.rfftfreq(2 * self._width, _CELL_MM)) * 1000

@@ -21,17 +21,17 @@ _COARSEST_RENDERED_MM = 1.6
 _BACKGROUND_HU, _LOWEST_HU = -1000.0, -1024.0
 _NOISE_FLOOR_PER_MM = 0.03
 _SHARED_NOISE = 0.3
-_LEAST_WEIGHT = 1e-7
+_MIN_WEIGHT = 1e-7
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """How slices are reconstructed.
+    """A reconstruction kernel.
 
     Attributes:
         psf_fwhm_mm: Width of the in-plane point spread (Gaussian), mm.
         noise_cutoff_per_mm: Where the noise's power ends.
-        usual_noise_hu: The noise that is put up with, least and most, HU.
+        usual_noise_hu: Usual noise of scans with this kernel, smallest and largest, HU.
     """
 
     psf_fwhm_mm: float
@@ -44,18 +44,18 @@ KERNELS = {
     "standard": Kernel(1.5, 0.38, (10.0, 19.0)),
     "sharp": Kernel(1.6, 0.41, (16.0, 28.0)),
 }
-"""Kernels by name; their widths and levels give the edges and the noise of real CTs of trunks."""
+"""Kernels by name; their widths and levels reproduce edges and noise of real CTs of trunks."""
 
 
 @dataclass(frozen=True)
 class Scanner:
-    """What the scanner does to the patient.
+    """The scanner and its settings.
 
     Attributes:
         kernel: A name in :data:`KERNELS`.
         thickness_mm: Width at half height of the slice profile (Gaussian); None for the slices' distance.
         noise_hu: Standard deviation of the noise in a trunk of usual thickness, HU; 0 for none.
-        motion_mm: How far breath and pulse smear what is seen, width at half height, mm; on some slices less.
+        motion_mm: Blur by breath and pulse, width at half height, mm; on some slices less.
         hardening: Shading by hardened beams, 1 for the usual one, 0 for none.
         padded: Whether all beyond the round field of view is -1024 HU.
         seed: Of noise and motion.
@@ -71,7 +71,7 @@ class Scanner:
 
     @classmethod
     def sampled(cls, seed: int, kernel: str, noise_hu: float, thickness_mm: float | None = None) -> Scanner:
-        """Draw what nobody chooses: motion, shading and padding."""
+        """Return a scanner with random motion, shading and padding."""
         rng = np.random.default_rng([seed, 5])
         motion, hardening, padded = rng.uniform(1.2, 2.2), rng.uniform(0.4, 1.3), rng.random() < 0.6
         return cls(kernel, thickness_mm, noise_hu, float(motion), float(hardening), bool(padded), seed)
@@ -84,7 +84,17 @@ def scan(
     fat: FatStructure | None = None,
     progress: Progress = SILENT,
 ) -> NDArray[np.int16]:
-    """Paint ``parts`` in order onto an axial grid, ``fat`` into their fat, and return HU, int16 (z, y, x).
+    """Scan the parts of a body.
+
+    Args:
+        parts: The parts in painting order; a later one covers earlier ones.
+        geometry: The grid of the scan, axial.
+        scanner: Kernel, slice profile, noise, motion and shading.
+        fat: Septa and small vessels that are painted into all fat; None for none.
+        progress: Where to show the slices done.
+
+    Returns:
+        HU, int16 (z, y, x).
 
     Raises:
         ValueError: If the grid's axes are not those of the patient (orientation LPS, no tilt).
@@ -119,10 +129,16 @@ def blurred_parts(
 
 
 def label(solids: Sequence[Solid], geometry: Geometry) -> NDArray[np.uint16]:
-    """Give masks: label n where a voxel's centre lies in solid n - 1 and in none before it, 0 elsewhere.
+    """Return masks (z, y, x): label n where a voxel's centre lies in solid n - 1 and in none before it, 0 elsewhere.
 
     Raises:
         ValueError: As :func:`scan`.
+
+    Example:
+        >>> from ctlymph.phantom.body.shapes import Ellipsoid
+        >>> grid = Geometry((4, 4, 4), np.array([-3.0, -3.0, -3.0]), np.array([2.0, 2.0, 2.0]))
+        >>> int((label([Ellipsoid((0, 0, 0), (3.4, 3.4, 3.4))], grid) == 1).sum())
+        32
     """
     x, y, z = _axes(geometry)
     result = np.zeros(geometry.shape_zyx, dtype=np.uint16)
@@ -151,7 +167,7 @@ def _canvas(
     thickness_mm: float | None,
     background_hu: float,
 ) -> tuple[Array, Array]:
-    """Paint some slices, with enough of their neighbours for the slice profile, and give the heights of all."""
+    """Paint some slices and their neighbours within the slice profile; return the canvas and the heights of all, mm."""
     x, y, z = axes
     dx, dy = float(x[1] - x[0]), float(y[1] - y[0])
     dz = float(z[1] - z[0]) if len(z) > 1 else 1.0
@@ -167,11 +183,11 @@ def _canvas(
 
 
 def _sliced(canvas: Array, heights: Array, z: Array, thickness_mm: float | None) -> Array:
-    """Average what was painted at ``heights`` over the profiles of the slices at ``z``."""
+    """Average the canvas at ``heights`` over the profiles of the slices at ``z``."""
     thickness = thickness_mm or (float(z[1] - z[0]) if len(z) > 1 else float(np.ptp(heights)))
     profile = np.exp(-4 * np.log(2) * ((heights - z[:, None]) / thickness) ** 2)
     profile /= profile.sum(axis=1, keepdims=True)
-    profile[profile < _LEAST_WEIGHT] = 0  # together less than a hundredth of 1 HU
+    profile[profile < _MIN_WEIGHT] = 0  # together less than a hundredth of 1 HU
     return Weights(profile).rows(canvas)
 
 
@@ -191,7 +207,7 @@ def _paint(canvas: Array, axes: tuple[Array, Array, Array], part: BodyPart, blur
 
 
 class _ImageEffects:
-    """What happens to a slice in the plane: blur, shading, noise, padding."""
+    """Effects of the scanner in the plane of a slice: blur, shading, noise, padding."""
 
     def __init__(self, geometry: Geometry, scanner: Scanner) -> None:
         self._scanner, self._kernel = scanner, KERNELS[scanner.kernel]
@@ -204,7 +220,7 @@ class _ImageEffects:
         self._beyond = (u**2 + v**2 > 1) if scanner.padded else np.zeros((ny, nx), dtype=np.bool_)
 
     def on(self, slice_hu: Array, n: int) -> Array:
-        """Give slice ``n`` as the scanner shows it."""
+        """Return slice ``n`` as the scanner shows it."""
         motion = self._scanner.motion_mm * (0.75 + 0.25 * np.sin(self._z[n] / 40 + self._scanner.seed % 628 / 100))
         seen = _blurred(slice_hu, self._spacing_yx, float(np.hypot(self._kernel.psf_fwhm_mm, motion)))
         if self._scanner.noise_hu or self._scanner.hardening:
@@ -216,7 +232,7 @@ class _ImageEffects:
         return seen
 
     def _noise(self, effects: RayEffects, n: int) -> Array:
-        """Draw noise; the more a direction's rays have met, the more the noise varies along this direction."""
+        """Sample noise; the more a direction's rays have met, the more the noise varies along this direction."""
         pair = np.stack([self._white(n), self._white(n + 1)])
         all_ways, across = (coloured(pair, gain, _SHARED_NOISE)[0] for gain in self._gains)
         return np.asarray(effects.along * (all_ways - across) + effects.across * across)
@@ -226,7 +242,7 @@ class _ImageEffects:
 
 
 def _blurred(slice_hu: Array, spacing_yx: NDArray[np.float64], fwhm_mm: float) -> Array:
-    """Blur a painted slice to a point spread of this width; what partial volume has blurred is not blurred again."""
+    """Blur a painted slice to a point spread of this width, less the blur of the voxels themselves."""
     from scipy.ndimage import gaussian_filter1d
 
     for axis, step in enumerate(spacing_yx):
@@ -241,7 +257,7 @@ def coloured(white: Array, gain: Array, shared: float) -> Array:
 
     Args:
         white: Independent, with a variance of 1.
-        gain: As :func:`noise_gains` gives it.
+        gain: As returned by :func:`noise_gains`.
         shared: Weight of the next slice's noise; neighbours' correlation is ``shared / (1 + shared²)``.
     """
     from scipy import fft
@@ -251,7 +267,7 @@ def coloured(white: Array, gain: Array, shared: float) -> Array:
 
 
 def noise_gains(geometry: Geometry, cutoff_per_mm: float) -> tuple[Array, Array]:
-    """Give the spectrum of filtered back-projection, low at low frequencies and none beyond the kernel's.
+    """Return the spectrum of filtered back-projection, low at low frequencies and none beyond the kernel's.
 
     The first has a variance of 1; the second is its part that varies along x.
     """
