@@ -25,10 +25,10 @@ def test_a_ball_ends_and_a_vessel_goes_on_by_two_ways() -> None:
     tube = np.repeat((np.hypot(y, x) * GRID_MM <= 6)[None], 61, axis=0)
     ball = described(away() <= 7)
     vessel = described(tube)
-    assert ball["share at 12 mm"] == ball["ways out at 12 mm"] == 0
-    assert vessel["ways out at 12 mm"] == vessel["ways out at 20 mm"] == 2
-    assert vessel["extent most"] > 2 * vessel["extent middle"]
-    assert ball["extent most"] == pytest.approx(ball["extent least"], rel=0.05)
+    assert ball["share at 12 mm"] == ball["pieces at 12 mm"] == 0
+    assert vessel["pieces at 12 mm"] == vessel["pieces at 20 mm"] == 2
+    assert vessel["extent 3"] > 2 * vessel["extent 2"]
+    assert ball["extent 3"] == pytest.approx(ball["extent 1"], rel=0.05)
 
 
 def test_size_is_that_of_a_cube_of_the_same_volume_but_for_the_blurred_rim() -> None:
@@ -42,7 +42,7 @@ def test_what_does_not_hang_together_with_the_middle_is_not_followed() -> None:
 
 
 def test_the_middle_is_compared_with_blood() -> None:
-    assert described(away() <= 9, blood_hu=150)["middle less blood"] == pytest.approx(-100, abs=5)
+    assert described(away() <= 9, blood_hu=150)["centre less blood"] == pytest.approx(-100, abs=5)
 
 
 def test_a_middle_at_the_edge_of_the_grid_is_described_too() -> None:

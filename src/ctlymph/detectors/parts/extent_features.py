@@ -1,4 +1,4 @@
-"""How far tissue like that in a candidate's middle goes on: a node ends, a vessel or a loop of bowel leads away."""
+"""How far tissue like that at a candidate's centre extends: a node ends, a vessel or a loop of bowel leads away."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ctlymph.detectors.base import GRID_MM
 from ctlymph.detectors.parts.voxel_features import WINDOW_HU, Floats
 
 _SMOOTH_MM = 1.2
-_MIDDLE_MM = 3.0
+_CENTRE_MM = 3.0
 _LIKE_HU = 35.0
-"""Nodes differ by less from their middle, noise at 2 mm included; fat and bright blood by more."""
+"""Voxels of a node differ by less from its centre, noise at 2 mm included; fat and bright blood by more."""
 _FARTHEST_MM = 24.0
 _SHELLS_MM = (8.0, 12.0, 16.0, 20.0)
 _SHELL_MM = 1.0
@@ -20,48 +20,48 @@ _BLOOD_PERCENTILE = 90
 """Of a region's soft tissue: blood after contrast, or muscle and liver without."""
 
 NAMES = (
-    *("size", "extent least", "extent middle", "extent most"),
-    *(f"{what} at {mm:g} mm" for what in ("share", "ways out") for mm in _SHELLS_MM),
-    *("middle", "middle less blood"),
+    *("size", "extent 1", "extent 2", "extent 3"),
+    *(f"{what} at {mm:g} mm" for what in ("share", "pieces") for mm in _SHELLS_MM),
+    *("centre", "centre less blood"),
 )
-"""What the columns of :func:`extent_features` are."""
+"""Names of the columns of :func:`extent_features`."""
 
 
 def extent_features(hu: NDArray[np.int16], tissue_zyx: NDArray[np.intp], at_zyx: NDArray[np.intp]) -> Floats:
-    """Follow the tissue of each candidate's middle as far as it hangs together, to 24 mm.
+    """Return features of the connected tissue around candidates whose HU are those of the centre, up to 24 mm away.
 
     Args:
-        hu: The CT on the even grid of a scene, z, y, x.
-        tissue_zyx: Its soft tissue, ``(m, 3)``.
-        at_zyx: The candidates' middles, ``(n, 3)``.
+        hu: The CT on the grid of a context, z, y, x, HU.
+        tissue_zyx: Voxels of soft tissue, ``(m, 3)``.
+        at_zyx: The candidates' centres, ``(n, 3)``.
 
     Returns:
-        ``(n, len(NAMES))``: edge of a cube of the same volume (mm), standard deviations along its axes (mm),
-        share of spheres around the middle that it covers, pieces in which it meets these, HU of the middle, and that
-        less the HU of blood.
+        ``(n, len(NAMES))``: edge of a cube of the same volume (mm), standard deviations along its axes by rising value
+        (mm), share that it covers of spheres around the centre, number of pieces in which it meets these, HU at the
+        centre, and that less the HU of blood.
     """
     from scipy import ndimage
 
-    reach = int(_FARTHEST_MM / GRID_MM)
-    away_mm = np.linalg.norm(np.indices((2 * reach + 1,) * 3) - reach, axis=0) * GRID_MM
-    shells = [np.abs(away_mm - mm) <= _SHELL_MM for mm in _SHELLS_MM]
+    half = int(_FARTHEST_MM / GRID_MM)
+    distances_mm = np.linalg.norm(np.indices((2 * half + 1,) * 3) - half, axis=0) * GRID_MM
+    shells = [np.abs(distances_mm - mm) <= _SHELL_MM for mm in _SHELLS_MM]
     clipped = np.clip(hu.astype(np.float32), *WINDOW_HU)
-    smooth = np.pad(ndimage.gaussian_filter(clipped, _SMOOTH_MM / GRID_MM), reach, mode="edge")
+    smooth = np.pad(ndimage.gaussian_filter(clipped, _SMOOTH_MM / GRID_MM), half, mode="edge")
     blood = float(np.percentile(clipped[tuple(tissue_zyx.T)], _BLOOD_PERCENTILE)) if len(tissue_zyx) else 0.0
     rows = np.empty((len(at_zyx), len(NAMES)), np.float32)
     for row, at in zip(rows, at_zyx, strict=True):
-        box = smooth[tuple(slice(n, n + 2 * reach + 1) for n in at)]
-        middle = float(np.median(box[away_mm < _MIDDLE_MM]))
-        pieces, _ = ndimage.label((np.abs(box - middle) < _LIKE_HU) & (away_mm <= _FARTHEST_MM))
-        own = (pieces == pieces[reach, reach, reach]) & (pieces > 0)
+        box = smooth[tuple(slice(n, n + 2 * half + 1) for n in at)]
+        centre = float(np.median(box[distances_mm < _CENTRE_MM]))
+        pieces, _ = ndimage.label((np.abs(box - centre) < _LIKE_HU) & (distances_mm <= _FARTHEST_MM))
+        own = (pieces == pieces[half, half, half]) & (pieces > 0)
         shares = [own[shell].mean() for shell in shells]
-        ways = [ndimage.label(own & shell)[1] for shell in shells]
-        row[:] = [np.cbrt(own.sum()) * GRID_MM, *_extents_mm(own), *shares, *ways, middle, middle - blood]
+        counts = [ndimage.label(own & shell)[1] for shell in shells]
+        row[:] = [np.cbrt(own.sum()) * GRID_MM, *_extents_mm(own), *shares, *counts, centre, centre - blood]
     return rows
 
 
 def _extents_mm(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Give the standard deviations along the axes of a body, the least first; zeros for a voxel or none."""
+    """Return the standard deviations along the axes of a body by rising value, ``(3,)``; zeros for a voxel or none."""
     at_mm = np.argwhere(mask) * GRID_MM
     if len(at_mm) < 2:
         return np.zeros(3)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOW_HU = (-100.0, 200.0)
-"""Fat to enhancing tissue, as in Roth et al. (MICCAI 2014); the papers of the linear classifiers name no window."""
+"""Fat to enhancing tissue, as in Roth et al. (MICCAI 2014); Seff 2014 and 2015 name no window."""
 
 _ORIENTATIONS = 9
 _CLIP = 0.2
@@ -17,13 +17,13 @@ _NEARLY_ZERO = 1e-5
 
 
 def windowed(slices_hu: NDArray[np.int16]) -> NDArray[np.float32]:
-    """Map :data:`WINDOW_HU` to 0…1 and cut off what lies beyond."""
+    """Return HU with :data:`WINDOW_HU` mapped to 0…1, clipped."""
     low, high = WINDOW_HU
     return np.asarray(np.clip((slices_hu.astype(np.float32) - low) / (high - low), 0, 1))
 
 
 def hog_of(images: NDArray[np.float32], cells_px: Sequence[int]) -> NDArray[np.float16]:
-    """Describe images, each cell size by itself and one after the other.
+    """Return the histograms of oriented gradients of images, for each cell size, one after the other.
 
     Nine orientations without sign, blocks of 2 × 2 cells normalised by L2 with clipping.
 
@@ -33,6 +33,10 @@ def hog_of(images: NDArray[np.float32], cells_px: Sequence[int]) -> NDArray[np.f
 
     Returns:
         ``(..., features)``; for 45 × 45 pixels, cells of 9 give 576 features and cells of 5 give 2304.
+
+    Example:
+        >>> hog_of(np.zeros((2, 45, 45), np.float32), [9]).shape
+        (2, 576)
     """
     flat = images.reshape(-1, *images.shape[-2:])
     strength, orientation = _gradients(flat)
@@ -42,7 +46,7 @@ def hog_of(images: NDArray[np.float32], cells_px: Sequence[int]) -> NDArray[np.f
 
 
 def _gradients(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Give the length of each pixel's gradient and the number of its orientation; none at the images' edges."""
+    """Return the length of each pixel's gradient and the number of its orientation; 0 at the images' edges."""
     down, right = np.zeros_like(images), np.zeros_like(images)
     down[:, 1:-1] = images[:, 2:] - images[:, :-2]
     right[:, :, 1:-1] = images[:, :, 2:] - images[:, :, :-2]
@@ -51,7 +55,7 @@ def _gradients(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArra
 
 
 def _cells(strength: NDArray[np.float32], orientation: NDArray[np.intp], cell: int) -> NDArray[np.float32]:
-    """Give the histogram of each whole cell, ``(n, rows, columns, orientations)``."""
+    """Return the histogram of each whole cell, ``(n, rows, columns, orientations)``."""
     count, height, width = strength.shape
     rows, columns = height // cell, width // cell
     number = np.arange(count)[:, None, None] * (rows * columns)

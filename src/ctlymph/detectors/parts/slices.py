@@ -1,9 +1,8 @@
-"""The slices through a candidate that the linear classifiers look at.
+"""The 27 slices through a candidate of Seff et al. (MICCAI 2014, arXiv 1408.3337).
 
-A cube of 45 × 45 × 45 voxels of 1 mm is taken around the candidate, its axes
-those of the patient, and of it the nine middle slices along each axis: 27, as in Seff et al. (MICCAI
-2014, arXiv 1408.3337). That the nine lie 1 mm apart is our choice: all of them then meet
-a node of 10 mm, the smallest that is looked for.
+They are the nine middle slices along each axis of a cube of 45 × 45 × 45 voxels of 1 mm around the candidate, whose
+axes are those of the patient. That the nine lie 1 mm apart is chosen here: all of them then meet a node of 10 mm, the
+smallest that is to be found.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from numpy.typing import NDArray
 from ctlymph.core.volume import AIR_HU, Geometry, Masks, Volume, resample_array
 
 SIDE = 45
-"""Pixels along a slice's side, and of 1 mm each."""
+"""Pixels of 1 mm along a slice's side."""
 
 PER_AXIS = 9
 SLICES = 3 * PER_AXIS
 """Slices of a candidate: axial, coronal, sagittal, each from the lowest coordinate to the highest."""
 
 _MARGIN = 3
-"""Voxels around a cube that its interpolation may reach."""
+"""Voxels around a cube that its interpolation may need."""
 
 
 def slices_of(volume: Volume, points_mm: NDArray[np.float64]) -> NDArray[np.int16]:
-    """Cut the slices through points.
+    """Return the slices through points.
 
     Args:
         volume: The CT, any spacing and orientation; only what lies around the points is copied.
@@ -41,7 +40,7 @@ def slices_of(volume: Volume, points_mm: NDArray[np.float64]) -> NDArray[np.int1
 
 
 def mask_slices_of(masks: Masks, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Cut the same slices, ``(n, 27, 45, 45)``, through masks, all nodes together."""
+    """Return the same slices of masks, ``(n, 27, 45, 45)``, all nodes together."""
     inside = np.multiply(masks.labels > 0, 255, dtype=np.uint8)  # interpolated, half of it is the edge
     return _slices(inside, masks.geometry, points_mm, 0) > 127
 
