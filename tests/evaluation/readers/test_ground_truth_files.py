@@ -14,6 +14,8 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
 from ctlymph.evaluation.detections import GroundTruth
+from ctlymph.evaluation.protocol import evaluate
+from ctlymph.evaluation.readers.case_names import series_in
 from ctlymph.evaluation.readers.ground_truth_files import read_cases, read_ground_truth
 from ctlymph.io.dicom.ct_writer import CTHeader, write_ct_series
 from ctlymph.io.images import write_image, write_masks
@@ -301,3 +303,49 @@ def test_names_of_cases_are_one_a_line(tmp_path: Path) -> None:
         read_cases(saved(tmp_path / "none.txt", "# nothing\n"))
     with pytest.raises(CtlymphError, match="cannot read"):
         read_cases(tmp_path / "absent.txt")
+
+
+LUNA = "seriesuid,coordX,coordY,coordZ,diameter_mm"
+
+
+def test_annotations_of_luna16_are_truth_with_one_diameter_for_both_axes(tmp_path: Path) -> None:
+    path = saved(tmp_path / "annotations.csv", f"{LUNA}\n1.2.3,-1.5,2,3,12.5\n1.2.3,4,5,6,8\n1.2.4,7,8,9,20\n")
+    for truth in (read_ground_truth(path), read_ground_truth(tmp_path)):
+        assert (truth.cases, truth.case.tolist()) == (("1.2.3", "1.2.4"), [0, 0, 1])
+        assert truth.points_mm.tolist() == [[-1.5, 2, 3], [4, 5, 6], [7, 8, 9]]
+        assert truth.short_axis_mm.tolist() == truth.long_axis_mm.tolist() == [12.5, 8, 20]
+        assert truth.ids == ("1", "2", "1")
+        assert "one diameter a node" in truth.notes[0]
+    assert read_ground_truth(path, ["1.2.4", "1.2.5"]).cases == ("1.2.4", "1.2.5")
+    with pytest.raises(CtlymphError, match="line 2: diameter_mm is not above 0"):
+        read_ground_truth(saved(tmp_path / "annotations.csv", f"{LUNA}\n1,0,0,0,0\n"))
+
+
+def test_cases_of_ones_own_have_the_region_and_patient_of_their_cases_csv(tmp_path: Path) -> None:
+    rows = "case,patient,region,labels\nMED001,P1,abdomen,MED001.nii.gz\nPAT002,P1,mediastinum,PAT002.nii.gz\n"
+    for case in ("MED001", "PAT002"):
+        saved_masks(tmp_path / f"{case}.nii.gz", two_nodes())
+    saved(tmp_path / "cases.csv", rows)
+    truth = read_ground_truth(tmp_path)
+    known = dict(zip(truth.cases, zip(truth.patients, truth.regions, strict=True), strict=True))
+    assert known == {"MED001": ("P1", "abdomen"), "PAT002": ("P1", "mediastinum")}
+    alone = read_ground_truth(tmp_path / "MED001.nii.gz")
+    assert (alone.patients, alone.regions) == (("P1",), ("abdomen",))
+    (tmp_path / "cases.csv").unlink()
+    assert read_ground_truth(tmp_path).regions == ("", "")
+
+
+def test_a_dataset_knows_its_cases_by_the_series_of_their_cts(tmp_path: Path) -> None:
+    volume = Volume(np.random.default_rng(0).normal(0, 50, GRID.shape_zyx).astype(np.int16), GRID, "PAT001")
+    write_ct_series(volume, tmp_path / "cts" / "PAT001", CTHeader(patient_id="X", patient_name="X^"))
+    uid = str(pydicom.dcmread(next((tmp_path / "cts" / "PAT001").iterdir())).SeriesInstanceUID)
+    saved(tmp_path / "points.csv", "case,x_mm,y_mm,z_mm,short_axis_mm\nPAT001,-45,12,307,12\n")
+    saved(tmp_path / "cases.csv", "case,region,ct,points\nPAT001,abdomen,cts/PAT001,points.csv\n")
+    header = "seriesuid,coordX,coordY,coordZ,probability"
+    found = saved(tmp_path / "luna.csv", f"{header}\n{uid},-45,13,307,0.9\n{uid},200,0,0,0.8\n")
+    truth = read_ground_truth(tmp_path, [uid])
+    assert (truth.cases, truth.series) == (("PAT001",), {uid: "PAT001"})
+    (result,) = evaluate(found, truth, region="abdomen", bootstraps=20).results
+    assert result.curve.hits.tolist() == [1, 1]
+    keyed = read_ground_truth(saved(tmp_path / "annotations" / "a.csv", f"{LUNA}\n{uid},-45,12,307,12\n"))
+    assert keyed.with_series(series_in(tmp_path)).cases == ("PAT001",)
