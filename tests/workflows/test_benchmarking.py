@@ -66,7 +66,7 @@ def test_with_injected_candidates_every_node_is_in_reach_of_a_mark(made: Path) -
 def test_the_page_is_self_contained_and_says_what_matters(made: Path) -> None:
     page = (made / "index.html").read_text(encoding="utf-8")
     assert page.count("For research use, not for diagnosis") >= 2
-    assert "All cases that were learned from are synthetic" in page
+    assert "All training cases are synthetic" in page
     assert 'src="http' not in page
     assert "0.78 at 6, 0.861 at 10" in page
     assert "someone" in page

@@ -1,4 +1,4 @@
-"""How sure the metrics are: resampling over patients, for one detector and for the difference of two.
+"""Confidence intervals: resampling over patients, for one detector and for the difference of two.
 
 Patients are drawn, not marks, nodes or scans: scans of one patient come and go together, and so do two names of one
 scan. A patient drawn twice counts as two.
@@ -17,8 +17,8 @@ from ctlymph.evaluation.froc import Metrics, Subset, Tally, metrics_of, paired_t
 from ctlymph.evaluation.matching import Matches
 
 LEVEL = 0.95
-RANKING = ("cpm", "ap", "auc")
-"""Metrics of the order of detections by score, which say nothing where all scores are equal."""
+SCORE_METRICS = ("sensitivity", "interpolated", "cpm", "ap", "auc")
+"""Metrics of what a threshold on scores can reach, which say nothing where all scores are equal."""
 _NUMBERS_AT_ONCE = 1 << 21
 
 
@@ -44,17 +44,21 @@ class Resampling:
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """A figure and where it lies in 95 % of the resamplings; each one number, or one for each rate.
+    """A metric and where it lies in 95 % of the resamplings; each one number, or one for each rate.
 
     Attributes:
-        value: The figure itself; NaN where it does not exist.
-        low: 2.5th percentile of the resamplings in which the figure exists; NaN if none.
+        value: The metric itself; NaN where it is not defined.
+        low: 2.5th percentile of the resamplings in which the metric is defined; NaN if none.
         high: 97.5th percentile.
     """
 
     value: Floats
     low: Floats
     high: Floats
+
+    def undefined(self) -> Interval:
+        """Return an interval of the same shape that is NaN."""
+        return Interval(*(np.full_like(each, np.nan) for each in (self.value, self.low, self.high)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +73,9 @@ class Intervals:
     max_sensitivity: Interval
     band: Interval
 
-    def without_ranking(self) -> Intervals:
-        """Return them without the metrics that need scores (:data:`RANKING`), which become NaN."""
-        nothing = Interval(np.array(np.nan), np.array(np.nan), np.array(np.nan))
-        return replace(self, **dict.fromkeys(RANKING, nothing))
+    def without_scores(self) -> Intervals:
+        """Return them without the metrics that need scores (:data:`SCORE_METRICS`), which become NaN."""
+        return replace(self, **{name: getattr(self, name).undefined() for name in SCORE_METRICS})
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,24 +84,25 @@ class Difference:
 
     Attributes:
         metrics: Differences, with intervals of the paired bootstrap: each time both are given the same patients.
-        p: By figure, the p-value of the permutation test, two-sided; an array for metrics of several rates.
+        p: By metric, the p-value of the permutation test, two-sided; an array for metrics of several rates.
     """
 
     metrics: Intervals
     p: dict[str, Floats]
 
-    def without_ranking(self) -> Difference:
-        """Return it without the metrics that need scores, as :meth:`Intervals.without_ranking`."""
-        return Difference(self.metrics.without_ranking(), self.p | dict.fromkeys(RANKING, np.array(np.nan)))
+    def without_scores(self) -> Difference:
+        """Return it without the metrics that need scores, as :meth:`Intervals.without_scores`."""
+        p = {name: np.full_like(self.p[name], np.nan) for name in SCORE_METRICS}
+        return Difference(self.metrics.without_scores(), self.p | p)
 
 
 def draw(patients: int, resampling: Resampling) -> Iterator[Floats]:
-    """Draw patients with replacement; give, some resamplings at a time, how often each is taken: shape b, patients."""
+    """Draw patients with replacement; yield, some resamplings at a time, how often each is taken: shape b, patients."""
     rng = np.random.default_rng(resampling.seed)
-    chances = np.full(patients, 1 / patients)
+    uniform = np.full(patients, 1 / patients)
     step = max(1, _NUMBERS_AT_ONCE // patients)
     for start in range(0, resampling.times, step):
-        yield rng.multinomial(patients, chances, size=min(step, resampling.times - start)).astype(float)
+        yield rng.multinomial(patients, uniform, size=min(step, resampling.times - start)).astype(float)
 
 
 def intervals(
@@ -107,7 +111,7 @@ def intervals(
     subset: Subset | None = None,
     band_rates: Sequence[float] = (),
 ) -> Intervals:
-    """Give the metrics of one detector with 95 % percentile intervals of a bootstrap over patients.
+    """Return the metrics of one detector with 95 % percentile intervals of a bootstrap over patients.
 
     The interval of the CPM is taken from the CPM of each resampling, not from a mean curve.
 
@@ -132,11 +136,11 @@ def difference(
     """Compare two detectors on the same patients: the second less the first.
 
     The permutation test exchanges, patient by patient, which of the two made the marks. Two detectors need not score
-    alike, so for this test each score is replaced by its place on the detector's own list, which leaves every figure
+    alike, so for this test each score is replaced by its place on the detector's own list, which leaves every metric
     of either as it is.
 
     Raises:
-        CtlymphError: If the two were not judged by the same nodes and cases.
+        CtlymphError: If the two were not evaluated on the same nodes and cases.
     """
     resampling = resampling or Resampling()
     both, one, other = paired_tally(first, second, subset), tally(first, subset), tally(second, subset)
@@ -155,7 +159,7 @@ def _resampled(tally: Tally, resampling: Resampling, band_rates: Sequence[float]
 
 
 def _exchanged(both: Tally, resampling: Resampling, band_rates: Sequence[float]) -> Metrics:
-    """Give the differences after exchanging the two detectors, each time for other patients, each with chance 1/2."""
+    """Return the differences after exchanging the detectors in random patients, each with probability 1/2."""
     count = len(both.patients) // 2
     rng = np.random.default_rng(resampling.seed)
     found = []
@@ -197,7 +201,7 @@ def _interval(value: Floats, resampled: Floats) -> Interval:
 
 
 def _p_value(observed: Floats, exchanged: Floats) -> Floats:
-    """Give the share of exchanges, the observed one among them, with a difference as large; NaN without one."""
+    """Return the share of exchanges, the observed one among them, with a difference as large; NaN without one."""
     as_large = np.abs(exchanged) >= np.abs(observed) - 1e-12
     share = (1 + as_large.sum(axis=0)) / (1 + len(exchanged))
     p: Floats = np.where(np.isnan(observed), np.nan, share)

@@ -1,9 +1,9 @@
 """The free-response curve: sensitivity against false positives per volume, at every operating point.
 
 Sensitivity is the share of counted nodes that are hit. False positives per volume are all false positives over all
-cases that were looked at, with nodes or without. ``Curve`` holds every operating point. ``Tally`` holds the same,
-patient by patient and only where sensitivity changes, so that ``metrics`` can read thousands of resamplings from it:
-its work grows with the number of hits, not with that of marks.
+annotated cases, with nodes or without. ``Curve`` holds every operating point. ``Tally`` holds the same by patient, and
+only where sensitivity changes, so that :func:`metrics_of` can read thousands of resamplings from it: its work grows
+with the number of hits, not with that of marks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OF_CPM = [RATES.index(rate) for rate in CPM_RATES]
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a detector does when it keeps marks of ``threshold`` and more."""
+    """Sensitivity and false positives of a detector that keeps marks of ``threshold`` and more."""
 
     threshold: float
     sensitivity: float
@@ -70,13 +70,13 @@ class Curve:
         return false
 
     def sensitivity_at(self, rates: ArrayLike) -> Floats:
-        """Give the largest sensitivity with no more than so many false positives per volume; no interpolation."""
+        """Return the largest sensitivity with no more than so many false positives per volume; no interpolation."""
         none = 0.0 if self.nodes else np.nan
         steps: Floats = np.append(none, self.sensitivity)
         return steps[np.searchsorted(self.false_per_volume, np.asarray(rates), side="right")]
 
     def interpolated_at(self, rates: ArrayLike) -> Floats:
-        """Give the sensitivity on straight lines from nothing at all through the operating points."""
+        """Return the sensitivity on straight lines from the origin through the operating points."""
         none = 0.0 if self.nodes else np.nan
         read: Floats = np.interp(
             np.asarray(rates, float), np.append(0.0, self.false_per_volume), np.append(none, self.sensitivity)
@@ -84,7 +84,7 @@ class Curve:
         return read
 
     def operating_point(self, rate: float) -> OperatingPoint:
-        """Give the lowest threshold with no more than ``rate`` false positives per volume; +inf where none has."""
+        """Return the lowest threshold with no more than ``rate`` false positives per volume; +inf where none has."""
         last = int(np.searchsorted(self.false_per_volume, rate, side="right")) - 1
         if last < 0:
             return OperatingPoint(np.inf, float(self.sensitivity_at(-1.0)), 0.0)
@@ -95,7 +95,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Subset:
-    """Some of the nodes, or of the cases, looked at alone.
+    """Some of the nodes, or of the cases, evaluated alone.
 
     Attributes:
         kind: ``size``, ``region`` or ``station``.
@@ -111,12 +111,12 @@ class Subset:
 
 
 def whole(matches: Matches) -> Subset:
-    """Give all nodes and all cases."""
+    """Return the subset of all nodes and all cases."""
     return Subset("all", "all", np.ones(len(matches.truth), bool), np.ones(len(matches.truth.cases), bool))
 
 
 def subsets(matches: Matches) -> tuple[Subset, ...]:
-    """Give the subsets that hold counted nodes: by size, by region, by station where known.
+    """Return the subsets that hold counted nodes: by size, by region, by station where known.
 
     A size class or a station has the false positives of all cases; a region those of its own.
     """
@@ -137,10 +137,10 @@ def subsets(matches: Matches) -> tuple[Subset, ...]:
 
 
 def curve(matches: Matches, subset: Subset | None = None) -> Curve:
-    """Make the curve.
+    """Return the curve.
 
     Raises:
-        CtlymphError: If no case was looked at.
+        CtlymphError: If there is no annotated case.
     """
     subset = subset or whole(matches)
     volumes = _volumes(subset)
@@ -160,7 +160,7 @@ def curve(matches: Matches, subset: Subset | None = None) -> Curve:
 
 def _volumes(subset: Subset) -> int:
     if not subset.cases.any():
-        raise CtlymphError("no case was looked at; the truth must name the cases, those without nodes too")
+        raise CtlymphError("there is no annotated case; the truth must name the cases, those without nodes too")
     return int(subset.cases.sum())
 
 
@@ -187,27 +187,29 @@ class Tally:
 
 
 def tally(matches: Matches, subset: Subset | None = None) -> Tally:
-    """Count hits and false positives by patient.
+    """Return hits and false positives by patient.
 
     Raises:
-        CtlymphError: If no case was looked at.
+        CtlymphError: If there is no annotated case.
     """
     return _tally(_scored(matches, subset or whole(matches)))
 
 
 def paired_tally(first: Matches, second: Matches, subset: Subset | None = None) -> Tally:
-    """Put the patients of two detectors beside each other in one tally of 2p: the first's, then the second's.
+    """Join the patients of two detectors in one tally of 2p: the first's, then the second's.
 
     Two detectors need not score alike. So that their patients can be mixed, each score becomes its place on the
-    detector's own list: less the number of its hits and false positives with that score or more.
+    detector's own list: minus the number of its hits and false positives with that score or more.
 
     Raises:
-        CtlymphError: If the two were not judged by the same nodes and cases, or no case was looked at.
+        CtlymphError: If the two were not evaluated on the same nodes and cases, or there is no annotated case.
     """
     one, other = (_scored(each, subset or whole(each)).by_place() for each in (first, second))
     same = one.patients == other.patients and np.array_equal(one.nodes, other.nodes)
     if not same or not np.array_equal(one.volumes, other.volumes):
-        raise CtlymphError("two detectors can only be compared on the same cases and nodes; judge both by one truth")
+        raise CtlymphError(
+            "two detectors can only be compared on the same cases and nodes; evaluate both against one truth"
+        )
     shift = len(one.patients)
     return _tally(
         _Scored(
@@ -281,14 +283,14 @@ def _counts(row: NDArray[np.intp], column: NDArray[np.intp], shape: tuple[int, i
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """What is read from b curves at once; sensitivities are NaN where a curve has no nodes.
+    """Metrics of b curves at once; sensitivities are NaN where a curve has no nodes.
 
     Attributes:
         sensitivity: Shape b, 10: at ``RATES``, as a step.
         interpolated: Shape b, 10: likewise, on straight lines between operating points.
         cpm: Shape b: mean of ``sensitivity`` over ``CPM_RATES``.
         ap: Shape b: average precision, the sum over thresholds of precision times the gain in sensitivity.
-        auc: Shape b: chance that a hit scores higher than a false positive, ties half; NaN without either.
+        auc: Shape b: probability that a hit scores higher than a false positive, ties half; NaN without either.
         max_sensitivity: Shape b: sensitivity at the lowest threshold.
         band: Shape b, r: sensitivity at further rates, as a step.
     """
@@ -303,7 +305,7 @@ class Metrics:
 
 
 def metrics_of(tally: Tally, weights: Floats, band_rates: Sequence[float] = ()) -> Metrics:
-    """Read the metrics of b resamplings of the patients.
+    """Return the metrics of b resamplings of the patients.
 
     Args:
         tally: Of p patients.

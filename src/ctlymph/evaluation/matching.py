@@ -6,10 +6,10 @@ A false positive is a mark within reach of no node at all.
 One mark serves one node. At a threshold, the marks that hit are those of the assignment with the most pairs and,
 among these, the highest scores. The sets of marks that can be assigned together are the independent sets of a
 transversal matroid, and in a matroid the greedy choice is best: taking marks by falling score and keeping each that
-can be assigned beside all those kept before gives a set that is both the largest and the highest-scoring one, and
-what it has kept down to any score is so for the marks down to that score. So one pass holds the answer at every
-threshold at once. A mark is tested by looking for an augmenting path: kept marks may change their nodes to make room,
-but a node once hit stays hit, and so each node has the one score from which on it is hit.
+can be assigned together with all those kept before gives the set that is both the largest and the highest-scoring.
+The same holds for the marks above any score, so one pass covers every threshold. A mark is tested by looking for an
+augmenting path: kept marks may change their nodes to make room, but a node once hit stays hit. So each node has one
+score at which it is first hit.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def match(detections: Detections, truth: GroundTruth, rules: MatchingRules | Non
     large = np.nan_to_num(truth.short_axis_mm, nan=0.0) >= rules.min_short_axis_mm
     excluded = np.zeros(len(truth), bool) if rules.all_nodes else ~large
     for rows, nodes in _by_case(case, truth):
-        pairs = _in_reach(detections, truth, rules, rows, nodes).ordered(detections, excluded)
+        pairs = _pairs_within_reach(detections, truth, rules, rows, nodes).ordered(detections, excluded)
         reached[pairs.node] = True
         aside = excluded[pairs.node]
         for kind, chosen in ((Outcome.DUPLICATE, pairs.chosen(~aside)), (Outcome.IGNORED, pairs.chosen(aside))):
@@ -219,7 +219,7 @@ class _Pairs:
         return self.chosen(np.lexsort((self.node, self.distance, rank[place])))
 
 
-def _in_reach(
+def _pairs_within_reach(
     detections: Detections, truth: GroundTruth, rules: MatchingRules, rows: NDArray[np.intp], nodes: NDArray[np.intp]
 ) -> _Pairs:
     """Find the pairs of one case; some marks at a time, so that no large table is made."""
@@ -236,7 +236,7 @@ def _in_reach(
 def _distances(
     detections: Detections, truth: GroundTruth, hit: Hit, rows: NDArray[np.intp], nodes: NDArray[np.intp]
 ) -> tuple[Floats, Floats | float]:
-    """Tell how far apart marks (rows of the table) and nodes (columns) are, and how distance is still within reach."""
+    """Return the distances of marks (rows) and nodes (columns), and the largest within reach."""
     if hit == "iou0.1":
         assert detections.boxes_mm is not None
         assert truth.boxes_mm is not None

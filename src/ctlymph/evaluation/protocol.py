@@ -174,7 +174,7 @@ def _result(detections: Detections, mode: str, truth: GroundTruth, protocol: Pro
     whole = intervals(matches, protocol.resampling, band_rates=BAND_RATES)
     each = tuple((subset, intervals(matches, protocol.resampling, subset)) for subset in subsets(matches))
     if not detections.are_scored:
-        whole, each = whole.without_ranking(), tuple((subset, found.without_ranking()) for subset, found in each)
+        whole, each = whole.without_scores(), tuple((subset, found.without_scores()) for subset, found in each)
     points = curve(matches)
     notes = (f"{detections.name}: {note}" for note in (*detections.notes, *_caveats(matches, points)))
     return DetectorResult(detections.name, mode, matches, points, whole, each, (*truth.notes, *notes))
@@ -183,7 +183,7 @@ def _result(detections: Detections, mode: str, truth: GroundTruth, protocol: Pro
 def _difference(first: DetectorResult, later: DetectorResult, protocol: Protocol) -> Difference:
     found = difference(first.matches, later.matches, protocol.resampling)
     scored = first.matches.detections.are_scored and later.matches.detections.are_scored
-    return found if scored else found.without_ranking()
+    return found if scored else found.without_scores()
 
 
 def _caveats(matches: Matches, curve: Curve) -> list[str]:
@@ -192,7 +192,7 @@ def _caveats(matches: Matches, curve: Curve) -> list[str]:
     if not matches.detections.are_scored and len(curve.thresholds):
         notes.append(
             f"all scores are equal, so there is one operating point: sensitivity {curve.sensitivity[-1]:.3f} at "
-            f"{curve.false_per_volume[-1]:.3g} false positives per CT; CPM, AP and AUC need scores and are left out"
+            f"{curve.false_per_volume[-1]:.3g} false positives per CT; what needs scores is left out"
         )
     if excluded := int(matches.excluded.sum()):
         notes.append(f"{excluded} of {len(matches.truth)} nodes are small or of unknown size and do not count")

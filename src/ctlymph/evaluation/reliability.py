@@ -1,4 +1,4 @@
-"""Whether scores are chances: of the marks scored 0.2, is one in five a hit?"""
+"""Calibration of scores: of the marks scored 0.2, is one in five a hit?"""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def calibrate(matches: Matches) -> Calibration:
         scores = matches.detections.scores
         wrong = scores[(scores < 0) | (scores > 1)][0]
         raise CtlymphError(
-            f"{shown(matches.detections.name)}: a score of {wrong:g} is no chance; calibration needs 0 to 1"
+            f"{shown(matches.detections.name)}: a score of {wrong:g} is no probability; calibration needs 0 to 1"
         )
     hit = matches.outcome == Outcome.HIT
     kept = hit | matches.false
@@ -74,6 +74,6 @@ def calibrate(matches: Matches) -> Calibration:
     count = counts[filled]
     mean_score = np.bincount(place, scores, len(counts))[filled] / count
     hit_rate = np.bincount(place, hits.astype(float), len(counts))[filled] / count
-    apart = np.abs(mean_score - hit_rate)
-    error = float(np.average(apart, weights=count)) if len(count) else np.nan
+    gaps = np.abs(mean_score - hit_rate)
+    error = float(np.average(gaps, weights=count)) if len(count) else np.nan
     return Calibration(edges[filled], edges[filled + 1], count, mean_score, hit_rate, error)

@@ -21,25 +21,27 @@ HEADER = ("detector", "mode", "sensitivity at 1 FP", "3 FP", "10 FP", "all marks
 
 
 def table(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Give the rows of a table with :data:`HEADER`: a detector and mode each, metrics with their 95 % interval."""
+    """Return the rows of a table with :data:`HEADER`: a detector and mode each, metrics with their 95 % interval."""
     return [_row(result) for result in evaluation.results]
 
 
 def difference_table(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Give the rows of a table of each later detector less the first: difference, interval and p."""
+    """Return the rows of a table of each later detector less the first: difference, interval and p, where defined."""
     rows: list[tuple[str, ...]] = []
     for name, found in evaluation.differences:
         metrics, p = found.metrics, found.p
-        for what, interval, chance in (
-            *((f"sensitivity at {rate:g} FP", _at(metrics, rate), _chance(p, rate)) for rate in (1, 3, 10)),
+        for metric, interval, p_value in (
+            *((f"sensitivity at {rate:g} FP", _at(metrics, rate), _p_at(p, rate)) for rate in (1, 3, 10)),
+            ("sensitivity, all marks", metrics.max_sensitivity, float(p["max_sensitivity"])),
             *((each.upper(), getattr(metrics, each), float(p[each])) for each in ("cpm", "ap", "auc")),
         ):
-            rows.append((name, what, interval_text(interval, signed=True), "" if np.isnan(chance) else f"{chance:.3f}"))
+            if not np.isnan(interval.value):
+                rows.append((name, metric, interval_text(interval, signed=True), f"{p_value:.3f}"))
     return rows
 
 
 def document(evaluation: Evaluation) -> dict[str, Any]:
-    """Give everything but the single marks, nodes and operating points as plain values for JSON; NaN becomes null."""
+    """Return everything but single marks, nodes and operating points as plain values for JSON; NaN becomes null."""
     rules, resampling, truth = evaluation.protocol.rules, evaluation.protocol.resampling, evaluation.truth
     first = evaluation.results[0].matches
     found: dict[str, Any] = {
@@ -84,7 +86,7 @@ def _result(result: DetectorResult) -> dict[str, Any]:
 
 
 def _calibration(matches: Matches) -> dict[str, Any] | None:
-    """Give how often marks of a score are hits, by bins of scores; None where scores are no probabilities."""
+    """Return how often marks of a score are hits, by bins of scores; None where scores are no probabilities."""
     if not is_calibratable(matches):
         return None
     found = calibrate(matches)
@@ -115,7 +117,7 @@ def _metrics(metrics: Intervals) -> dict[str, Any]:
 def _difference(difference: Difference) -> dict[str, Any]:
     single = {name: {**_plain(getattr(difference.metrics, name)), "p": _number(difference.p[name])} for name in _SINGLE}
     rates = [
-        {"false_per_volume": rate, **_plain(_at(difference.metrics, rate)), "p": _number(_chance(difference.p, rate))}
+        {"false_per_volume": rate, **_plain(_at(difference.metrics, rate)), "p": _number(_p_at(difference.p, rate))}
         for rate in RATES
     ]
     return {"sensitivity": rates, **single}
@@ -127,7 +129,7 @@ def _at(metrics: Intervals, rate: float, name: str = "sensitivity") -> Interval:
     return Interval(whole.value[at], whole.low[at], whole.high[at])
 
 
-def _chance(p: Mapping[str, Any], rate: float) -> float:
+def _p_at(p: Mapping[str, Any], rate: float) -> float:
     return float(p["sensitivity"][RATES.index(rate)])
 
 
@@ -147,7 +149,7 @@ def _row(result: DetectorResult) -> tuple[str, ...]:
 
 
 def interval_text(interval: Interval, signed: bool = False, digits: int = 3) -> str:
-    """Write a figure with its interval; nothing where it is not defined."""
+    """Return a metric with its interval as text; empty where it is not defined."""
     if np.isnan(interval.value):
         return ""
     value, low, high = (
@@ -157,13 +159,13 @@ def interval_text(interval: Interval, signed: bool = False, digits: int = 3) -> 
 
 
 def protocol_line(evaluation: Evaluation) -> str:
-    """Say in a line what was judged, and how."""
+    """Return one line: what was evaluated, and how."""
     rules, truth = evaluation.protocol.rules, evaluation.truth
     counted = int((~evaluation.results[0].matches.excluded).sum())
     sizes = "all sizes" if rules.all_nodes else f"short axis ≥ {rules.min_short_axis_mm:g} mm"
-    seen = f"{_count(len(truth.cases), 'CT')} of {_count(len(set(truth.patients)), 'patient')}"
+    scans = f"{_count(len(truth.cases), 'CT')} of {_count(len(set(truth.patients)), 'patient')}"
     return (
-        f"{_count(counted, 'node')} ({sizes}) in {seen}; "
+        f"{_count(counted, 'node')} ({sizes}) in {scans}; "
         f"hit {rules.hit}, duplicates {rules.duplicates}; 95 % intervals over patients"
     )
 
@@ -173,7 +175,7 @@ def _count(number: int, what: str) -> str:
 
 
 def froc_lines(evaluation: Evaluation) -> list[FrocLine]:
-    """Give the curves for :func:`ctlymph.outputs.froc_plots.write_plot`."""
+    """Return the curves for :func:`ctlymph.outputs.froc_plots.write_plot`."""
     rates = np.array(BAND_RATES)
     several = len({result.mode for result in evaluation.results}) > 1
     return [

@@ -30,7 +30,7 @@ TRIED_EXAMPLES = 9
 
 
 @dataclass(frozen=True)
-class Row:
+class MethodRow:
     """One method in one mode, as the table shows it."""
 
     name: str
@@ -50,7 +50,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Step:
+class MethodStep:
     """A method less the one before it."""
 
     before: str
@@ -59,7 +59,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Section:
+class ComparisonSection:
     """One comparison, as the page shows it."""
 
     title: str
@@ -68,9 +68,9 @@ class Section:
     protocol: str
     notes: tuple[str, ...]
     plot: str
-    rows: tuple[Row, ...]
+    rows: tuple[MethodRow, ...]
     sizes: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[MethodStep, ...]
     shown: str
     examples: Examples
 
@@ -106,18 +106,18 @@ def write_page(path: Path, report: Report, command: str, links: Mapping[int, str
 
 
 def best(comparison: Comparison) -> DetectorResult:
-    """Give the method with the highest sensitivity at 3 false positives per CT; of equals the later."""
+    """Return the method with the highest sensitivity at 3 false positives per CT; of equals the later."""
     alone = [each for each in comparison.evaluation.results if each.mode == END_TO_END]
     at = RATES.index(SIZE_RATE)
     return max(reversed(alone), key=lambda each: np.nan_to_num(each.metrics.sensitivity.value[at]))
 
 
-def _section(comparison: Comparison, link: str, progress: Progress) -> Section:
+def _section(comparison: Comparison, link: str, progress: Progress) -> ComparisonSection:
     evaluation = comparison.evaluation
     shown = best(comparison)
     (pictured,) = with_pictures([(shown, examples(shown, EXAMPLES))], comparison.scans, progress)
     sizes = tuple(subset.name for subset, _ in evaluation.results[0].subsets if subset.kind == "size")
-    return Section(
+    return ComparisonSection(
         comparison.title,
         comparison.region,
         link,
@@ -126,7 +126,7 @@ def _section(comparison: Comparison, link: str, progress: Progress) -> Section:
         svg_address(froc_svg(froc_lines(evaluation))),
         tuple(_row(each, comparison, sizes) for each in evaluation.results),
         sizes,
-        tuple(Step(before, after, _differences(difference)) for before, after, difference in comparison.steps),
+        tuple(MethodStep(before, after, _differences(difference)) for before, after, difference in comparison.steps),
         shown.detector,
         pictured,
     )
@@ -150,11 +150,11 @@ def _costs(costs: Mapping[str, Cost]) -> list[tuple[str, str, str]]:
     return [(name, _number(cost.seconds, 1), _number(cost.peak_mb, 0)) for name, cost in costs.items()]
 
 
-def _row(result: DetectorResult, comparison: Comparison, sizes: Sequence[str]) -> Row:
+def _row(result: DetectorResult, comparison: Comparison, sizes: Sequence[str]) -> MethodRow:
     method, metrics, cost = method_of(result.detector), result.metrics, comparison.costs[result.detector]
     published = method.published.get(comparison.region)
     of_size = {subset.name: each for subset, each in result.subsets if subset.kind == "size"}
-    return Row(
+    return MethodRow(
         result.detector,
         result.mode,
         method.summary,
@@ -176,8 +176,8 @@ def _differences(difference: Difference) -> tuple[tuple[str, str], ...]:
     metrics, p = difference.metrics, difference.p
     found = []
     for rate in (1.0, 3.0, 10.0):
-        chance = np.asarray(p["sensitivity"])[RATES.index(rate)]
-        found.append((_text(_at(metrics.sensitivity, rate), signed=True), f"{chance:.3f}"))
+        p_value = np.asarray(p["sensitivity"])[RATES.index(rate)]
+        found.append((_text(_at(metrics.sensitivity, rate), signed=True), f"{p_value:.3f}"))
     found.append((_text(metrics.ap, signed=True), f"{float(np.asarray(p['ap'])):.3f}"))
     return tuple(found)
 

@@ -1,4 +1,4 @@
-"""``benchmark.json``: every figure of a benchmark."""
+"""``benchmark.json``: every metric of a benchmark."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ctlymph.workflows.benchmarking import Comparison, Report
 
 
 def benchmark_document(report: Report, command: str) -> dict[str, Any]:
-    """Give everything but single marks and operating points as plain values for JSON; NaN becomes null."""
+    """Return everything but single marks and operating points as plain values for JSON; NaN becomes null."""
     plan = report.plan
     return {
         "notice": "For research use, not for diagnosis",
@@ -20,7 +20,7 @@ def benchmark_document(report: Report, command: str) -> dict[str, Any]:
         "versions": versions(),
         "collection": plan.collection.folder.name,
         "synthetic": plan.collection.synthetic,
-        "also_learned_from": [each.folder.name for each in plan.extra_train],
+        "also_trained_on": [each.folder.name for each in plan.extra_train],
         "folds": {"k": report.plan.folds.k, "seed": report.plan.folds.seed},
         "methods": [method.name for method in plan.methods],
         "cross_validated": [_comparison(each) for each in report.crossed],

@@ -31,17 +31,17 @@ SUBSET_RATES = (1.0, 3.0, 10.0)
 
 @dataclass(frozen=True)
 class SubsetRow:
-    """One size class, region or station: nodes, metrics as text, and the middle one (value, low, high) for its bar."""
+    """One size class, region or station: nodes, sensitivities as text, and one of them (value, low, high) as a bar."""
 
     kind: str
     name: str
     nodes: int
-    metrics: tuple[str, ...]
+    sensitivities: tuple[str, ...]
     bar: tuple[float, float, float] | None
 
 
 @dataclass(frozen=True)
-class Section:
+class DetectorSection:
     """One detector in one mode, as the page shows it."""
 
     result: DetectorResult
@@ -77,7 +77,7 @@ def write_page(path: Path, evaluation: Evaluation, scans: Scans, progress: Progr
 
 
 def _in_words(rules: MatchingRules) -> tuple[str, ...]:
-    reach = {
+    within = {
         "15mm": "within 15 mm of its centre",
         "radius": "within half its long axis of its centre",
         "iou0.1": "with a box that overlaps its box by an intersection over union of 0.1 or more",
@@ -91,15 +91,15 @@ def _in_words(rules: MatchingRules) -> tuple[str, ...]:
         "missed, and marks on them are no false positives."
     )
     return (
-        f"A hit is a node with a mark {reach} that serves no other node.",
-        f"A false positive is a mark in reach of no node; a further mark on a node that is hit is {further}.",
+        f"A hit is a node with a mark {within} that serves no other node.",
+        f"A false positive is a mark within reach of no node; a further mark on a node that is hit is {further}.",
         small,
     )
 
 
-def _section(result: DetectorResult, found: Examples) -> Section:
-    is_chance = is_calibratable(result.matches) and len(result.matches.detections) > 0
-    calibration = calibrate(result.matches) if is_chance else None
+def _section(result: DetectorResult, found: Examples) -> DetectorSection:
+    is_calibrated = is_calibratable(result.matches) and len(result.matches.detections) > 0
+    calibration = calibrate(result.matches) if is_calibrated else None
     metrics = result.metrics
     single = (
         ("CPM", metrics.cpm),
@@ -107,7 +107,7 @@ def _section(result: DetectorResult, found: Examples) -> Section:
         ("AUC of marks", metrics.auc),
         ("with every mark", metrics.max_sensitivity),
     )
-    return Section(
+    return DetectorSection(
         result,
         tuple(interval_text(_at(metrics, rate)) for rate in RATES),
         tuple((name, interval_text(each)) for name, each in single),
@@ -121,14 +121,15 @@ def _section(result: DetectorResult, found: Examples) -> Section:
 def _subset_rows(result: DetectorResult) -> tuple[SubsetRow, ...]:
     rows = []
     for subset, metrics in result.subsets:
-        middle = _at(metrics, SUBSET_RATES[1])
-        bar = (float(middle.value), float(middle.low), float(middle.high))
+        scored = result.matches.detections.are_scored
+        shown = _at(metrics, SUBSET_RATES[1]) if scored else metrics.max_sensitivity
+        bar = (float(shown.value), float(shown.low), float(shown.high))
         rows.append(
             SubsetRow(
                 subset.kind,
                 subset.name,
                 int((subset.nodes & ~result.matches.excluded).sum()),
-                tuple(interval_text(_at(metrics, rate)) for rate in SUBSET_RATES),
+                (*(interval_text(_at(metrics, rate)) for rate in SUBSET_RATES), interval_text(metrics.max_sensitivity)),
                 None if np.isnan(bar).any() else bar,
             )
         )
@@ -142,5 +143,5 @@ def _at(metrics: Intervals, rate: float) -> Interval:
 
 
 def svg_address(svg: bytes) -> str:
-    """Give a picture as the text of an address that holds it."""
+    """Return a picture as a data URL."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")

@@ -1,4 +1,4 @@
-"""What became of every mark and node, and every operating point, as tables."""
+"""The outcome of every mark and node, and every operating point, as tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MATCH_COLUMNS = (
     *("detector", "mode", "what", "case", "number", "x_mm", "y_mm", "z_mm", "score", "outcome", "node"),
     *("short_axis_mm", "long_axis_mm", "station"),
 )
-_FATES = {
+_OUTCOMES = {
     Outcome.HIT: "hit",
     Outcome.DUPLICATE: "duplicate",
     Outcome.IGNORED: "ignored",
@@ -32,11 +32,11 @@ def write_curves(path: Path, curves: Iterable[tuple[str, str, Curve]]) -> None:
 
 
 def write_matches(path: Path, matched: Iterable[tuple[str, str, Matches]]) -> None:
-    """Write a row for each mark and each node: what it is, where it lies (LPS mm), and what became of it.
+    """Write a row for each mark and each node: what it is, where it lies (LPS mm), and its outcome.
 
-    A mark's ``node`` is the node that made it what it is. A node's ``score`` is that from which on it is hit.
+    A mark's ``node`` is the node that its outcome is due to. A node's ``score`` is that from which on it is hit.
     """
-    rows = (row for detector, mode, matches in matched for row in _fates(detector, mode, matches))
+    rows = (row for detector, mode, matches in matched for row in _outcomes(detector, mode, matches))
     write_csv(path, MATCH_COLUMNS, rows)
 
 
@@ -47,12 +47,12 @@ def _points(detector: str, mode: str, curve: Curve) -> Iterator[Row]:
         yield (detector, mode, f"{threshold:.6g}", f"{rate:.6g}", f"{sensitivity:.6g}", hits, count)
 
 
-def _fates(detector: str, mode: str, matches: Matches) -> Iterator[Row]:
+def _outcomes(detector: str, mode: str, matches: Matches) -> Iterator[Row]:
     marks, truth = matches.detections, matches.truth
     for row, outcome in enumerate(matches.outcome.tolist()):
         node = int(matches.node[row])
         place = (f"{mm:.3f}" for mm in marks.points_mm[row].tolist())
-        about = (f"{marks.scores[row]:.6g}", _FATES[Outcome(outcome)], truth.ids[node] if node >= 0 else "")
+        about = (f"{marks.scores[row]:.6g}", _OUTCOMES[Outcome(outcome)], truth.ids[node] if node >= 0 else "")
         yield (detector, mode, "mark", truth.cases[matches.case[row]], row + 1, *place, *about, "", "", "")
     for row, score in enumerate(matches.node_score.tolist()):
         outcome = "excluded" if matches.excluded[row] else "hit" if np.isfinite(score) else "missed"

@@ -47,7 +47,7 @@ class Ring:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ExamplePicture:
     """A square cut out of the CT, with the marks and nodes that cross it."""
 
     plane: Plane
@@ -78,13 +78,13 @@ class Example:
     short_axis_mm: float | None
     about: str
     nearest_mm: float | None
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[ExamplePicture, ...] = ()
     why_none: str = ""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What to look at of one detector: by falling score, by falling short axis, by rising score."""
+    """Examples of one detector: by falling score, by falling short axis, by rising score."""
 
     false: tuple[Example, ...]
     missed: tuple[Example, ...]
@@ -95,7 +95,7 @@ class Examples:
 
 
 def examples(result: DetectorResult, count: int = MAX_EXAMPLES) -> Examples:
-    """Choose what to look at, without pictures."""
+    """Return the examples of one detector, without pictures."""
     matches = result.matches
     marks, truth = matches.detections, matches.truth
     false = np.flatnonzero(matches.false)
@@ -151,12 +151,12 @@ def with_pictures(
     chosen: Sequence[tuple[DetectorResult, Examples]], scans: Scans, progress: Progress = SILENT
 ) -> list[Examples]:
     """Cut the pictures of all detectors' examples out of the CTs, one CT at a time."""
-    wanted: dict[str, dict[tuple[int, Example], Example]] = {}
+    by_case: dict[str, dict[tuple[int, Example], Example]] = {}
     for number, (_, each) in enumerate(chosen):
         for example in (*each.false, *each.missed, *each.hit):
-            wanted.setdefault(example.case, {})[number, example] = example
-    with progress.task("Pictures", len(wanted)) as advance:
-        for case, found in wanted.items():
+            by_case.setdefault(example.case, {})[number, example] = example
+    with progress.task("Pictures", len(by_case)) as advance:
+        for case, found in by_case.items():
             volume, why_none = _read(case, scans)
             for number, example in found:
                 found[number, example] = (
@@ -168,9 +168,9 @@ def with_pictures(
     return [
         replace(
             each,
-            false=tuple(wanted[one.case][number, one] for one in each.false),
-            missed=tuple(wanted[one.case][number, one] for one in each.missed),
-            hit=tuple(wanted[one.case][number, one] for one in each.hit),
+            false=tuple(by_case[one.case][number, one] for one in each.false),
+            missed=tuple(by_case[one.case][number, one] for one in each.missed),
+            hit=tuple(by_case[one.case][number, one] for one in each.hit),
         )
         for number, (_, each) in enumerate(chosen)
     ]
@@ -192,7 +192,7 @@ def _pictured(example: Example, volume: Volume, result: DetectorResult) -> Examp
     return replace(example, pictures=pictures)
 
 
-def _picture(example: Example, volume: Volume, result: DetectorResult, plane: Plane) -> Picture:
+def _picture(example: Example, volume: Volume, result: DetectorResult, plane: Plane) -> ExamplePicture:
     grid = volume.geometry
     frame = frame_about(grid, plane, grid.mm_to_index(example.point_mm)[::-1], _WIDTH_MM)
     section = np.moveaxis(volume.hu, plane.axis, 0)[frame.index]
@@ -209,7 +209,7 @@ def _picture(example: Example, volume: Volume, result: DetectorResult, plane: Pl
         )
         for ring in _rings(kind, points, np.nan_to_num(radii, nan=_UNKNOWN_RADIUS_MM), volume, plane, example.point_mm)
     ]
-    return Picture(
+    return ExamplePicture(
         plane, caption(grid, frame), _WIDTH_MM, jpeg(square(section[box], start, frame), quality=85), tuple(rings)
     )
 

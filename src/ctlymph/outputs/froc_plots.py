@@ -30,7 +30,7 @@ def write_plot(lines: Sequence[FrocLine], paths: Sequence[Path], subtitle: str) 
     Args:
         lines: The curves, in the order of the legend.
         paths: Files to write, such as ``froc.png`` and ``froc.svg``.
-        subtitle: What was judged by which rules.
+        subtitle: What was evaluated under which rules.
     """
     figure = _froc(lines)
     figure.suptitle(subtitle, fontsize=10)

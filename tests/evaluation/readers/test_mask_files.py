@@ -106,6 +106,14 @@ def test_totalsegmentators_folders_hold_one_binary_mask_a_structure(tmp_path: Pa
         read_detections(tmp_path, structure="spleen")
 
 
+def test_instance_masks_may_lie_in_folders_named_after_their_cases(tmp_path: Path) -> None:
+    for case in ("LYMPH_A", "LYMPH_B"):
+        saved(tmp_path / case / f"{case}_mask.nii.gz", two_blocks(1, 2))
+    found = read_detections(tmp_path)
+    assert (found.cases, len(found)) == (("LYMPH_A", "LYMPH_B"), 4)
+    assert found.notes[0] == "every label of its masks is a detection"
+
+
 def test_structures_that_are_no_lymph_nodes_are_refused_unless_chosen(tmp_path: Path) -> None:
     for name in ("aorta", "spleen"):
         saved(tmp_path / "A" / f"{name}.nii.gz", two_blocks(1, 0))
@@ -171,10 +179,11 @@ def test_truth_of_classes_is_read_by_component_where_nnunet_or_the_caller_says_s
         read_ground_truth(tmp_path / "plain")
 
 
-def test_detections_without_scores_have_one_operating_point_and_no_ranking_metrics(tmp_path: Path) -> None:
+def test_detections_without_scores_have_one_operating_point_and_no_metrics_of_scores(tmp_path: Path) -> None:
     saved(tmp_path / "A.nii.gz", two_blocks(1, 2))
     truth = GroundTruth.from_points({"A": [FIRST, (500, 0, 0)]}, short_axis_mm=12)
     result = evaluate(tmp_path, truth, "15mm", bootstraps=20).results[0]
-    assert np.isnan([result.metrics.cpm.value, result.metrics.ap.value, result.metrics.auc.value]).all()
+    for metric in (result.metrics.sensitivity, result.metrics.cpm, result.metrics.ap, result.metrics.auc):
+        assert np.isnan(metric.value).all()
     assert result.metrics.max_sensitivity.value == 0.5
     assert any("one operating point: sensitivity 0.500 at 0 false positives per CT" in note for note in result.notes)

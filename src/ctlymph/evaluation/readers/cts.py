@@ -1,4 +1,4 @@
-"""The CTs of the cases that are judged, for pictures: where they lie, read one at a time."""
+"""The CTs of the evaluated cases, for pictures: where they lie, read one at a time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def find_scans(path: Path, cases: Sequence[str]) -> Scans:
 
 
 def scans_in(folder: Path, cases: Sequence[str]) -> Scans:
-    """Give the CTs of cases that lie in a folder, as :func:`find_scans` does; perhaps none."""
+    """Return the CTs of cases that lie in a folder, as :func:`find_scans` does; maybe none."""
     if not folder.is_dir():
         return {}
     found: dict[str, Callable[[], Volume]] = {}

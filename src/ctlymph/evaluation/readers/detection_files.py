@@ -153,7 +153,8 @@ def _read_folder(
     if found := _visible(folder.glob(f"*{nndetection_boxes.SUFFIX}")):
         return Detections.concatenate(name, nndetection_boxes.read_boxes(found))
     nndetection_boxes.refuse_pickles(folder)
-    if masks := find_label_maps(folder, labels, structure) or find_structures(folder, structure):
+    masks = find_label_maps(folder, labels, structure, nested=True) or find_structures(folder, structure)
+    if masks:
         return _from_masks(name, masks, progress)
     return Detections.concatenate(name, _candidates(folder))
 

@@ -59,14 +59,21 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(path for path in paths if path.is_file() and image_suffix(path) and path.suffix.lower() != ".img")
 
 
-def label_maps(folder: Path) -> dict[str, Path]:
+def label_maps(folder: Path, *, nested: bool = False) -> dict[str, Path]:
     """Return the label maps in a folder by case; where some are named ``…_mask``, images of other names are none.
+
+    Args:
+        folder: Holds ``CASE.nii.gz``, ``CASE_mask.nii.gz`` or ``CASE/masks.nii.gz``.
+        nested: Whether to look for ``CASE/CASE_mask.nii.gz`` as well, as in the public collection.
 
     Raises:
         CtlymphError: If two files are of one case.
     """
     below = (path for path in folder.glob("*/masks.*") if path.is_file() and image_suffix(path))
     images = [*image_files(folder), *below]
+    if nested:
+        inside = (path for path in folder.glob("*/*_mask.*") if image_suffix(path))
+        images += [path for path in inside if _stem(path) == f"{path.parent.name}_mask"]
     named = [path for path in images if _stem(path).endswith("_mask")]
     found: dict[str, Path] = {}
     for path in sorted(named or images):
@@ -83,7 +90,7 @@ def case_of_mask(path: Path) -> str:
     return case_of(case_of_file(path, f"_mask{suffix}" if _stem(path).endswith("_mask") else suffix))
 
 
-def find_label_maps(path: Path, labels: Labels, structure: str) -> MaskFolder | None:
+def find_label_maps(path: Path, labels: Labels, structure: str, *, nested: bool = False) -> MaskFolder | None:
     """Find one label map a case; None where there is none.
 
     Args:
@@ -91,12 +98,13 @@ def find_label_maps(path: Path, labels: Labels, structure: str) -> MaskFolder | 
         labels: What the labels are.
         structure: The class to read, by its name or label; empty: all of nnU-Net's, or those of TotalSegmentator's
             that are named after lymph nodes.
+        nested: Whether to look for ``CASE/CASE_mask.nii.gz`` as well.
 
     Raises:
         CtlymphError: If there is no such class, or TotalSegmentator names none after lymph nodes.
     """
     folder = path if path.is_dir() else path.parent
-    maps = label_maps(path) if path.is_dir() else {case_of_mask(path): path}
+    maps = label_maps(path, nested=nested) if path.is_dir() else {case_of_mask(path): path}
     if not maps:
         return None
     files = {case: (file,) for case, file in maps.items()}

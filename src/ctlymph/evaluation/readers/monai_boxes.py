@@ -58,7 +58,7 @@ def read_boxes(path: Path) -> list[Detections]:
 
 
 def _frame(where: str, stated: Mapping[str, Any]) -> tuple[str, str]:
-    """Give the mode of the boxes and ``LPS`` or ``RAS``."""
+    """Return the mode of the boxes and ``LPS`` or ``RAS``."""
     mode = str(stated.get("box_mode", "")).partition(":")[0].strip()
     if mode not in MODES:
         raise CtlymphError(f'{where}: what its six numbers are is not stated; add "box_mode": {" or ".join(MODES)}')
@@ -107,6 +107,6 @@ def _numbers(where: str, name: str, values: Any, shape: tuple[int, ...]) -> NDAr
         array = np.array(np.nan)
     array = array.reshape(0, *shape) if array.shape == (0,) else array
     if array.ndim != 1 + len(shape) or array.shape[1:] != shape or not np.isfinite(array).all():
-        wanted = f"rows of {shape[0]} finite numbers" if shape else "finite numbers"
-        raise CtlymphError(f"{where}: its {name} is not a list of {wanted}; correct it")
+        expected = f"rows of {shape[0]} finite numbers" if shape else "finite numbers"
+        raise CtlymphError(f"{where}: its {name} is not a list of {expected}; correct it")
     return array
