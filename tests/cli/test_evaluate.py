@@ -121,19 +121,22 @@ def test_a_folder_without_any_of_the_cts_is_an_error(toy: Path) -> None:
         run(toy / "marks.csv", "--truth", toy / "truth.csv", "-o", toy / "out", "--ct", toy / "cts")
 
 
-def test_one_region_is_judged_alone(tmp_path: Path) -> None:
+def test_one_region_is_evaluated_alone(tmp_path: Path) -> None:
     (tmp_path / "truth.csv").write_text(
         "case,node,x_mm,y_mm,z_mm,short_axis_mm,annotated_region\nM,1,0,0,0,12,mediastinum\nA,1,0,0,0,12,abdomen\n"
     )
     (tmp_path / "marks.csv").write_text("case,x_mm,y_mm,z_mm,score\nM,0,0,0,1\nA,90,0,0,1\n")
-    run(tmp_path / "marks.csv", "--truth", tmp_path / "truth.csv", "-o", tmp_path / "out", "--region", "mediastinum")
+    files = (tmp_path / "marks.csv", "--truth", tmp_path / "truth.csv", "-o", tmp_path / "out")
+    run(*files, "--region", "mediastinum")
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert (found["cases"], found["nodes"]["all"], found["detectors"][0]["nodes_hit"]) == (1, 1, 1)
     assert found["detectors"][0]["marks"]["false_positive"] == 0
+    assert run(*files, "--region", "pelvis").exit_code == 2
+    (tmp_path / "truth.csv").write_text("case,x_mm,y_mm,z_mm,short_axis_mm\nM,0,0,0,12\nA,0,0,0,12\n")
     with pytest.raises(CtlymphError, match="annotated in no case"):
-        run(tmp_path / "marks.csv", "--truth", tmp_path / "truth.csv", "-o", tmp_path / "none", "--region", "pelvis")
+        run(*files, "--region", "abdomen", "--overwrite")
 
 
-def test_marks_that_name_no_nodes_cannot_be_judged_by_ids(toy: Path) -> None:
+def test_marks_that_name_no_nodes_cannot_be_matched_by_ids(toy: Path) -> None:
     with pytest.raises(CtlymphError, match="name no nodes"):
         run(toy / "marks.csv", "--truth", toy / "truth.csv", "-o", toy / "out", "--hit", "ids")

@@ -144,7 +144,7 @@ def test_cases_without_nodes_and_without_marks_are_volumes() -> None:
 
 
 def test_no_case_at_all_is_an_error() -> None:
-    with pytest.raises(CtlymphError, match="no case was looked at"):
+    with pytest.raises(CtlymphError, match="there is no annotated case"):
         curve(match(make_marks([], 0), make_truth([], 0)))
 
 

@@ -42,7 +42,7 @@ def test_scores_of_nought_and_one_have_a_bin() -> None:
 def test_scores_beyond_one_are_refused_by_name() -> None:
     matches = match(make_marks([(0, A, 7.5)], name="raw"), make_truth([(0, A, 12)]))
     assert not is_calibratable(matches)
-    with pytest.raises(CtlymphError, match=r"raw: a score of 7\.5 is no chance"):
+    with pytest.raises(CtlymphError, match=r"raw: a score of 7\.5 is no probability"):
         calibrate(matches)
 
 

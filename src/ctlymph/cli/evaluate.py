@@ -2,74 +2,53 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ctlymph.cli.console import RESEARCH_USE, progress, say, show_json, show_table
+from ctlymph.cli.options import JsonOption, OutputOption, OverwriteOption, RegionOption
 
 if TYPE_CHECKING:
     from ctlymph.evaluation.protocol import Evaluation
 
 
-class HitRule(StrEnum):
-    """When a detection reaches a node."""
-
-    near = "15mm"
-    radius = "radius"
-    overlap = "iou0.1"
-    ids = "ids"
-
-
-class DuplicateRule(StrEnum):
-    """What a further detection on a node is."""
-
-    ignored = "ignored"
-    fp = "fp"
-
-
-class LabelKind(StrEnum):
-    """What the labels of masks are."""
-
-    auto = "auto"
-    instances = "instances"
-    classes = "classes"
+HitOption = Annotated[
+    Literal["15mm", "radius", "iou0.1", "ids"],
+    typer.Option(help="A detection reaches a node within 15 mm, half its long axis, by boxes, or by its name."),
+]
+LabelsOption = Annotated[
+    Literal["auto", "instances", "classes"],
+    typer.Option(help="Labels of detected masks: one a node, or classes, whose connected components are nodes."),
+]
+TruthLabelsOption = Annotated[
+    Literal["auto", "instances", "classes"], typer.Option(help="Labels of true masks, likewise.")
+]
 
 
 def evaluate(
     detections: Annotated[
-        list[Path], typer.Argument(metavar="DETECTIONS...", help="Detections of one detector or several: see above.")
+        list[Path], typer.Argument(metavar="DETECTIONS", help="Detections of one detector or several: see above.")
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="Folder for the results.")
-    ],
+    output: OutputOption,
     truth: Annotated[
         Path | None, typer.Option("--truth", metavar="TRUTH", help="The true nodes (required): see above.")
     ] = None,
-    hit: Annotated[
-        HitRule,
-        typer.Option(help="A detection reaches a node within 15 mm, half its long axis, by boxes, or by its name."),
-    ] = HitRule.near,
+    hit: HitOption = "15mm",
     duplicates: Annotated[
-        DuplicateRule, typer.Option(help="What further detections on a node are.")
-    ] = DuplicateRule.ignored,
+        Literal["ignored", "fp"], typer.Option(help="What further detections on a node are.")
+    ] = "ignored",
     all_nodes: Annotated[bool, typer.Option("--all-nodes", help="Count nodes below 10 mm short axis, too.")] = False,
-    labels: Annotated[
-        LabelKind,
-        typer.Option(help="Labels of detected masks: one a node, or classes whose connected components are nodes."),
-    ] = LabelKind.auto,
-    truth_labels: Annotated[LabelKind, typer.Option(help="Labels of true masks, likewise.")] = LabelKind.auto,
+    labels: LabelsOption = "auto",
+    truth_labels: TruthLabelsOption = "auto",
     structure: Annotated[
         str, typer.Option(metavar="NAME", help="The class to read from nnU-Net's or TotalSegmentator's masks.")
     ] = "",
     cases_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="All annotated cases, one name a line.")
     ] = None,
-    region: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only cases with this region annotated: mediastinum or abdomen.")
-    ] = None,
+    region: RegionOption = None,
     ct: Annotated[
         Path | None,
         typer.Option("--ct", metavar="FOLDER", help="The CTs, for pictures and for names by SeriesInstanceUID."),
@@ -80,8 +59,8 @@ def evaluate(
     ] = None,
     bootstraps: Annotated[int, typer.Option(min=10, help="Resamplings of the patients, for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same intervals.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json instead of the tables.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
+    as_json: JsonOption = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Evaluate detectors: sensitivity against false positives per CT, with intervals over patients.
 
@@ -120,14 +99,13 @@ def evaluate(
     from ctlymph.outputs.evaluation_files import write_evaluation
 
     check_new_folder(output, overwrite=overwrite)
-    boxes, bars = hit is HitRule.overlap, progress()
+    boxes, bars = hit == "iou0.1", progress()
     cases = read_cases(cases_file) if cases_file else ()
-    nodes = read_ground_truth(truth, cases, boxes=boxes, labels=truth_labels.value, progress=bars)
+    nodes = read_ground_truth(truth, cases, boxes=boxes, labels=truth_labels, progress=bars)
     nodes = nodes.with_series(series_in(ct)) if ct else nodes
-    protocol = Protocol(MatchingRules(hit.value, duplicates.value, all_nodes), Resampling(bootstraps, seed))
+    protocol = Protocol(MatchingRules(hit, duplicates, all_nodes), Resampling(bootstraps, seed))
     detectors = [
-        read_detections(path, boxes=boxes, labels=labels.value, structure=structure, progress=bars)
-        for path in detections
+        read_detections(path, boxes=boxes, labels=labels, structure=structure, progress=bars) for path in detections
     ]
     found = (
         evaluate_region(detectors, nodes, region, protocol)
