@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctlymph.core.nodes import Judged, Mark, NodeRads
+from ctlymph.core.nodes import Mark, NodeRads, NodeRadsFeature
 from ctlymph.core.regions import ABDOMEN
 from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.measurement.axes import measure_masks
-from ctlymph.measurement.noderads import FOCAL, GROSS, HETEROGENEOUS, IRREGULAR, TEXTURES, category, judge_nodes
+from ctlymph.measurement.noderads import FOCAL, GROSS, HETEROGENEOUS, IRREGULAR, TEXTURES, assess_nodes, category
 from ctlymph.measurement.segmentation import segment_marks
 from ctlymph.phantom.body.parts import BodyPart
 from ctlymph.phantom.body.shapes import Ellipsoid, Intersection, Offset, Solid, tube
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def judged(volume: Volume, masks: Masks) -> NodeRads:
-    (node,) = judge_nodes(volume, masks, measure_masks(volume, masks))
+    (node,) = assess_nodes(volume, masks, measure_masks(volume, masks))
     assert node.node_rads
     return node.node_rads
 
@@ -112,7 +112,7 @@ def rows(pairs: Sequence[tuple[Drawn, NodeRads]]) -> Iterator[tuple[str, ...]]:
     yield "category", f"exactly {exact:.0%}", f"within the range {within:.0%}", ""
 
 
-def _said(feature: Judged, findings: Sequence[str]) -> bool | None:
+def _said(feature: NodeRadsFeature, findings: Sequence[str]) -> bool | None:
     return None if feature.points is None else feature.finding in findings
 
 

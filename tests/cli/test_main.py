@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from ctlymph.phantom.scan.patient import Phantom
 
 import ctlymph
 from ctlymph.cli.main import main
 from ctlymph.io.images import write_image
 from ctlymph.io.node_tables import read_nodes_csv
+from ctlymph.phantom.scan.patient import Phantom
 
 WITHOUT_POSIX = """
 import os, signal, sys

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import ctlymph
-from ctlymph.core.nodes import Diameter, Judged, LymphNode, NodeRads, Sizes
+from ctlymph.core.nodes import Diameter, LymphNode, NodeRads, NodeRadsFeature, Sizes
 from ctlymph.core.regions import Region
 from ctlymph.core.result import Result
 from ctlymph.core.short_repr import short_repr
@@ -65,7 +65,7 @@ def test_nodes_say_where_they_are_and_how_large() -> None:
         repr(node)
         == "LymphNode(3, at 1.0, -2.0, 3.2 mm, short axis 5.0 mm, long axis 9.0 mm, mediastinum, 4R, score 0.50)"
     )
-    judged = Judged("normal", 0, "short axis 5.0 mm, below 10")
+    judged = NodeRadsFeature("normal", 0, "short axis 5.0 mm, below 10")
     rads = NodeRads(1, 2, judged, judged, judged, judged, "normal; points: homogeneous 0")
     assert repr(rads) == "NodeRads(1–2; normal; points: homogeneous 0)"
 

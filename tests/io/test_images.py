@@ -217,7 +217,7 @@ def test_analyze_is_read_with_a_warning_that_it_has_no_orientation(tmp_path: Pat
     np.testing.assert_array_equal(volume.hu, HU)
     assert volume.geometry.orientation == "LAS"
     assert volume.geometry.spacing_mm == pytest.approx([0.7, 0.8, 2.5])
-    assert "Analyze files hold no orientation" in volume.notes[0]
+    assert "Analyze files contain no orientation" in volume.notes[0]
 
 
 def test_a_nifti_or_nrrd_without_orientation_says_what_was_assumed(tmp_path: Path) -> None:
@@ -275,15 +275,15 @@ def refusals(folder: Path) -> dict[str, tuple[Path, str]]:
         "2D": (nifti(folder / "flat.nii", HU[0]), "is a 2D image (6 × 5), not a 3D one; give the whole CT volume"),
         "2D MetaImage": (folder / "flat.mha", "is a 2D image (6 × 5)"),
         "4D": (nifti(folder / "series.nii", np.stack([HU, HU])), "is a 4D image (6 × 5 × 4 × 2), not a 3D one; save"),
-        "colour": (folder / "colour.nii", "3 numbers a voxel"),
-        "vectors": (folder / "vector.nrrd", "3 numbers a voxel"),
-        "complex": (nifti(folder / "complex.nii", HU.astype(np.complex64)), "2 numbers a voxel"),
+        "colour": (folder / "colour.nii", "3 numbers per voxel"),
+        "vectors": (folder / "vector.nrrd", "3 numbers per voxel"),
+        "complex": (nifti(folder / "complex.nii", HU.astype(np.complex64)), "2 numbers per voxel"),
         "sheared": (nifti(folder / "sheared.nii", affine=sheared), "axes are not perpendicular (sheared); resample"),
         "NaN affine": (
             folder / "nan.nii",
             "the image's affine holds NaN, infinity or a zero column; repair its header",
         ),
-        "NaN origin": (folder / "nan.mha", "Offset holds NaN or infinity; repair its header"),
+        "NaN origin": (folder / "nan.mha", "Offset contains NaN or infinity; repair its header"),
         "0 bytes": (folder / "empty.nii.gz", damaged),
         "text as NIfTI": (folder / "text.nii.gz", damaged),
         "text as NRRD": (folder / "text.nrrd", damaged),
@@ -297,8 +297,8 @@ def refusals(folder: Path) -> dict[str, tuple[Path, str]]:
         "a garbled .mha": (folder / "garbled.mha", damaged),
         "a garbled .nrrd": (folder / "garbled.nrrd", damaged),
         "a garbled .nii.gz": (folder / "garbled.nii.gz", damaged),
-        "a header without its .img": (folder / "alone.hdr", "its data file must lie beside it"),
-        "a header without its .raw": (folder / "alone.mhd", "its data file must lie beside it"),
+        "a header without its .img": (folder / "alone.hdr", "its data file must be in the same folder"),
+        "a header without its .raw": (folder / "alone.mhd", "its data file must be in the same folder"),
         "absent": (folder / "absent.nii", "does not exist"),
     }
 
@@ -324,7 +324,7 @@ def test_bad_files_are_refused_in_one_line_that_names_them(tmp_path: Path, capfd
 def test_masks_that_are_no_label_maps_are_refused(tmp_path: Path, value: float, kind: type) -> None:
     labels = np.zeros((4, 5, 6), dtype=kind)
     labels[2, 3, 1] = value
-    with pytest.raises(CtlymphError, match=rf"m\.nii holds the value {value:g}, .*whole numbers from 0 to 65535"):
+    with pytest.raises(CtlymphError, match=rf"m\.nii contains the value {value:g}, .*whole numbers from 0 to 65535"):
         read_masks(nifti(tmp_path / "m.nii", labels))
 
 

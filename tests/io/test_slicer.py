@@ -98,7 +98,7 @@ def test_points_that_were_never_placed_are_left_out(tmp_path: Path) -> None:
             point_list(controlPoints=[{"position": [1, 2, 3], "description": "score high"}]),
             "the score of point 0 is 'high'",
         ),
-        ({"type": "Line", "coordinateSystem": "LPS"}, "holds Line and no point list"),
+        ({"type": "Line", "coordinateSystem": "LPS"}, "contains Line and no point list"),
     ],
 )
 def test_a_list_that_cannot_be_placed_is_refused(tmp_path: Path, markup: dict[str, Any], message: str) -> None:

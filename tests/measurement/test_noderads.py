@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from ctlymph.core.nodes import Diameter, NodeRads, Sizes
 from ctlymph.core.volume import Geometry, Masks, Volume, reorient_array
 from ctlymph.measurement.axes import measure_mask, measure_masks
-from ctlymph.measurement.noderads import BULK, ENLARGED, NORMAL, category, judge_nodes, judge_size, node_rads
+from ctlymph.measurement.noderads import BULK, ENLARGED, NORMAL, assess_nodes, assess_size, category, node_rads
 
 ROWS = [
     *((NORMAL, total, expected) for total, expected in enumerate((1, 2, 3, 4, 4, 4))),
@@ -68,7 +68,7 @@ def sized(short_mm: float, longest_mm: float | None = None) -> Sizes:
 def test_size_follows_short_axis_site_growth_and_longest_diameter(
     sizes: Sizes, station: str, former_mm: float | None, expected: str
 ) -> None:
-    judged = judge_size(sizes, station, former_mm)
+    judged = assess_size(sizes, station, former_mm)
     assert judged.finding == expected
     assert f"{sizes.short_axis.length_mm:.1f}" in judged.reason or expected == BULK
 
@@ -179,10 +179,10 @@ def test_nodes_of_a_scan_are_judged_with_their_former_sizes() -> None:
     hu = scanned(np.where(mask, 85.0, -95.0), 12)
     volume, masks = Volume(hu, GRID), Masks(mask.astype(np.uint16) * 3, GRID)
     nodes = measure_masks(volume, masks)
-    (first,) = judge_nodes(volume, masks, nodes)
-    (grown,) = judge_nodes(volume, masks, nodes, {3: 5.0})
+    (first,) = assess_nodes(volume, masks, nodes)
+    (grown,) = assess_nodes(volume, masks, nodes, {3: 5.0})
     assert first.node_rads is not None
     assert grown.node_rads is not None
     assert (first.node_rads.size.finding, grown.node_rads.size.finding) == (NORMAL, ENLARGED)
     with pytest.raises(ValueError, match="no node 4"):
-        judge_nodes(volume, masks, [replace(nodes[0], node=4)])
+        assess_nodes(volume, masks, [replace(nodes[0], node=4)])

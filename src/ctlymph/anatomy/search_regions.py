@@ -202,7 +202,7 @@ def _in_front_of(rows: Sequence[float] | NDArray[np.float64], landmarks: Landmar
 
 
 def _abdomen(landmarks: Landmarks, dome: int | None) -> Mask:
-    """Return the abdomen: inside its wall, in front of the back muscles, from diaphragm to pelvic floor; and the groins."""
+    """Return the abdomen, within its wall, in front of the back muscles, down to the pelvic floor; and the groins."""
     if not _is_torso(landmarks):
         return np.zeros_like(landmarks.body)
     spacing = landmarks.geometry.spacing_mm

@@ -109,7 +109,7 @@ def _steady(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np
 
 
 def _smoothest_path(merit: NDArray[np.float64], geometry: Geometry) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return rows and columns of the path, one voxel in each slice, with the greatest merit less its bends (Viterbi)."""
+    """Return rows and columns of the path, one voxel a slice, with the greatest merit less its bends (Viterbi)."""
     steps = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3)]
     costs = [
         _BEND * np.hypot(dy * geometry.spacing_mm[1], dx * geometry.spacing_mm[0]) / geometry.spacing_mm[2]

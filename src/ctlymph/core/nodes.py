@@ -88,7 +88,7 @@ def _axes(shape: Shape | Sizes) -> str:
 
 
 @dataclass(frozen=True)
-class Judged:
+class NodeRadsFeature:
     """The assessment of one Node-RADS feature, such as texture.
 
     Attributes:
@@ -118,10 +118,10 @@ class NodeRads:
 
     lowest: int
     highest: int
-    size: Judged
-    texture: Judged
-    border: Judged
-    shape: Judged
+    size: NodeRadsFeature
+    texture: NodeRadsFeature
+    border: NodeRadsFeature
+    shape: NodeRadsFeature
     reason: str
 
     def __repr__(self) -> str:

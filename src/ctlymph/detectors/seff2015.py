@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError, Remedy
+from ctlymph.core.short_repr import short_repr
 from ctlymph.detectors.base import ENLARGED_MM, Candidates, DetectionContext, Scorer, TrueNodes
 from ctlymph.detectors.calibration import linear_decision, linear_svm, out_of_fold_decisions, sigmoid, sigmoid_through
 from ctlymph.detectors.parts.feature_scorer import Examples, FeatureScorer, concatenated, examples_of, joined
@@ -60,6 +61,8 @@ class ContourExamples:
     traced: NDArray[np.uint8]
     features: NDArray[np.float16]
     is_edge: NDArray[np.bool_]
+
+    __repr__ = short_repr
 
 
 _NO_CONTOURS = ContourExamples(

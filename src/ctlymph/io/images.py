@@ -1,8 +1,8 @@
 """CT volumes and instance masks as NIfTI, NRRD, MetaImage and Analyze files.
 
-NIfTI and Analyze go through nibabel: ITK takes a truncated NIfTI for a whole
-one, a NaN affine for the identity, and does not notice a full disk. NRRD and
-MetaImage go through SimpleITK.
+NIfTI and Analyze are read and written by nibabel: ITK accepts a truncated NIfTI
+file as complete and a NaN affine as the identity, and does not notice a full
+disk. NRRD and MetaImage are read and written by SimpleITK.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FORMATS = {
     ".mha": "MetaImage",
     ".mhd": "MetaImage",
 }
-"""Suffixes of image files, lower case, and the family of each."""
+"""Suffixes of image files, in lower case, and the name of each format."""
 
 MAX_HU = int(np.iinfo(np.int16).max)
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -44,27 +44,36 @@ _MM = {"meter": 1000.0, "micron": 0.001}
 
 
 def image_suffix(path: Path) -> str | None:
-    """Give the suffix in :data:`FORMATS` that ``path`` ends in, or None; the case of letters does not matter."""
+    """Return the suffix in :data:`FORMATS` with which ``path`` ends, or None; upper and lower case are the same.
+
+    >>> image_suffix(Path("ct.NII.gz"))
+    '.nii.gz'
+    """
     return next((suffix for suffix in FORMATS if path.name.lower().endswith(suffix)), None)
 
 
 def read_image(path: Path) -> Volume:
-    """Read a CT volume; ``case`` is the name without its suffix.
+    """Read a CT volume; its ``case`` is the name of the file without its suffix.
 
-    Voxels become int16 HU: fractions are rounded, what lies below −1024
-    (padding) and what is NaN or infinite becomes −1024, what lies above 32767
-    is cut; ``notes`` says which of these happened. Voxels are neither reordered
-    nor resampled. An affine that is sheared by less than 0.06° is straightened.
+    Voxels become int16 HU: fractions are rounded, values below −1024 (padding),
+    NaN and infinity become −1024, and values above 32767 become 32767. Voxels
+    are neither reordered nor resampled. An affine that is sheared by less than
+    0.06° is straightened.
 
-    Analyze files, and NIfTI files whose sform and qform are both unset, hold
-    no orientation. As nibabel does, i is taken to grow to the left, j to the
-    front and k to the head; NRRD files without a space are taken as LPS, as ITK
-    does. ``notes`` says so.
+    Analyze files, and NIfTI files with neither sform nor qform, contain no
+    orientation. As in nibabel, i is assumed to grow to the left, j to the front
+    and k to the head. NRRD files without a space are assumed to be LPS, as in
+    ITK. All such changes and assumptions are described in the volume's ``notes``.
+
+    >>> grid = Geometry((2, 3, 4), origin_mm=(0, 0, 0), spacing_mm=(0.5, 0.5, 2))
+    >>> write_image(Volume(np.full(grid.shape_zyx, 40, dtype=np.int16), grid), Path("ct.nii.gz"))
+    >>> read_image(Path("ct.nii.gz"))
+    Volume(4 × 3 × 2 voxels of 0.5 × 0.5 × 2 mm, LPS, 0 notes)
 
     Raises:
-        CtlymphError: If the file is absent, damaged, truncated, of another
-            kind than its suffix says, not a single 3D image of plain numbers,
-            or its affine is sheared or holds NaN.
+        CtlymphError: If the file is absent, damaged or truncated, its format is
+            not that of its suffix, it is not a single 3D image with one number
+            for each voxel, or its affine is sheared or contains NaN.
     """
     voxels = _load(path)
     hu, notes = _whole_hu(voxels)
@@ -74,7 +83,7 @@ def read_image(path: Path) -> Volume:
 
 
 def read_masks(path: Path) -> Masks:
-    """Read an instance mask: 0 background, any other whole number up to 65535 one node; gaps are allowed.
+    """Read an instance mask: 0 background, any other whole number up to 65535 one node; numbers may have gaps.
 
     Raises:
         CtlymphError: As :func:`read_image`, or if a voxel is negative, larger
@@ -89,19 +98,24 @@ def read_masks(path: Path) -> Masks:
         wrong = ~((exact >= 0) & (exact <= np.iinfo(np.uint16).max) & (np.mod(exact, 1) == 0))
         if wrong.any():
             raise CtlymphError(
-                f"{path} holds the value {exact[wrong][0]:g}, but a mask of nodes holds whole numbers from 0 to 65535,"
-                " one a node; export it as a label map"
+                f"{path} contains the value {exact[wrong][0]:g}, but a mask of nodes contains whole numbers from 0 to"
+                " 65535, one for each node; export it as a label map"
             )
         labels[k] = exact
     return Masks(labels, voxels.geometry)
 
 
 def write_image(volume: Volume, path: Path, *, overwrite: bool = False) -> None:
-    """Write a volume in the format that the suffix of ``path`` names; it appears complete or not at all.
+    """Write a volume in the format of the suffix of ``path``; the file appears complete or not at all.
 
-    ``.hdr`` (or ``.img``) writes a NIfTI-1 pair, which programs that know only
-    Analyze read too, and which keeps the orientation for all others. ``.mhd``
-    and ``.nhdr`` put the voxels in a second file beside them.
+    ``.hdr`` (or ``.img``) writes a NIfTI-1 pair. Programs that know only Analyze
+    can read it, and all others find the orientation in it. ``.mhd`` and ``.nhdr``
+    write the voxels into a second file in the same folder.
+
+    Args:
+        volume: The volume.
+        path: The file, with a suffix in :data:`FORMATS`.
+        overwrite: Replace a file that exists.
 
     Raises:
         CtlymphError: If the suffix is not in :data:`FORMATS`, the file exists and
@@ -111,13 +125,13 @@ def write_image(volume: Volume, path: Path, *, overwrite: bool = False) -> None:
 
 
 def write_masks(masks: Masks, path: Path, *, overwrite: bool = False) -> None:
-    """Write an instance mask as uint16; otherwise as :func:`write_image`."""
+    """Write an instance mask as uint16, as :func:`write_image` does."""
     _write(masks.labels, masks.geometry, path, overwrite)
 
 
 @dataclass(frozen=True, eq=False)
 class _FileVoxels:
-    """Voxels as a file stores them (z, y, x, any real type); their meaning is ``slope · value + intercept``."""
+    """Voxels of a file (z, y, x, any real type), which mean ``slope · value + intercept``."""
 
     values: NDArray[Any]
     geometry: Geometry
@@ -130,7 +144,7 @@ class _FileVoxels:
         return self.slope == 1 and self.intercept == 0
 
     def scaled(self, k: int) -> NDArray[Any]:
-        """Give slice k with slope and intercept applied: int64 where that is exact, else floating."""
+        """Return slice k with slope and intercept applied: int64 if that is exact, else a floating type."""
         values: NDArray[Any] = self.values[k]
         if values.dtype.kind in "iu" and self.slope == 1 and float(self.intercept).is_integer():
             return np.asarray(values.astype(np.int64) + int(self.intercept))
@@ -209,7 +223,7 @@ def _load_nibabel(path: Path) -> _FileVoxels:
 
 @contextmanager
 def _silent_nibabel() -> Iterator[None]:
-    """Keep from standard error what nibabel says of odd headers; what matters of it becomes errors or notes here."""
+    """Suppress nibabel's messages about odd headers; those that matter become errors or notes here."""
     from nibabel.imageglobals import logger  # its own LoggingOutputSuppressor lets warnings through
 
     logger.disabled = True
@@ -226,7 +240,7 @@ def _read_voxels(path: Path, data: Any) -> NDArray[Any]:
         return np.asarray(data.get_unscaled().T)
     from isal import igzip
 
-    # In pieces that stay in the cache: 4 times as fast as nibabel, which uses the gzip module.
+    # In pieces that fit into the cache: 4 times as fast as nibabel, which uses the gzip module.
     values = np.empty(data.shape[::-1], dtype=data.dtype)
     view = values.reshape(-1).view(np.uint8).data
     with igzip.open(path, "rb") as file:
@@ -237,18 +251,18 @@ def _read_voxels(path: Path, data: Any) -> NDArray[Any]:
             if not count:
                 raise EOFError
             filled += count
-        file.read(1)  # at the end of the file the checksum is compared
+        file.read(1)  # the checksum is compared at the end of the file
     return values
 
 
 def _nibabel_affine(image: Any) -> tuple[NDArray[np.float64], list[str]]:
-    """Give the map from i, j, k to LPS mm, and a note where the file does not state it."""
+    """Return the matrix from i, j, k to LPS mm, and a note if the file does not contain it."""
     import nibabel as nib
 
     affine = np.array(image.affine, dtype=np.float64)
-    affine[:2] *= -1  # RAS to LPS; a matrix product would warn of infinities, which are refused later
+    affine[:2] *= -1  # RAS to LPS; a matrix product would warn of infinities, which are rejected later
     if not isinstance(image, nib.Nifti1Pair):
-        why = "Analyze files hold no orientation"
+        why = "Analyze files contain no orientation"
     elif image.header["sform_code"] == 0 and image.header["qform_code"] == 0:
         why = "the NIfTI header states no orientation (sform and qform unset)"
     else:
@@ -273,7 +287,7 @@ def _load_itk(path: Path, kind: str) -> _FileVoxels:
             shape = shape[:3] if shape[3:] == (1,) else shape
             _check_kind(path, shape, reader.GetNumberOfComponents())
             image = reader.Execute()
-        # MetaIO hands back garbage when decompression fails, and tells only standard error.
+        # MetaIO returns garbage if decompression fails, with a message on standard error only.
         if re.search(r"fail|cannot|not read", captured(), re.IGNORECASE):
             raise RuntimeError(captured())
     except (RuntimeError, MemoryError) as error:
@@ -291,18 +305,18 @@ def _load_itk(path: Path, kind: str) -> _FileVoxels:
 
 def _unoriented(why: str, i: str, j: str) -> str:
     return (
-        f"{why}: i was taken to grow to the patient's {i}, j to the {j}, k to the head;"
-        " compare a picture with the original before you trust left and right"
+        f"{why}: i was assumed to grow to the patient's {i}, j to the {j}, k to the head;"
+        " compare a picture with the original before you rely on left and right"
     )
 
 
 def _check_meta_header(path: Path) -> None:
-    """Refuse NaN and infinity in the header, which MetaIO reads as 0."""
+    """Reject NaN and infinity in the header, which MetaIO reads as 0."""
     with path.open("rb") as file:
         for line in file:
             key, _, value = line.partition(b"=")
             if re.search(rb"\b(nan|inf)", value, re.IGNORECASE) and b"File" not in key:
-                raise CtlymphError(f"{path}: {key.decode().strip()} holds NaN or infinity; repair its header")
+                raise CtlymphError(f"{path}: {key.decode().strip()} contains NaN or infinity; repair its header")
             if key.strip() == b"ElementDataFile" or b"=" not in line:
                 return
 
@@ -337,24 +351,28 @@ def _check_kind(path: Path, shape_ijk: tuple[int, ...], numbers_per_voxel: int) 
         remedy = "give the whole CT volume" if len(shape_ijk) < 3 else "save one 3D volume of it and give that"
         raise CtlymphError(f"{path} is a {len(shape_ijk)}D image ({size}), not a 3D one; {remedy}")
     if 0 in shape_ijk:
-        raise CtlymphError(f"{path} holds no voxels ({size}); export it again")
+        raise CtlymphError(f"{path} contains no voxels ({size}); export it again")
     if numbers_per_voxel != 1:
         raise CtlymphError(
-            f"{path} holds {numbers_per_voxel} numbers a voxel (colour, vectors or complex), not one; give a CT in HU"
+            f"{path} contains {numbers_per_voxel} numbers per voxel (colour, vectors or complex), not one;"
+            " give a CT in HU"
         )
 
 
 def _unreadable(path: Path, error: Exception) -> CtlymphError:
-    beside = " (its data file must lie beside it)" if image_suffix(path) in (".hdr", ".img", ".mhd", ".nhdr") else ""
+    companion = (
+        " (its data file must be in the same folder)" if image_suffix(path) in (".hdr", ".img", ".mhd", ".nhdr") else ""
+    )
     return CtlymphError(
-        f"cannot read {path}: it is damaged, incomplete{beside} or not what its name says; export or download it again"
+        f"cannot read {path}: it is damaged, incomplete{companion} or not what its name says;"
+        " export or download it again"
     )
 
 
 def _straight_geometry(
     path: Path, affine: NDArray[np.float64], shape_zyx: tuple[int, ...]
 ) -> tuple[Geometry, list[str]]:
-    """Make the geometry of a map from i, j, k to LPS mm; axes that are a rounding error off 90° become exact."""
+    """Return the geometry of a matrix from i, j, k to LPS mm, with axes at exactly 90°, and notes on what changed."""
     z, y, x = shape_zyx
     try:
         stated = Geometry.from_affine(affine, (z, y, x))
@@ -364,7 +382,7 @@ def _straight_geometry(
         return stated, []
     left, _, right = np.linalg.svd(stated.direction)
     straight = replace(stated, direction=left @ right)
-    # The middle stays where it is, so that the corners move least.
+    # The middle keeps its place, so that the corners move as little as possible.
     middle = (np.array(stated.shape_ijk) - 1) / 2
     straight = replace(straight, origin_mm=stated.origin_mm + stated.index_to_mm(middle) - straight.index_to_mm(middle))
     moved_mm = float(np.linalg.norm(straight.index_to_mm((0, 0, 0)) - stated.origin_mm))
@@ -391,14 +409,14 @@ def _write_nifti(array: NDArray[Any], geometry: Geometry, path: Path, suffix: st
     kind: Any = nib.Nifti1Pair if FORMATS[suffix] == "Analyze" else nib.Nifti1Image
     affine = _RAS_TO_LPS @ geometry.affine
     image = kind(array.T, affine)
-    # Both maps, and code 1 (scanner), since programs differ in the one that they believe.
+    # Both matrices, and code 1 (scanner), since programs differ in the one that they use.
     image.set_sform(affine, 1)
     image.set_qform(affine, 1)
     image.header.set_xyzt_units("mm")
     if suffix != ".nii.gz":
         nib.save(image, path)
         return
-    # No time of writing, so that the same voxels give the same bytes.
+    # No modification time, so that the same voxels give the same bytes.
     # 12 times as fast as the gzip module for a mask of 660 slices, and no larger.
     with igzip.IGzipFile(path, "wb", compresslevel=1, mtime=0) as file:
         image.to_stream(file)

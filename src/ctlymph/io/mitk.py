@@ -1,4 +1,4 @@
-"""Points as MITK point sets (``.mps``), the format that the public collection publishes its nodes in."""
+"""MITK point sets (``.mps``), the format of the nodes in the public collection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from ctlymph.core.nodes import Point
 
 
 def write_point_set(path: Path, points_mm: Iterable[Point]) -> None:
-    """Write LPS points as one MITK point set; the digits suffice to read back the same doubles."""
+    """Write LPS points as one MITK point set, with enough digits to read back the same numbers.
+
+    >>> write_point_set(Path("nodes.mps"), [(1.5, -20.25, 300.0)])
+    >>> read_point_set(Path("nodes.mps"))
+    [(1.5, -20.25, 300.0)]
+    """
     root = ElementTree.Element("point_set_file")
     ElementTree.SubElement(root, "file_version").text = "0.1"
     series = ElementTree.SubElement(ElementTree.SubElement(root, "point_set"), "time_series")
@@ -33,14 +38,14 @@ def write_point_set(path: Path, points_mm: Iterable[Point]) -> None:
 def read_point_set(path: Path) -> list[Point]:
     """Read the points of an MITK point set, LPS mm, in the order of the file.
 
-    Points of several sets or time steps follow one another. The index-to-world
-    transform of a ``Geometry3D`` is applied where there is one. A file of no
-    bytes, as the public collection holds for cases without points, has no points.
+    Points of several sets or time steps are concatenated. The index-to-world
+    transform of a ``Geometry3D`` is applied if there is one. An empty file, which
+    the public collection has for cases without points, contains no points.
 
     Raises:
         CtlymphError: If the file cannot be read, is not a point set, declares a
-            document type (through which an XML file can blow up or reach for
-            other files), or a coordinate is missing or not a finite number.
+            document type (which can make an XML parser use too much memory, or
+            read other files), or a coordinate is missing or not a finite number.
     """
     try:
         content = path.read_bytes()
@@ -54,7 +59,7 @@ def parse_point_set(content: bytes, name: str) -> list[Point]:
 
     Args:
         content: The bytes of the file.
-        name: What to call it in errors.
+        name: Its name in error messages.
 
     Raises:
         CtlymphError: As :func:`read_point_set`.
@@ -71,7 +76,7 @@ def parse_point_set(content: bytes, name: str) -> list[Point]:
 
 
 def _points(name: str, root: ElementTree.Element) -> Iterator[Point]:
-    # Old files hold the points of a single time step directly below the point set.
+    # In old files, the points of a single time step are directly below the point set.
     for holder in root.iter():
         points = holder.findall("point") if holder.tag in ("time_series", "point_set") else []
         if not points:
@@ -84,7 +89,7 @@ def _points(name: str, root: ElementTree.Element) -> Iterator[Point]:
 
 
 def _index_to_world(name: str, holder: ElementTree.Element) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
-    """Give the 3 × 3 matrix, or None where there is no geometry, and the offset."""
+    """Return the 3 × 3 matrix, or None if there is no geometry, and the offset, mm."""
     geometry = holder.find("Geometry3D")
     if geometry is None:
         return None, np.zeros(3)

@@ -1,4 +1,4 @@
-"""Nodes as tables: ``nodes.csv`` for people and spreadsheets, ``nodes.json`` with everything known."""
+"""Tables of nodes: ``nodes.csv`` for people and spreadsheets, ``nodes.json`` with all details."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ NOTICE = "For research use, not for diagnosis"
 class NodeRow:
     """One row of ``nodes.csv``; the fields are the columns, in order.
 
-    Points are LPS mm, ``i, j, k`` 0-based voxel indices along x, y, z of the
-    CT's array. ``score`` is None where nobody scored the node, a size where nobody measured it.
+    Points are LPS mm; ``i, j, k`` are 0-based voxel indices along x, y, z of the
+    CT's array. ``score`` and sizes are None if they are not known.
     """
 
     case: str
@@ -57,7 +57,7 @@ _OPTIONAL = ("score", "short_axis_mm", "long_axis_mm", "volume_mm3", "mean_hu")
 
 
 def row_of(case: str, node: LymphNode) -> NodeRow:
-    """Give the row of one node."""
+    """Return the row of one node."""
     sizes = node.sizes
     lengths = sizes.short_axis.length_mm, sizes.long_axis.length_mm
     labels = node.score, node.region, node.station
@@ -67,12 +67,12 @@ def row_of(case: str, node: LymphNode) -> NodeRow:
 
 
 def write_nodes_csv(path: Path, case: str, nodes: Iterable[LymphNode]) -> None:
-    """Write the nodes of one case: UTF-8, commas, a header of :data:`COLUMNS`, fixed decimals."""
+    """Write the nodes of one case as CSV: a header of :data:`COLUMNS`, and a fixed number of decimals."""
     write_rows(path, (row_of(case, node) for node in nodes))
 
 
 def write_rows(path: Path, rows: Iterable[NodeRow]) -> None:
-    """Write rows, of any number of cases, as :func:`write_nodes_csv` does."""
+    """Write rows of any number of cases as CSV, as :func:`write_nodes_csv` does."""
     write_csv(path, COLUMNS, map(texts_of, rows))
 
 
@@ -92,7 +92,7 @@ def read_nodes_csv(path: Path) -> list[NodeRow]:
 
 
 def write_nodes_json(path: Path, result: Result) -> None:
-    """Write everything known about the nodes of one case: both pairs of axes with their ends, and how it was made."""
+    """Write all details of the nodes of one case: both pairs of axes with their ends, and how they were found."""
     geometry = result.volume.geometry
     document = {
         "notice": NOTICE,

@@ -1,4 +1,4 @@
-"""A CT from whatever a path is: an image file, or DICOM in a file, a folder, an archive or a DICOMDIR."""
+"""CTs from any path: an image file, or DICOM in a file, a folder, an archive or a DICOMDIR."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 def read(
     path: str | Path, *, series: str | None = None, allow_gaps: bool = False, progress: Progress = SILENT
 ) -> Volume:
-    """Read a CT from whatever ``path`` is.
+    """Read a CT from an image file or from DICOM.
 
     Args:
         path: An image file (NIfTI, NRRD, MetaImage, Analyze: see
             :func:`ctlymph.io.images.read_image`), or DICOM: a file, a folder with
             folders below it, a zip archive or a DICOMDIR (see
             :func:`ctlymph.io.dicom.series.read_dicom`).
-        series: SeriesInstanceUID, or its beginning, where the DICOM holds several series.
-        allow_gaps: Interpolate missing DICOM slices instead of refusing the series.
-        progress: Shown while DICOM is read.
+        series: SeriesInstanceUID, or its beginning, if the DICOM has several series.
+        allow_gaps: Interpolate missing DICOM slices instead of rejecting the series.
+        progress: Reports the progress of reading DICOM.
 
     Returns:
-        The volume in HU; its ``notes`` say what was done to the data.
+        The volume in HU; its ``notes`` describe corrections and assumptions.
 
     Raises:
-        CtlymphError: If nothing is there, or it cannot be read as one CT volume.
+        CtlymphError: If the path does not exist, or cannot be read as one CT volume.
 
     Example:
         >>> import nibabel, numpy as np
@@ -52,27 +52,27 @@ def read(
     if path.is_file() and image_suffix(path):
         if series is not None:
             raise CtlymphError(f"{path} is an image file, which holds no DICOM series", Remedy.NO_SERIES)
-        return _doubted(read_image(path))
+        return _checked(read_image(path))
     if path.is_dir():
-        _refuse_folder_of_images(path)
+        _reject_folder_of_images(path)
     from ctlymph.io.dicom.series import ReadOptions, read_dicom
 
-    return _doubted(read_dicom(path, ReadOptions(series=series, allow_gaps=allow_gaps, progress=progress)))
+    return _checked(read_dicom(path, ReadOptions(series=series, allow_gaps=allow_gaps, progress=progress)))
 
 
 def _is_surrogate(letter: str) -> bool:
-    return "\ud800" <= letter <= "\udfff"  # how Python keeps a byte of a name that is no letter
+    return "\ud800" <= letter <= "\udfff"  # how Python represents a byte that is not UTF-8
 
 
-def _doubted(volume: Volume) -> Volume:
-    """Note where values cannot be the HU of a body: it has fat, and around and within it is air."""
+def _checked(volume: Volume) -> Volume:
+    """Add a note if the values cannot be the HU of a body, which contains fat and is surrounded by air."""
     if volume.hu.min() < 0:
         return volume
     note = "no voxel is below 0, so this is hardly a CT in HU (a picture of 0 to 255, or values off by 1024?)"
     return replace(volume, notes=(*volume.notes, note))
 
 
-def _refuse_folder_of_images(folder: Path) -> None:
+def _reject_folder_of_images(folder: Path) -> None:
     from ctlymph.io.images import image_suffix
 
     try:

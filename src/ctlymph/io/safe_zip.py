@@ -1,4 +1,4 @@
-"""Zip archives from elsewhere: read and unpacked without trusting what they say of themselves."""
+"""Zip archives from untrusted sources, read and unpacked with checks of everything that they state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ctlymph.io.atomic import explained
 _CHUNK = 1 << 20
 _LOCAL_HEADER = 30
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
-"""The flags of the old and the strong encryption, and of a hidden directory."""
+"""Flags of the old and the strong encryption, and of a masked central directory."""
 _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
 """Names that Windows keeps for devices, whatever the suffix."""
 _JUNK = {"__MACOSX", ".DS_Store"}
@@ -31,12 +31,12 @@ _DISTRUST = "do not use this archive; fetch it again from where it was published
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may grow to; one that says or does more is refused.
+    """Limits of an archive; one that states or has more is rejected.
 
     Attributes:
-        total_bytes: All entries together, unpacked.
-        entries: Their number, folders included.
-        ratio: Unpacked bytes to packed bytes of an entry. Deflate cannot pass 1032.
+        total_bytes: Size of all entries together, unpacked.
+        entries: Their number, with folders.
+        ratio: Unpacked bytes per packed byte of an entry. Deflate cannot exceed 1032.
     """
 
     total_bytes: int = 100 * 10**9
@@ -45,7 +45,7 @@ class Limits:
 
 
 LIMITS = Limits()
-"""Enough for every archive of the collection."""
+"""Limits that every archive of the public collection meets."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ class Entry:
 
 
 class DamagedError(CtlymphError):
-    """An archive that is cut short or altered: to fetch it again may help.
+    """An archive is truncated or altered: another download may help.
 
     Attributes:
-        fault: What is wrong with it, without its path.
+        fault: The fault, without the path of the archive.
     """
 
     def __init__(self, path: Path, fault: str) -> None:
@@ -75,9 +75,9 @@ class DamagedError(CtlymphError):
 
 
 class SafeZip:
-    """An open archive of which every entry has been found harmless by name, kind, place and size.
+    """An open archive; the name, kind, place and size of every entry have been checked.
 
-    Folders, ``__MACOSX`` and ``.DS_Store`` are passed over.
+    Folders, ``__MACOSX`` and ``.DS_Store`` are ignored.
 
     Attributes:
         path: The archive.
@@ -114,7 +114,7 @@ class SafeZip:
         self._archive.close()
 
     def read(self, entry: Entry) -> bytes:
-        """Give the content of an entry.
+        """Return the content of an entry.
 
         Raises:
             DamagedError: If it is damaged.
@@ -129,7 +129,7 @@ class SafeZip:
             DamagedError: If it is damaged; pieces of it may have been yielded by then.
             CtlymphError: If it is not of the stated size; likewise.
         """
-        # Asked for one byte more than stated, zipfile shows whether there is more, instead of cutting it off.
+        # With one byte more than stated, zipfile reads whether there is more, instead of cutting it off.
         info = copy.copy(entry._info)
         info.file_size += 1
         count = 0
@@ -160,7 +160,7 @@ class SafeZip:
                 )
 
     def _check_places(self, infos: list[zipfile.ZipInfo]) -> None:
-        """Refuse entries that share bytes: a small archive can unpack to any size that way."""
+        """Reject entries that share bytes: a small archive could unpack to any size that way."""
         end = 0
         for info in sorted(infos, key=lambda info: info.header_offset):
             if info.header_offset < end:
@@ -171,7 +171,7 @@ class SafeZip:
 
     def _harmless(self, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
         for info in infos:
-            # What zipfile calls filename has been cut at the first zero byte.
+            # The attribute filename of zipfile ends at the first zero byte.
             name = info.orig_filename
             path = PurePosixPath(name)
             if fault := _fault_of_name(name) or _fault_of_kind(info):
@@ -180,15 +180,15 @@ class SafeZip:
                 yield Entry(str(path), info.file_size, info)
 
     def _check_names(self) -> None:
-        seen: dict[str, Entry] = {}
+        entries: dict[str, Entry] = {}
         for entry in self.entries:
-            # Some file systems do not tell upper case from lower case, or é from e and an accent.
+            # In some file systems upper and lower case are the same, and é the same as e with an accent.
             key = unicodedata.normalize("NFC", entry.name).casefold()
-            if key in seen:
+            if key in entries:
                 raise self._refusal(entry.name, "is there twice")
-            seen[key] = entry
-        for key, entry in seen.items():
-            if any(str(parent) in seen for parent in PurePosixPath(key).parents):
+            entries[key] = entry
+        for key, entry in entries.items():
+            if any(str(parent) in entries for parent in PurePosixPath(key).parents):
                 raise self._refusal(entry.name, "lies in a folder that is also a file")
 
     def _refusal(self, name: str, fault: str) -> CtlymphError:
@@ -198,15 +198,15 @@ class SafeZip:
 def unpack(
     path: Path, into: Path, limits: Limits = LIMITS, advance: Callable[[int], None] = lambda steps: None
 ) -> dict[str, str]:
-    """Unpack an archive into a new folder; after an error, of whatever kind, the folder is not there.
+    """Unpack an archive into a new folder; after any error the folder does not exist.
 
-    Times and permissions of the entries are not taken over.
+    Times and permissions of the entries are not restored.
 
     Args:
         path: The archive.
         into: The folder to make. It must not exist; its parents are made.
-        limits: What the archive may grow to.
-        advance: Told the bytes that have been written, as they are written.
+        limits: Limits of the archive.
+        advance: Called with the number of bytes just written.
 
     Returns:
         The MD5 (32 lower-case hexadecimal digits) of each file, by its path below ``into``, with ``/``.
@@ -258,7 +258,7 @@ def _fault_of_kind(info: zipfile.ZipInfo) -> str | None:
         return "is a link or another special file"
     if info.flag_bits & _ENCRYPTED:
         return "is encrypted"
-    # Only these two are unpacked piece by piece, in little memory.
+    # Only these two are unpacked in pieces, with little memory.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return f"is packed by method {info.compress_type}, which is not used for such data"
     return None
@@ -266,7 +266,7 @@ def _fault_of_kind(info: zipfile.ZipInfo) -> str | None:
 
 @contextmanager
 def _readable(path: Path, name: str = "") -> Iterator[None]:
-    """Explain what :mod:`zipfile` objects to."""
+    """Turn errors of :mod:`zipfile` into a :class:`CtlymphError`."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Nodes as 3D Slicer markups: ``nodes.mrk.json``; and points of any markups file."""
+"""3D Slicer markups (``.mrk.json``): nodes written, points of any markups file read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEMA = (
 )
 _TO_LPS = {"LPS": (1, 1, 1), "1": (1, 1, 1), "RAS": (-1, -1, 1), "0": (-1, -1, 1)}
 _LARGEST = sys.float_info.max
-_SCORE = re.compile(r"(?:^|, )score (\S+)$")  # what write_markups puts into the description
+_SCORE = re.compile(r"(?:^|, )score (\S+)$")  # the end of a description by write_markups
 _CENTRE, _LONG, _SHORT = (1.0, 0.85, 0.2), (0.35, 0.8, 1.0), (1.0, 0.6, 0.3)
 
 
@@ -31,8 +31,8 @@ class MarkedPoint:
 
     Attributes:
         point_mm: x, y, z in LPS mm.
-        label: Its label; empty where it has none.
-        score: The score that :func:`write_markups` wrote into its description; None where there is none.
+        label: Its label; empty if it has none.
+        score: The score that :func:`write_markups` wrote into its description; None if there is none.
     """
 
     point_mm: Point
@@ -43,9 +43,9 @@ class MarkedPoint:
 def write_markups(path: Path, nodes: Sequence[LymphNode]) -> None:
     """Write the nodes as one markups file, schema 1.0.3, coordinates in LPS mm.
 
-    The file holds one point list with the nodes' points, labelled by number,
-    and for each node two lines, its long and its short axis. 3D Slicer reads
-    all of them from the one file.
+    The file contains one point list with the nodes' points, labelled by number,
+    and two lines for each node, its long and its short axis. 3D Slicer reads all
+    of them from the one file.
     """
     markups = [_centres(nodes)]
     for node in nodes:
@@ -56,14 +56,17 @@ def write_markups(path: Path, nodes: Sequence[LymphNode]) -> None:
 
 
 def read_markups(path: Path) -> list[MarkedPoint]:
-    """Read the points of all point lists (type ``Fiducial``) of a markups file; lines and other shapes are left out.
+    """Read the points of all point lists (type ``Fiducial``) of a markups file; lines and other shapes are ignored.
 
-    ``coordinateSystem`` says LPS or RAS, by name or by 3D Slicer's number (RAS 0, LPS 1). Points that are listed
-    but not placed (``positionStatus`` other than ``defined``) are left out.
+    ``coordinateSystem`` is LPS or RAS, by name or by 3D Slicer's number (RAS 0, LPS 1). Points without a position
+    (``positionStatus`` other than ``defined``) are ignored.
+
+    Returns:
+        The points in LPS mm, in the order of the file.
 
     Raises:
-        CtlymphError: If the file cannot be read, holds no point list, a list's coordinate system is not stated or
-            another one, its unit is not mm, or a point is not three finite numbers.
+        CtlymphError: If the file cannot be read, has no point list, a list's coordinate system is absent or another
+            one, its unit is not mm, or a point is not three finite numbers.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -73,11 +76,11 @@ def read_markups(path: Path) -> list[MarkedPoint]:
         ) from error
     markups = document.get("markups") if isinstance(document, dict) else None
     if not isinstance(markups, list) or not all(isinstance(markup, dict) for markup in markups):
-        raise CtlymphError(f"{path} holds no markups; give a markups file of 3D Slicer (.mrk.json)")
+        raise CtlymphError(f"{path} contains no markups; give a markups file of 3D Slicer (.mrk.json)")
     lists = [markup for markup in markups if markup.get("type") == "Fiducial"]
     if not lists:
         kinds = ", ".join(sorted({str(markup.get("type")) for markup in markups})) or "nothing"
-        raise CtlymphError(f"{path} holds {shown(kinds)} and no point list; save a list of type Fiducial")
+        raise CtlymphError(f"{path} contains {shown(kinds)} and no point list; save a list of type Fiducial")
     return [point for markup in lists for point in _points(path, markup)]
 
 

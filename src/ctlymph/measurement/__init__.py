@@ -1,1 +1,1 @@
-"""From marks to masks, and from masks to sizes."""
+"""Segmentation of detected nodes, their sizes, and Node-RADS."""

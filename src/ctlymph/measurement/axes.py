@@ -1,15 +1,15 @@
-"""Sizes of nodes from their masks: RECIST's long and short axis, volume, mean HU.
+"""Sizes of nodes from their masks: long and short axis as RECIST defines them, volume, mean HU.
 
 RECIST 1.1 (Eisenhauer et al., Eur J Cancer 2009; for nodes Schwartz et al.,
 ibid.) measures a node on the axial slice where it is longest. The **long axis**
-is the longest line between two points of the outline, on whichever axial slice
-it is greatest. The **short axis** is the longest line on that slice that is
-perpendicular to it and lies wholly within the outline: what a reader draws with
-calipers. In a bent (bean-shaped) node the long axis may thus cross the hilum,
-the short axis never does.
+is the longest line between two points of the outline, on the axial slice where
+this line is longest. The **short axis** is the longest line on that slice that is
+perpendicular to it and lies entirely within the outline, as a reader measures
+it with calipers. In a bean-shaped node the long axis may therefore cross the
+hilum; the short axis never does.
 
-A slice that cuts a node into several pieces has several outlines, and each is
-measured for itself: a line across the gap would measure tissue that is not the
+A slice that cuts a node into several pieces has several outlines. Each is
+measured separately: a line across the gap would include tissue outside the
 node. Holes count as node.
 """
 
@@ -136,7 +136,14 @@ def _nodes(masks: Masks) -> Iterator[tuple[int, tuple[slice, ...], NDArray[np.bo
 
 @dataclass(frozen=True)
 class _Line:
-    """The longest line across an outline, both in the plane of their slice (mm), and the way back to the patient."""
+    """The longest line across an outline.
+
+    Attributes:
+        outline: Vertices of the outline in the plane of its slice, mm, ``(n, 2)``.
+        ends: The ends of the line, likewise, ``(2, 2)``.
+        origin_mm: The origin of the plane; x, y, z in LPS mm.
+        frame: The axes of the plane as columns, ``(3, 2)``, LPS.
+    """
 
     outline: NDArray[np.float64]
     ends: NDArray[np.float64]
@@ -157,7 +164,7 @@ class _Line:
 
 
 def _longest_line(mask: NDArray[np.bool_], grid: Geometry, axes: tuple[int, ...], best: _Line | None = None) -> _Line:
-    """Find the longest line across an outline on any slice across ``axes`` (0 z, 1 y, 2 x) that beats ``best``."""
+    """Return the longest line across an outline on any slice across ``axes`` (0 z, 1 y, 2 x), or ``best`` if longer."""
     slices = [(bound, axis, index) for axis in axes for index, bound in enumerate(_bounds_mm(mask, grid, axis))]
     for bound, axis, index in sorted(slices, reverse=True):
         if best is not None and bound <= best.length_mm:
@@ -172,25 +179,25 @@ def _longest_line(mask: NDArray[np.bool_], grid: Geometry, axes: tuple[int, ...]
 
 
 def _bounds_mm(mask: NDArray[np.bool_], grid: Geometry, axis: int) -> list[float]:
-    """Bound the diameters on each slice across ``axis`` by the diagonal of the box around its voxels."""
+    """Return an upper limit of the diameters on each slice across ``axis``: the diagonal of its bounding box."""
     slices = np.moveaxis(mask, axis, 0)
     row_mm, column_mm = np.delete(grid.spacing_zyx, axis)
     height, width = _extents(np.asarray(slices.any(axis=2))), _extents(np.asarray(slices.any(axis=1)))
     return [float(bound) for bound in np.hypot(height * row_mm, width * column_mm)]
 
 
-def _extents(taken: NDArray[np.bool_]) -> NDArray[np.int_]:
-    """Count, in each row, the places from the first taken one to the last."""
-    extents = taken.shape[1] - taken.argmax(axis=1) - taken[:, ::-1].argmax(axis=1)
-    return np.where(taken.any(axis=1), extents, 0)
+def _extents(mask: NDArray[np.bool_]) -> NDArray[np.int_]:
+    """Return, for each row, the number of places from the first True to the last."""
+    extents = mask.shape[1] - mask.argmax(axis=1) - mask[:, ::-1].argmax(axis=1)
+    return np.where(mask.any(axis=1), extents, 0)
 
 
 def _line_across(outline: NDArray[np.float64], grid: Geometry, axis: int, index: int) -> _Line:
-    """Lay an outline, in fractional indices of slice ``index`` across ``axis``, into its plane and cross it."""
+    """Return the longest line across an outline, given in fractional indices of slice ``index`` across ``axis``."""
     from scipy.spatial.distance import cdist
 
     points_mm = grid.index_to_mm(np.insert(outline, axis, index, axis=1)[:, ::-1])
-    # QR makes the frame perpendicular to the last digit where the header's direction cosines are rounded.
+    # QR makes the axes exactly perpendicular even if the header's direction cosines are rounded.
     frame = np.linalg.qr(np.delete(grid.direction, 2 - axis, axis=1))[0]
     origin_mm = points_mm.mean(axis=0)
     flat = (points_mm - origin_mm) @ frame
@@ -199,11 +206,11 @@ def _line_across(outline: NDArray[np.float64], grid: Geometry, axis: int, index:
 
 
 def _longest_chord_across(points: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Find the longest line within a closed polygon (n × 2) perpendicular to ``direction``: its ends, 2 × 2.
+    """Return the ends ``(2, 2)`` of the longest line within a closed polygon ``(n, 2)`` perpendicular to ``direction``.
 
-    Between two neighbouring vertices the chord's length changes linearly, so
-    the longest one passes by a vertex; the lines are laid a hair before and
-    behind each, where every crossing is a clean one.
+    Between two neighbouring vertices the length of the chord changes linearly,
+    so the longest chord passes through a vertex. Lines just before and just
+    behind each vertex are tried, where every crossing is unambiguous.
     """
     along = direction / np.linalg.norm(direction)
     across = np.array([-along[1], along[0]])
@@ -213,7 +220,7 @@ def _longest_chord_across(points: NDArray[np.float64], direction: NDArray[np.flo
     lines = np.concatenate([u - hair, u + hair])[:, None]
     crossed = (u < lines) != (u_next < lines)
     step = np.divide(lines - u, u_next - u, out=np.zeros(crossed.shape), where=crossed)
-    # Sorted along each line, crossings pair up into the stretches within; edges not crossed go last, as NaN.
+    # Sorted along each line, crossings are pairs: ends of stretches within. Edges without a crossing are NaN, and last.
     places = np.sort(np.where(crossed, v + step * (v_next - v), np.nan), axis=1)
     stretches = places[:, 1::2] - places[:, 0:-1:2]
     line, stretch = np.unravel_index(np.nanargmax(stretches), stretches.shape)

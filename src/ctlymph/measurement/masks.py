@@ -1,4 +1,4 @@
-"""Masks that others drew: brought onto the CT's grid, and cut into one label a node."""
+"""Annotated masks: aligned with the CT's grid, and split into one label for each node."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ _TOUCHING = np.ones((3, 3, 3), dtype=bool)
 
 
 def on_grid(masks: Masks, grid: Geometry) -> Masks:
-    """Turn masks so that their array has the order and sense of axes of ``grid``; nothing is resampled.
+    """Return masks with their axes permuted and flipped as those of ``grid``; nothing is resampled.
+
+    Args:
+        masks: The masks.
+        grid: Geometry of the CT.
 
     Raises:
-        CtlymphError: If the grids still differ, by :data:`TOLERANCE_MM` or more; it says by how much.
+        CtlymphError: If the grids still differ by :data:`TOLERANCE_MM` or more; the message contains the difference.
     """
     turned = masks.reorient(grid.orientation)
     if turned.geometry.shape_zyx != grid.shape_zyx:
@@ -33,28 +37,33 @@ def on_grid(masks: Masks, grid: Geometry) -> Masks:
 
 
 def pieces(masks: Masks) -> list[int]:
-    """Count the separate pieces of each label in use; voxels that touch at a corner belong together."""
+    """Return the number of separate pieces of each label in use; voxels that touch at a corner are connected.
+
+    >>> labels = np.array([[[1, 0, 1, 0, 5]]], dtype=np.uint16)
+    >>> pieces(Masks(labels, Geometry(labels.shape, (0, 0, 0), (1, 1, 1))))
+    [2, 1]
+    """
     return [count for _, _, count in _pieces(masks)]
 
 
 def split(masks: Masks) -> Masks:
-    """Give every separate piece of every label a label of its own, from 1, in the order of the old labels.
+    """Return masks in which every separate piece has a label of its own, from 1, in the order of the old labels.
 
     Raises:
         CtlymphError: If there are more than 65535 pieces.
     """
     labels = np.zeros_like(masks.labels)
-    given = 0
+    last = 0
     for box, numbered, count in _pieces(masks):
-        if given + count > np.iinfo(np.uint16).max:
+        if last + count > np.iinfo(np.uint16).max:
             raise CtlymphError("it falls into more than 65535 pieces; remove its noise first")
-        labels[box][numbered > 0] = numbered[numbered > 0] + given
-        given += count
+        labels[box][numbered > 0] = numbered[numbered > 0] + last
+        last += count
     return Masks(labels, masks.geometry)
 
 
 def _pieces(masks: Masks) -> Iterator[tuple[tuple[slice, ...], NDArray[np.int32], int]]:
-    """Give each label's box, its pieces numbered from 1 within the box, and their number."""
+    """Yield the box of each label, its pieces numbered from 1 within the box, and their number."""
     from scipy.ndimage import find_objects, label
 
     for value, box in enumerate(find_objects(masks.labels), start=1):

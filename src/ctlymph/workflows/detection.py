@@ -179,7 +179,7 @@ def find_nodes(volume: Volume, options: DetectOptions) -> Result:
     from ctlymph.anatomy.search_regions import find_regions
     from ctlymph.anatomy.stations import station_of
     from ctlymph.measurement.axes import measure_masks
-    from ctlymph.measurement.noderads import judge_nodes
+    from ctlymph.measurement.noderads import assess_nodes
     from ctlymph.measurement.segmentation import segment_marks
 
     _refuse_other_scales(volume)
@@ -211,7 +211,7 @@ def find_nodes(volume: Volume, options: DetectOptions) -> Result:
         for node, (_, mark) in zip(measured, kept, strict=True)
     ]
     with _timed("Node-RADS", seconds):
-        nodes = judge_nodes(volume, masks, nodes)
+        nodes = assess_nodes(volume, masks, nodes)
     return Result(
         volume=volume,
         masks=masks,

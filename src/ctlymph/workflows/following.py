@@ -19,7 +19,7 @@ from ctlymph.followup.registration import USUAL_AGREEMENT, Alignment, align
 from ctlymph.io import read
 from ctlymph.io.dicom.seg_reader import is_segmentation, referenced_series
 from ctlymph.io.dicom.sr_reader import is_report, read_report
-from ctlymph.measurement.noderads import judge_nodes
+from ctlymph.measurement.noderads import assess_nodes
 from ctlymph.workflows.detection import DetectOptions, find_nodes
 from ctlymph.workflows.measuring import measure
 
@@ -198,6 +198,6 @@ def _with_node_rads(course: Course, scans: Sequence[Result]) -> Course:
             parents = course.parents.get((visit.number, node.node), ())
             if len(parents) == 1 and len(course.children(parents[0])) == 1:  # neither merged nor split
                 earlier_mm[node.node] = course.node(parents[0]).sizes.short_axis.length_mm
-        nodes = judge_nodes(scan.volume, scan.masks, visit.nodes, earlier_mm)
+        nodes = assess_nodes(scan.volume, scan.masks, visit.nodes, earlier_mm)
         visits.append(replace(visit, nodes=tuple(nodes)))
     return Course(tuple(visits), course.parents)

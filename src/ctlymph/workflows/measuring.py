@@ -23,7 +23,7 @@ from ctlymph.io.images import image_suffix, read_masks
 from ctlymph.measurement.axes import measure_masks
 from ctlymph.measurement.masks import on_grid, pieces
 from ctlymph.measurement.masks import split as split_pieces
-from ctlymph.measurement.noderads import judge_nodes
+from ctlymph.measurement.noderads import assess_nodes
 
 _MAX_DISTANCE_MM = 15.0
 """A node may lie this far outside a search region and still be named after it."""
@@ -77,7 +77,7 @@ def measure(ct: Volume, masks: Masks | str | Path, *, split: bool = False) -> Re
     nodes = [
         node
         for layer, nodes in zip(layers, measured, strict=True)
-        for node in judge_nodes(ct, layer, list(islice(located, len(nodes))))
+        for node in assess_nodes(ct, layer, list(islice(located, len(nodes))))
     ]
     if not split:
         nodes = [replace(node, score=scores.get(node.node)) for node in nodes]

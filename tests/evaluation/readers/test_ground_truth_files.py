@@ -239,7 +239,7 @@ def test_masks_are_one_file_a_case(tmp_path: Path, name: str) -> None:
 
 def test_cts_beside_masks_are_not_taken_for_masks(tmp_path: Path) -> None:
     write_image(Volume(np.full(GRID.shape_zyx, -1000, np.int16), GRID), tmp_path / "A.nii.gz")
-    with pytest.raises(CtlymphError, match=r"A\.nii\.gz holds the value -1000"):
+    with pytest.raises(CtlymphError, match=r"A\.nii\.gz contains the value -1000"):
         read_ground_truth(tmp_path)
     saved_masks(tmp_path / "A_mask.nii.gz", two_nodes())
     assert read_ground_truth(tmp_path).cases == ("A",)

@@ -69,7 +69,7 @@ def test_what_cannot_be_used_says_why(made: tuple[Path, Result], tmp_path: Path)
         read_report(folder / "sr_ohif.dcm")
     (tmp_path / "a" / "b").mkdir(parents=True)
     shutil.copy(folder / "sr.dcm", tmp_path / "a" / "b" / "sr.dcm")
-    with pytest.raises(CtlymphError, match="not beside it"):
+    with pytest.raises(CtlymphError, match="not in its folder"):
         _ = read_report(tmp_path / "a" / "b" / "sr.dcm").segmentation
     (tmp_path / "text.dcm").write_text("nothing")
     assert not is_report(tmp_path / "text.dcm")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError
+from ctlymph.core.short_repr import short_repr
 from ctlymph.detectors.base import ENLARGED_MM, Candidates, DetectionContext, Floats, TrueNodes
 
 E = TypeVar("E")
@@ -31,6 +32,8 @@ class Examples:
     labels: NDArray[np.int8]
     radii_mm: Floats
     short_axes_mm: Floats
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ctlymph.core.short_repr import short_repr
 from ctlymph.detectors.base import Candidates, DetectionContext, TrueNodes
 from ctlymph.detectors.calibration import sigmoid
 from ctlymph.detectors.parts.feature_scorer import FeatureScorer, all_alike
@@ -33,6 +34,8 @@ class ViewExamples:
 
     on: NDArray[np.uint8]
     off: NDArray[np.uint8]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

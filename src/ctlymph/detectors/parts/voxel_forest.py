@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.peaks import local_maxima, separated
+from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import resample_array
 from ctlymph.detectors.base import ENLARGED_MM, GRID_MM, Candidates, DetectionContext, TrueNodes
 from ctlymph.detectors.parts.extent_features import extent_features
@@ -40,6 +41,8 @@ class VoxelExamples:
 
     features: NDArray[np.float16]
     is_node: NDArray[np.bool_]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A CT volume as a DICOM series: one CT Image Storage file a slice (DICOM PS3.3, A.3 CT Image IOD)."""
+"""DICOM series of CT volumes: one CT Image Storage file for each slice (DICOM PS3.3, A.3 CT Image IOD)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BODY_PARTS = frozenset(
         *("CHESTABDPELVIS", "MEDIASTINUM", "ABDOMEN", "ABDOMENPELVIS", "LIVER", "PELVIS", "WHOLEBODY"),
     )
 )
-"""Values of Body Part Examined (PS3.16 annex L) that are no pair, so that there is no side to give."""
+"""Values of Body Part Examined (PS3.16 annex L) that are not paired, and therefore need no laterality."""
 
 _LIMITS = {"study_id": 16, "accession_number": 16, "derivation": 1024, "comment": 10240}
 _UIDS = {"study_uid": "StudyInstanceUID", "frame_uid": "FrameOfReferenceUID", "series_uid": "SeriesInstanceUID"}
@@ -53,7 +53,7 @@ _UIDS = {"study_uid": "StudyInstanceUID", "frame_uid": "FrameOfReferenceUID", "s
 
 @dataclass(frozen=True)
 class CTHeader:
-    """What a written series says about its patient, study and origin, in DICOM's own formats.
+    """Patient, study and origin of a series to write, in DICOM's own formats.
 
     Attributes:
         patient_id: Empty: the volume's ``case``.
@@ -68,17 +68,17 @@ class CTHeader:
         study_description: At most 64 characters.
         series_description: At most 64 characters.
         body_part: One of :data:`BODY_PARTS`, or empty.
-        patient_position: ``HFS`` and the like; how the patient lay does not change the geometry.
-        derivation: How the voxels came to be, one sentence.
-        comment: For whoever looks at the images, such as that they are synthetic.
+        patient_position: Such as ``HFS``; it has no influence on the geometry.
+        derivation: The origin of the voxels, one sentence.
+        comment: A remark for readers of the images, such as that they are synthetic.
         series_number: Number of the series within its study.
         study_uid: Empty: a new one.
         frame_uid: Frame of reference, shared by all series whose coordinates agree. Empty: a new one.
         series_uid: Empty: a new one. The images' own UIDs follow from it and their number.
-        seed: New UIDs are drawn from it, so that the same seed gives the same ones; empty: at random.
+        seed: Seed of new UIDs: the same seed gives the same ones. Empty: random UIDs.
 
     Raises:
-        CtlymphError: If a text is too long for DICOM or holds a backslash, or the body part is another.
+        CtlymphError: If a text is too long for DICOM or contains a backslash, or the body part is another.
     """
 
     patient_id: str = field(default="", repr=False)
@@ -118,22 +118,25 @@ class CTHeader:
 
 
 def derived_header(volume: Volume, derivation: str) -> CTHeader:
-    """Make the header of a series computed from ``volume``.
+    """Return the header of a series computed from ``volume``.
 
-    A volume read from DICOM passes on its patient, its study and its frame of
-    reference, as PS3.3 C.7.3 and C.7.4 want for derived images in the same
-    coordinates; only the series, and its images, get new UIDs. Texts that
-    break DICOM's own limits are cut, and a body part is left out unless it is
-    one of :data:`BODY_PARTS`.
+    Patient, study and frame of reference are those of a volume read from DICOM,
+    as PS3.3 C.7.3 and C.7.4 require for derived images in the same coordinates;
+    only the series and its images get new UIDs. Texts that exceed DICOM's limits
+    are cut, and a body part is left out unless it is one of :data:`BODY_PARTS`.
+
+    Args:
+        volume: The source.
+        derivation: The origin of the voxels, one sentence.
     """
-    given = {
+    values = {
         name: str(volume.attributes[keyword]).replace("\\", "/")[: _LIMITS.get(name, 64)]
         for name, keyword in (_TYPE_2 | _TYPE_3 | _UIDS).items()
         if volume.attributes.get(keyword) and name not in ("series_uid", "derivation")
     }
-    if given.get("body_part") not in BODY_PARTS:
-        given.pop("body_part", None)
-    return CTHeader(derivation=derivation, **given)  # type: ignore[arg-type]
+    if values.get("body_part") not in BODY_PARTS:
+        values.pop("body_part", None)
+    return CTHeader(derivation=derivation, **values)  # type: ignore[arg-type]
 
 
 def write_ct_series(
@@ -147,22 +150,28 @@ def write_ct_series(
 ) -> None:
     """Write a volume as CT images, which appear in ``folder`` all together or not at all.
 
-    Slices are those of the volume's axes nearest to axial, from feet to head:
-    its axes are permuted and flipped where necessary, never resampled, so every
-    voxel keeps its value and its place. Files are called ``1-001.dcm`` and so on,
-    signed 16-bit, little endian, uncompressed, with rescale slope 1 and intercept 0.
+    Slices are axial, or those nearest to axial, from feet to head. Axes are
+    permuted and flipped if necessary, never resampled: every voxel keeps its
+    value and its position. Files are named ``1-001.dcm`` and so on; pixels are
+    signed 16-bit, little endian, uncompressed, with rescale slope 1 and
+    intercept 0.
+
+    >>> grid = Geometry((2, 3, 4), origin_mm=(0, 0, 0), spacing_mm=(0.5, 0.5, 2))
+    >>> write_ct_series(Volume(np.full(grid.shape_zyx, 40, dtype=np.int16), grid, "P1"), Path("series"))
+    >>> sorted(path.name for path in Path("series").iterdir())
+    ['1-1.dcm', '1-2.dcm']
 
     Args:
-        volume: What to write.
-        folder: Made if absent.
-        header: Patient, study and UIDs; by default :func:`derived_header`'s.
-        implicit_vr: Leave the value representations out of the file, as some archives do.
+        volume: The volume.
+        folder: The folder, made if it is absent.
+        header: Patient, study and UIDs; by default those of :func:`derived_header`.
+        implicit_vr: Leave the value representations out of the files, as some archives do.
         overwrite: Replace a series that this function wrote to ``folder`` before.
-        progress: Shown by slices.
+        progress: Reports the slices done.
 
     Raises:
-        CtlymphError: If ``folder`` is a file, holds files and ``overwrite`` is
-            not set, holds files of another origin, or cannot be written.
+        CtlymphError: If ``folder`` is a file, contains files and ``overwrite`` is
+            not set, contains other files than a written series, or cannot be written.
     """
     axial = volume.reorient("LPS")
     header = header or derived_header(volume, "Written by ctlymph")
@@ -181,13 +190,13 @@ def write_ct_series(
             _fill_slice(slice_, axial.geometry, hu, k)
             slice_.save_as(staging / name, enforce_file_format=True)
             advance(1)
-    # What is left of a longer series would mix with the new one.
+    # The remaining files of a longer series would mix with the new one.
     for name in former:
         (folder / name).unlink()
 
 
 def _former_series(folder: Path) -> set[str]:
-    """Name the files that may be replaced; refuse a folder with others, which a reader would mix with them."""
+    """Return the names of files that may be replaced; reject a folder with other files."""
     if not folder.is_dir():
         return set()
     names = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
@@ -198,7 +207,7 @@ def _former_series(folder: Path) -> set[str]:
 
 
 def _new_slice(geometry: Geometry, header: CTHeader, implicit_vr: bool) -> Dataset:
-    """Fill in what all slices share."""
+    """Return a data set with the elements that all slices share."""
     from pydicom import Dataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -217,10 +226,10 @@ def _new_slice(geometry: Geometry, header: CTHeader, implicit_vr: bool) -> Datas
     for name, keyword in _UIDS.items():
         setattr(slice_, keyword, getattr(header, name) or (new_uid(header.seed, keyword) if header.seed else new_uid()))
     slice_.SeriesNumber = header.series_number
-    # Not known, and so empty, which type 2 elements may be.
+    # Not known, and therefore empty, which is allowed for type 2 elements.
     for keyword in ("PositionReferenceIndicator", "KVP", "AcquisitionNumber"):
         setattr(slice_, keyword, None)
-    if not header.body_part:  # it might be one of a pair
+    if not header.body_part:  # it might be a paired one
         slice_.Laterality = None
     _set_pixel_description(slice_)
     _set_plane(slice_, geometry)
@@ -251,7 +260,7 @@ def _set_plane(slice_: Dataset, geometry: Geometry) -> None:
 
 
 def _fill_slice(slice_: Dataset, geometry: Geometry, hu: NDArray[np.int16], k: int) -> None:
-    """Set what differs from slice to slice."""
+    """Set the elements that differ from slice to slice."""
     place = geometry.index_to_mm((0, 0, k))
     slice_.SOPInstanceUID = image_uid(slice_.SeriesInstanceUID, k + 1)
     slice_.file_meta.MediaStorageSOPInstanceUID = slice_.SOPInstanceUID
@@ -263,12 +272,12 @@ def _fill_slice(slice_: Dataset, geometry: Geometry, hu: NDArray[np.int16], k: i
 
 
 def decimal(values: ArrayLike) -> list[str]:
-    """Write numbers as DICOM's decimal strings of at most 16 characters, without the noise of 1e-17."""
+    """Return numbers as DICOM's decimal strings of at most 16 characters, rounded to 10 decimals."""
     from pydicom.valuerep import format_number_as_ds
 
     return [format_number_as_ds(float(np.round(value, 10)) + 0.0) for value in np.atleast_1d(values)]
 
 
 def image_uid(series_uid: str, number: int) -> str:
-    """Give the SOPInstanceUID of a written image: it follows from its series and its number, from 1."""
+    """Return the SOPInstanceUID of a written image, which depends on its series and its number, from 1."""
     return new_uid(series_uid, str(number))

@@ -1,20 +1,20 @@
-"""A strict, quick reader for the headers of plain DICOM files.
+"""A strict, fast reader for the headers of plain DICOM files.
 
-pydicom defines what a file says. Reading 660 headers with it costs more than
-reading the pixels, so there is this second way for the plain case, an
-uncompressed little-endian file written as the standard says. Its rule: whatever
-is not exactly as expected goes to pydicom, namely
+pydicom is the reference. Reading 660 headers with it takes longer than reading
+the pixels, so this module reads the plain case: an uncompressed little-endian
+file that follows the standard. Everything that is not exactly as expected is
+left to pydicom, namely
 
 - no preamble or file meta group, another transfer syntax than implicit or
   explicit VR little endian;
 - an element out of order, with an unknown value representation, of odd length,
   or of undefined length without being a sequence of items;
-- a needed value with another value representation than the dictionary's, not
-  plain ASCII, or not a number where one is due;
+- a required value with another value representation than the dictionary's, not
+  plain ASCII, or no number where one is expected;
 - a header of more than 256 KiB, or a file that ends within it.
 
-:mod:`ctlymph.io.dicom.header` adds what it needs of the image. The tests hold
-both ways equal on every file that pydicom ships and on randomly damaged ones.
+:mod:`ctlymph.io.dicom.header` adds conditions on the image. The tests compare
+both readers on every file that pydicom ships and on randomly damaged ones.
 """
 
 from __future__ import annotations
@@ -87,33 +87,33 @@ _SIGNED_OR_NOT = frozenset((0x00280120, 0x00280121))
 
 
 class UnusualError(ValueError):
-    """The strict reader met something that it leaves to pydicom."""
+    """The file has something that the strict reader leaves to pydicom."""
 
 
 class NeedMoreError(Exception):
-    """The strict reader came to the end of the bytes that it was given."""
+    """The strict reader needs more bytes of the file than it got."""
 
 
 @dataclass(frozen=True, slots=True)
 class StrictElements:
-    """Values of a data set by keyword: raw bytes, decoded when asked for; ``ValueError`` means: ask pydicom."""
+    """Values of a data set: raw bytes by tag, decoded on request; after a ``ValueError`` pydicom must read them."""
 
     values: dict[int, bytes] = field(repr=False)
 
     def text(self, keyword: str) -> str:
-        """Give a text, its values separated by backslashes; empty if absent."""
+        """Return a text, its values separated by backslashes; empty if absent."""
         text = self.values.get(_ELEMENTS[keyword][0], b"").rstrip(b"\0 ").decode("ascii")
         if not text.isprintable():
             raise UnusualError("a control character, perhaps of another character set")
         return trimmed(text)
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
-        """Give the numbers of a decimal string; empty if absent."""
+        """Return the numbers of a decimal string; empty if absent."""
         text = self.text(keyword)
         return tuple(map(float, text.split("\\"))) if text else ()
 
     def integer(self, keyword: str) -> int | None:
-        """Give one unsigned 16-bit number or integer string; None if absent."""
+        """Return one unsigned 16-bit number or integer string; None if absent."""
         tag, vr = _ELEMENTS[keyword]
         raw = self.values.get(tag, b"")
         if not raw:
@@ -126,12 +126,12 @@ class StrictElements:
         return int(text) if text else None
 
     def has(self, keyword: str) -> bool:
-        """Tell whether the element is there, empty or not."""
+        """Return whether the element exists, empty or not."""
         return _ELEMENTS[keyword][0] in self.values
 
 
 def trimmed(text: str) -> str:
-    """Take the padding off each of the values of a text."""
+    """Return a text without the padding of its values."""
     if "\\" not in text:
         return text.strip(" \0")
     return "\\".join(part.strip(" \0") for part in text.split("\\"))
@@ -139,14 +139,14 @@ def trimmed(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PixelPlace:
-    """Where a file's pixel data start, and how many bytes they are said to be."""
+    """Where a file's pixel data start, and their stated length, in bytes."""
 
     offset: int
     length: int
 
 
 def read_elements(head: bytes, size: int) -> tuple[StrictElements, PixelPlace | None]:
-    """Read the needed values of a file of ``size`` bytes from its first bytes, and the place of its pixels, if any.
+    """Read the required values of a file of ``size`` bytes from its first bytes, and the place of its pixels, if any.
 
     Raises:
         UnusualError: If something is not plain, so that pydicom must read the file.
@@ -173,7 +173,7 @@ def read_elements(head: bytes, size: int) -> tuple[StrictElements, PixelPlace | 
 
 
 def _meta(head: bytes) -> tuple[bool, int]:
-    """Read the file meta group; give whether the data set has explicit VRs, and where it starts."""
+    """Read the file meta group; return whether the data set has explicit VRs, and where it starts."""
     if head[PREAMBLE : PREAMBLE + 4] != b"DICM":
         raise UnusualError("no preamble")
     at, syntax = PREAMBLE + 4, b""
@@ -191,7 +191,7 @@ def _meta(head: bytes) -> tuple[bool, int]:
 
 
 def _element(head: bytes, at: int, explicit: bool) -> tuple[int, bytes, int, int]:
-    """Read tag, VR (empty if implicit), length and the place of the value of the element at ``at``."""
+    """Return tag, VR (empty if implicit), length and the place of the value of the element at ``at``."""
     try:
         if not explicit:
             group, element, length = _IMPLICIT.unpack_from(head, at)
@@ -209,7 +209,7 @@ def _element(head: bytes, at: int, explicit: bool) -> tuple[int, bytes, int, int
 
 
 def _skip(head: bytes, value: int, length: int, vr: bytes, explicit: bool) -> int:
-    """Give the end of a value that starts at ``value``."""
+    """Return the end of a value that starts at ``value``."""
     if length == UNDEFINED_LENGTH:
         if vr not in (b"SQ", b""):
             raise UnusualError("undefined length")
@@ -222,7 +222,7 @@ def _skip(head: bytes, value: int, length: int, vr: bytes, explicit: bool) -> in
 
 
 def _skip_items(head: bytes, at: int, explicit: bool) -> int:
-    """Give the end of a sequence of undefined length whose first item starts at ``at`` (PS3.5 section 7.5)."""
+    """Return the end of a sequence of undefined length whose first item starts at ``at`` (PS3.5 section 7.5)."""
     while True:
         tag, _, length, at = _element(head, at, explicit=False)
         if tag == _SEQUENCE_END and length == 0:

@@ -1,8 +1,8 @@
-"""Finding the files of a DICOM data set: a file, a folder, folders in folders, zip archives, a DICOMDIR.
+"""The files of a DICOM data set: a file, a folder with folders below it, zip archives, a DICOMDIR.
 
-Nothing is unpacked to disk: a member of a zip archive is read where it lies.
-Names that begin with a dot, and the ``__MACOSX`` folders of archives made on a
-Mac, are passed over, and so are pipes and devices. Links to folders are not followed.
+Nothing is unpacked to disk: a member of a zip archive is read in the archive.
+Names that begin with a dot, the ``__MACOSX`` folders of archives made on a Mac,
+pipes and devices are ignored. Links to folders are not followed.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from ctlymph.core.errors import CtlymphError, shown
 PREAMBLE = 128
 """Bytes before the letters ``DICM`` of a DICOM file (PS3.10 section 7.1)."""
 
-_PLAUSIBLE_BYTES, _PLAUSIBLE_RATIO = 1 << 28, 100  # CT compresses by 2 to 10; padding alone can do by 1000
+_PLAUSIBLE_BYTES, _PLAUSIBLE_RATIO = 1 << 28, 100  # CT is compressed by 2 to 10; padding alone by up to 1000
 
 
 class ByteSource(Protocol):
-    """Where the bytes of one DICOM object come from.
+    """The bytes of one DICOM object, on disk or in an archive.
 
-    Every method raises :class:`CtlymphError`, naming the file, if it cannot be read.
+    Every method raises a :class:`CtlymphError` that names the file if it cannot be read.
     """
 
     @property
     def path(self) -> Path:
-        """Place of the file; for a member of an archive, its place below the archive's own path."""
+        """Path of the file; for a member of an archive, its path below that of the archive."""
         ...
 
     def head(self, count: int) -> tuple[bytes, int]:
-        """Read up to ``count`` bytes from the start, and give them with the size of the whole."""
+        """Return up to ``count`` bytes from the start, and the size of the whole."""
         ...
 
     def open(self) -> AbstractContextManager[BinaryIO]:
-        """Open it for reading with :mod:`pydicom`."""
+        """Open the object for reading with :mod:`pydicom`."""
         ...
 
     def read_into(self, offset: int, array: NDArray[Any]) -> int:
-        """Fill a C-contiguous array with the bytes from ``offset`` on; give the number of bytes read."""
+        """Fill a C-contiguous array with the bytes from ``offset`` on; return the number of bytes read."""
         ...
 
 
@@ -115,8 +115,8 @@ class ZipMember:
 def open_files(path: Path) -> Iterator[list[ByteSource]]:
     """Yield every file that may be DICOM below ``path``, in the order of names; archives stay open in the block.
 
-    A single file that is neither a zip archive nor a DICOMDIR comes back alone,
-    whatever it holds; so do the files of a folder, DICOM or not.
+    The files of a folder are all yielded, DICOM or not, and so is a single file
+    that is neither a zip archive nor a DICOMDIR.
 
     Raises:
         CtlymphError: If ``path`` does not exist, a folder or archive cannot be
@@ -127,21 +127,21 @@ def open_files(path: Path) -> Iterator[list[ByteSource]]:
 
 
 def holds_dicom(path: Path) -> bool:
-    """Tell whether ``path`` is for the DICOM reader: a folder, a zip archive, a DICOMDIR or a DICOM file."""
+    """Return whether ``path`` is a folder, a zip archive, a DICOMDIR or a DICOM file."""
     return path.is_dir() or _is_zip(path) or _is_dicomdir(path) or starts_as_dicom(DiskFile(path).head(256)[0])
 
 
 def is_named_as_dicom(source: ByteSource) -> bool:
-    """Tell whether a file's name ends as those of DICOM files do."""
+    """Return whether a file's name has a suffix of DICOM files."""
     return source.path.suffix.lower() in (".dcm", ".dicom", ".ima")
 
 
 def starts_as_dicom(head: bytes) -> bool:
-    """Tell whether a file's first bytes (at least 140, unless it is shorter) can be those of a DICOM object.
+    """Return whether a file's first bytes (at least 140, unless it is shorter) can be those of a DICOM object.
 
-    Besides the letters ``DICM`` after the preamble, this accepts a data set
-    without preamble: its first element is then one of group 2 or 8 with a low
-    number and, in explicit VR, a value representation, or a short length.
+    The letters ``DICM`` follow the preamble. A data set without preamble is
+    accepted, too, if its first element is one of group 2 or 8 with a low number
+    and, in explicit VR, a value representation, or a short length.
     """
     if head[PREAMBLE : PREAMBLE + 4] == b"DICM":
         return True
@@ -172,7 +172,7 @@ def _sources(path: Path, archives: ExitStack) -> Iterator[ByteSource]:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder and all folders below it, in the order of names; hidden ones are passed over.
+    """Yield the files in a folder and all folders below it, in the order of names; hidden ones are ignored.
 
     Raises:
         CtlymphError: If a folder cannot be read.
@@ -182,17 +182,17 @@ def files_below(folder: Path) -> Iterator[Path]:
         raise CtlymphError(f"cannot read the folder {error.filename}: {error.strerror}; check its permissions")
 
     for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not _passed_over(name))
-        files = (Path(parent, name) for name in sorted(names) if not _passed_over(name))
-        yield from (file for file in files if file.is_file() or not file.exists())  # a broken link is not passed over
+        folders[:] = sorted(name for name in folders if not _is_ignored(name))
+        files = (Path(parent, name) for name in sorted(names) if not _is_ignored(name))
+        yield from (file for file in files if file.is_file() or not file.exists())  # a broken link is not ignored
 
 
-def _passed_over(name: str) -> bool:
+def _is_ignored(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
 def _is_zip(path: Path) -> bool:
-    # Some DICOM files end in bytes that look like a zip archive's: the start decides, too.
+    # Some DICOM files end with bytes like those of a zip archive: the start is checked, too.
     return path.is_file() and DiskFile(path).head(2)[0] == b"PK" and zipfile.is_zipfile(path)
 
 
@@ -204,7 +204,7 @@ def _members(path: Path, archives: ExitStack) -> Iterator[ByteSource]:
     with _explained(path):
         archive = archives.enter_context(zipfile.ZipFile(path))
     for member in sorted(archive.infolist(), key=lambda member: member.filename):
-        if not member.is_dir() and not any(_passed_over(part) for part in PurePosixPath(member.filename).parts):
+        if not member.is_dir() and not any(_is_ignored(part) for part in PurePosixPath(member.filename).parts):
             if member.flag_bits & 1:
                 raise CtlymphError(f"{path} is locked by a password; unpack it by hand and give the folder")
             if member.file_size > max(_PLAUSIBLE_BYTES, _PLAUSIBLE_RATIO * member.compress_size):
@@ -233,7 +233,7 @@ def _referenced_files(dicomdir: Path) -> Iterator[ByteSource]:
 
 
 def _below(dicomdir: Path, parts: list[str]) -> Path:
-    """Find a file of a disc below its DICOMDIR; copying a disc may have turned its names to lower case."""
+    """Return the path of a file of a disc below its DICOMDIR; a copy of the disc may have names in lower case."""
     place = dicomdir.parent
     for part in parts:
         names = {entry.name.rstrip(".").upper(): entry for entry in place.iterdir()} if place.is_dir() else {}
@@ -256,5 +256,5 @@ def _explained(path: Path) -> Iterator[None]:
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise CtlymphError(f"{path} is damaged ({shown(error)}); fetch the archive again") from error
     except (RuntimeError, NotImplementedError) as error:
-        # zipfile's way of saying: encrypted, or compressed by a method that it does not know.
+        # Raised by zipfile for encrypted members, and for compression methods that it does not know.
         raise CtlymphError(f"cannot unpack {path} ({shown(error)}); unpack it by hand and give the folder") from error

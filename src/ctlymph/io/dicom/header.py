@@ -1,7 +1,7 @@
-"""What the reader needs to know of a DICOM file before it reads the pixels.
+"""Headers of DICOM files: everything that the reader needs before it reads the pixels.
 
-Plain files are read by :mod:`ctlymph.io.dicom.fast_header`, all others by pydicom;
-both feed the same function, so that a header says the same whoever read it.
+Plain files are read by :mod:`ctlymph.io.dicom.fast_header`, all others by pydicom.
+Both pass their values to the same function, so that headers are equal.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ IDENTITY = (
     *("PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "StudyDate", "StudyTime", "StudyID"),
     *("AccessionNumber", "StudyDescription", "BodyPartExamined"),
 )
-"""Elements that a series derived from a CT takes over, besides those of :class:`Header`."""
+"""Elements that a series derived from a CT has in common with it, in addition to those of :class:`Header`."""
 
 _HEAD_SIZES = (16 << 10, 256 << 10)
 
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """How pixels are stored; names as in DICOM, padding values as bit patterns (or None)."""
+    """The format of pixels in a file; names as in DICOM, padding values as bit patterns (or None)."""
 
     rows: int
     columns: int
@@ -61,10 +61,10 @@ class PixelFormat:
 
 @dataclass(frozen=True, slots=True)
 class FrameHeader:
-    """One plane: where it lies and what its numbers mean; None or empty where the file does not say.
+    """Position and rescaling of one plane; None or empty if the file does not contain them.
 
     Attributes:
-        index: Its place among the frames of its file.
+        index: Its index among the frames of its file.
         position_mm: Centre of its first pixel; x, y, z in LPS mm.
         orientation: Direction of a row (growing column), then of a column; LPS.
         spacing_yx_mm: Distance between rows, then between columns.
@@ -73,7 +73,7 @@ class FrameHeader:
         slope: Rescale slope, stored value to HU.
         intercept: Rescale intercept, HU.
         image_type: Values of Image Type, or of an enhanced frame's FrameHeader Type.
-        acquisition: What can tell two acquisitions or reconstructions apart: acquisition number and UID,
+        acquisition: Values that differ between acquisitions or reconstructions: acquisition number and UID,
             temporal position, convolution kernel.
     """
 
@@ -91,15 +91,15 @@ class FrameHeader:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says about itself, without its pixels; texts are empty where it does not say.
+    """The header of a file; texts are empty if it does not contain them.
 
     Attributes:
-        frames: Its planes; empty if it holds no image.
-        pixels: How they are stored; None if it holds no image.
-        offset: Where in the file the pixels start if they can be read as they
-            are (uncompressed 16-bit little endian, one frame); None if pydicom
-            must decode them.
-        defect: What is wrong with the file, if it cannot be used.
+        frames: Its planes; empty if it is no image.
+        pixels: Their format; None if it is no image.
+        offset: Where in the file the pixels start if they can be read without
+            decoding (uncompressed 16-bit little endian, one frame); None if
+            pydicom must decode them.
+        defect: The fault of the file, if it cannot be used.
     """
 
     source: ByteSource
@@ -122,12 +122,12 @@ class Header:
 
     @property
     def is_ct(self) -> bool:
-        """Whether it belongs to a CT series; the class decides where the modality is missing."""
+        """Whether it belongs to a CT series, by its modality, or without one by its class."""
         return self.modality == "CT" or (not self.modality and self.sop_class in CT_CLASSES)
 
 
 class _Elements(Protocol):
-    """Values of a data set by keyword; empty or None where it has none."""
+    """Values of a data set by keyword; empty or None if it has none."""
 
     def text(self, keyword: str) -> str: ...
 
@@ -139,7 +139,7 @@ class _Elements(Protocol):
 
 
 def damage() -> tuple[type[Exception], ...]:
-    """Give what pydicom and its decoders raise on files that are damaged or beyond them."""
+    """Return the exceptions that pydicom and its decoders raise on damaged or unsupported files."""
     from pydicom.errors import BytesLengthException
 
     plain = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, NotImplementedError, OSError)
@@ -147,18 +147,18 @@ def damage() -> tuple[type[Exception], ...]:
 
 
 def faults() -> tuple[type[Exception], ...]:
-    """Give what pydicom raises for files that are damaged, or no DICOM at all."""
+    """Return the exceptions that pydicom raises on files that are damaged, or not DICOM at all."""
     from pydicom.errors import InvalidDicomError
 
     return (*damage(), InvalidDicomError)
 
 
 def read_header(source: ByteSource) -> Header | None:
-    """Read what a file says about itself; None if it is not DICOM.
+    """Read the header of a file; None if it is not DICOM.
 
     Raises:
-        CtlymphError: If the file cannot be read, or is DICOM and so damaged
-            that one cannot tell to which series it belongs.
+        CtlymphError: If the file cannot be read, or is DICOM but so damaged that
+            its series is unknown.
     """
     for count in _HEAD_SIZES:
         head, size = source.head(count)
@@ -181,18 +181,18 @@ def _refuse_empty_download(source: ByteSource, size: int) -> None:
 
 
 def strict_header(source: ByteSource, head: bytes, size: int) -> Header:
-    """Make a header from a file's first bytes, if everything in it is plain.
+    """Return the header in a file's first bytes, if everything in it is plain.
 
-    On top of the rule of :mod:`~ctlymph.io.dicom.fast_header`, CT pixels are plain
-    if they are one frame of 16-bit grey, in the lower bits, whose length is
-    what rows and columns give.
+    In addition to the rules of :mod:`~ctlymph.io.dicom.fast_header`, CT pixels must
+    be one frame of 16-bit grey values in the lower bits, of the length that
+    follows from rows and columns.
 
     Raises:
         ValueError: If something is not plain, so that pydicom must read the file.
         NeedMoreError: If ``head`` ends before the pixels and the file does not.
     """
     elements, place = read_elements(head, size)
-    elements.text("SpecificCharacterSet")  # texts are ASCII whatever it is, but it must be sound
+    elements.text("SpecificCharacterSet")  # texts are ASCII in any case, but it must be valid
     header = _header(source, elements)
     if not header.sop_class or not header.sop_uid:
         raise UnusualError("an object without a name")
@@ -211,7 +211,7 @@ def strict_header(source: ByteSource, head: bytes, size: int) -> Header:
 
 
 def pydicom_header(source: ByteSource) -> Header | None:
-    """Make a header with pydicom; None if the file is not DICOM after all.
+    """Return the header read by pydicom; None if the file is not DICOM after all.
 
     Raises:
         CtlymphError: As :func:`read_header`.
@@ -224,7 +224,7 @@ def pydicom_header(source: ByteSource) -> Header | None:
             raise CtlymphError(f"{source.path} is truncated or damaged: it names no series; fetch it again")
         return None
     try:
-        with warnings.catch_warnings():  # pydicom checks a value when it is first looked at
+        with warnings.catch_warnings():  # pydicom checks a value at its first use
             warnings.simplefilter("ignore")
             header = _header(source, _PydicomElements(dataset))
     except damage() as error:
@@ -240,7 +240,7 @@ def pydicom_header(source: ByteSource) -> Header | None:
 
 
 def read_identity(source: ByteSource) -> dict[str, str]:
-    """Read what a file says of its patient and study beyond its header: the elements of :data:`IDENTITY` that it has.
+    """Read the elements of :data:`IDENTITY` that a file has: further facts on its patient and study.
 
     Raises:
         CtlymphError: As :func:`read_header`.
@@ -261,12 +261,12 @@ def read_identity(source: ByteSource) -> dict[str, str]:
 
 
 def _identity(elements: _Elements) -> dict[str, str]:
-    elements.text("SpecificCharacterSet")  # must be sound, as for a header
+    elements.text("SpecificCharacterSet")  # must be valid, as for a header
     return {keyword: text for keyword in IDENTITY if (text := elements.text(keyword))}
 
 
 def _read_with_pydicom(source: ByteSource) -> tuple[Dataset, bool]:
-    """Read all elements before the pixels, and tell whether pixels follow."""
+    """Read all elements before the pixels; return them, and whether pixels follow."""
     import pydicom
 
     try:
@@ -274,7 +274,7 @@ def _read_with_pydicom(source: ByteSource) -> tuple[Dataset, bool]:
             warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
             if dataset.file_meta.get("TransferSyntaxUID") == pydicom.uid.DeflatedExplicitVRLittleEndian:
-                file.seek(0)  # pydicom has inflated, and so read, the whole file
+                file.seek(0)  # pydicom has read the whole file to inflate it
                 return dataset, "PixelData" in pydicom.dcmread(file, force=True)
             return dataset, file.read(1) != b""
     except damage() as error:
@@ -333,7 +333,7 @@ def _pixel_format(elements: _Elements) -> PixelFormat | None:
     if not rows or not columns or not allocated:
         return None
     padding, limit = elements.integer("PixelPaddingValue"), elements.integer("PixelPaddingRangeLimit")
-    # Some writers give these two values the wrong signedness: their bits are what counts.
+    # Some writers use the wrong signedness for these two values; their bits are right.
     mask = (1 << allocated) - 1
     return PixelFormat(
         rows=rows,
@@ -394,7 +394,7 @@ _FUNCTIONAL_GROUPS = {
 
 
 def _enhanced_frames(dataset: Dataset) -> Iterator[FrameHeader]:
-    """Gather each frame's values from the functional groups of a multi-frame image (PS3.3 section C.7.6.16)."""
+    """Yield the frames of a multi-frame image from its functional groups (PS3.3 section C.7.6.16)."""
     from pydicom import Dataset
 
     def item(groups: Dataset, name: str) -> Any:

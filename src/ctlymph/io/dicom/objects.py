@@ -1,4 +1,4 @@
-"""A result as DICOM objects: which can be written, and what they refer to."""
+"""Results as DICOM objects: segmentation and structured reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ctlymph.core.result import Result
 
 CT_FOLDER = "ct"
-"""Where the CT itself is written as DICOM, if it was none."""
+"""Folder for the CT itself, which is written as DICOM if it was read from another format."""
 
 _NUMBERS = {"seg": 300, "sr": 301, "sr_ohif": 302}
 _TITLES = {"seg": "Lymph node segments", "sr": "Lymph node sizes", "sr_ohif": "Lymph node sizes, for OHIF"}
@@ -27,12 +27,12 @@ _LONGEST_NAME = 64
 
 
 def is_dicom(result: Result) -> bool:
-    """Tell whether the CT was read from DICOM."""
+    """Return whether the CT was read from DICOM."""
     return bool(result.volume.attributes.get("source_uids"))
 
 
 def obstacle(result: Result, name: str) -> str:
-    """Tell why an object (``seg``, ``sr``, ``sr_ohif``) cannot be written of a result; empty if it can."""
+    """Return why an object (``seg``, ``sr``, ``sr_ohif``) of a result cannot be written; empty if it can."""
     if not result.nodes:
         return "there are no nodes"
     try:
@@ -48,7 +48,7 @@ def obstacle(result: Result, name: str) -> str:
 
 
 def with_dicom_ct(folder: Path, result: Result) -> Result:
-    """Write the CT of a result into a folder as DICOM, and give the result as if it had been read from there."""
+    """Write the CT of a result into a folder as DICOM; return the result as if the CT had been read from there."""
     volume = result.volume.reorient("LPS")
     uids = {name: new_uid(result.seed, name) for name in ("study", "series", "frame")}
     header = replace(
@@ -98,7 +98,7 @@ def _header(result: Result, name: str) -> ObjectHeader:
 
 
 def _segment(node: LymphNode, model: str) -> Segment:
-    """Describe a node as a segment, its sizes and score in words."""
+    """Return the description of a node as a segment, with its sizes and score in words."""
     sizes = node.sizes
     said = [
         f"Short axis {sizes.short_axis.length_mm:.1f} mm, long axis {sizes.long_axis.length_mm:.1f} mm",

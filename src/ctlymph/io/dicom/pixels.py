@@ -1,4 +1,4 @@
-"""The pixels of DICOM planes as HU, straight into one int16 array."""
+"""The pixels of DICOM planes in HU, read directly into one int16 array."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DicomPlane:
 
     @property
     def name(self) -> str:
-        """What to call it in a message: its file, and its frame if there are several."""
+        """Its name in messages: the file, and the frame if there are several."""
         several = len(self.header.frames) > 1
         return f"{self.header.source.path}" + (f" (frame {self.frame.index + 1})" if several else "")
 
@@ -42,13 +42,17 @@ class DicomPlane:
 def read_planes(planes: Sequence[DicomPlane], progress: Progress = SILENT) -> tuple[NDArray[np.int16], bool]:
     """Read planes of one size, in HU.
 
-    Stored values are rescaled plane by plane and rounded. Whatever is below
-    −1024 HU is padding, or noise in air, and becomes −1024; what is above
-    32767 becomes that. Pixel padding values become −1024, too; but one whose
-    HU could be those of tissue does so only where it is joined to the image's edge.
+    Stored values are rescaled for each plane and rounded. Values below −1024 HU
+    are padding, or noise in air, and become −1024; values above 32767 become
+    32767. Pixel padding values become −1024, too. Padding with the HU of tissue
+    does so only if it is connected to the image's edge.
+
+    Args:
+        planes: The planes, at least one.
+        progress: Reports the slices done.
 
     Returns:
-        int16 ``(planes, rows, columns)``, and whether anything below −1024 HU, or padding, was set to it.
+        int16 ``(planes, rows, columns)``, and whether any value below −1024 HU, or padding, was replaced.
 
     Raises:
         CtlymphError: If a file ends early, or its pixels cannot be decoded or are of another size.
@@ -66,7 +70,7 @@ def read_planes(planes: Sequence[DicomPlane], progress: Progress = SILENT) -> tu
     def read(part: slice) -> bool:
         return _read_part(planes[part], hu[part])
 
-    # The filter is set here, since it is not safe to do so in several threads.
+    # The filter is set here, since this is not safe in several threads.
     with warnings.catch_warnings(), progress.task("Reading slices", len(planes)) as advance:
         warnings.simplefilter("ignore")
         with ThreadPoolExecutor(_THREADS) as threads:
@@ -77,7 +81,7 @@ def read_planes(planes: Sequence[DicomPlane], progress: Progress = SILENT) -> tu
 
 
 def _turns(planes: Sequence[DicomPlane]) -> Iterator[slice]:
-    """Split planes into the parts that one thread reads at a time; a multi-frame file is opened once."""
+    """Yield the parts of the planes that one thread reads at a time; a multi-frame file is opened once."""
     start = 0
     for _, group in groupby(planes, key=lambda plane: id(plane.header) if plane.header.offset is None else None):
         stop = start + sum(1 for _ in group)
@@ -101,7 +105,7 @@ def _read_part(planes: Sequence[DicomPlane], hu: NDArray[np.int16]) -> bool:
 
 
 def _read_plain(plane: DicomPlane, out: NDArray[np.int16]) -> bool:
-    """Read uncompressed pixels into the very memory where their HU shall be."""
+    """Read uncompressed pixels into the memory of their HU."""
     pixels = plane.header.pixels
     assert pixels is not None
     assert plane.header.offset is not None
@@ -110,7 +114,7 @@ def _read_plain(plane: DicomPlane, out: NDArray[np.int16]) -> bool:
         raise CtlymphError(f"{plane.name} is truncated: {count} of {out.nbytes} bytes of pixels; fetch it again")
     raw = out if pixels.signed else out.view(np.uint16)
     unused = 16 - pixels.bits_stored
-    if unused:  # What the upper bits hold, old overlays for example, is no part of the number (PS3.5 section 8.1.1).
+    if unused:  # the upper bits, with old overlays for example, are no part of the number (PS3.5 section 8.1.1)
         np.left_shift(raw, unused, out=raw)
         np.right_shift(raw, unused, out=raw)
     return _to_hu(raw, plane, out)
@@ -139,7 +143,7 @@ def _decoded(header: Header, indices: list[int]) -> Iterator[NDArray[Any]]:
 
 
 def _guessed_syntax(implicit: bool | None, little_endian: bool | None) -> UID:
-    """Name the transfer syntax of a file without file meta; compressed ones cannot be known."""
+    """Return the transfer syntax of a file without file meta, which is assumed to be uncompressed."""
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     if implicit:
@@ -148,14 +152,14 @@ def _guessed_syntax(implicit: bool | None, little_endian: bool | None) -> UID:
 
 
 def _to_hu(raw: NDArray[Any], plane: DicomPlane, out: NDArray[np.int16]) -> bool:
-    """Turn stored values into HU; ``raw`` may share its memory with ``out``. Tell whether something became air."""
+    """Convert stored values to HU in ``out``, which may share memory with ``raw``; return whether any became air."""
     pixels = plane.header.pixels
     assert pixels is not None
     slope = 1.0 if plane.frame.slope is None else plane.frame.slope
     intercept = plane.frame.intercept or 0.0
     padding = _padding(raw, pixels, slope, intercept)
     if slope == 1 and raw.itemsize == 2 and _stays_int16(raw, pixels, intercept):
-        # Sums modulo 2¹⁶ are right, whatever the signedness of the summands, if the true sum is an int16.
+        # Sums modulo 2¹⁶ are right for any signedness of the summands, if the true sum is an int16.
         if intercept or out is not raw:
             np.add(raw.view(np.int16), np.int16(intercept), out=out)
     else:
@@ -179,7 +183,7 @@ def _stays_int16(raw: NDArray[Any], pixels: PixelFormat, intercept: float) -> bo
 
 
 def _padding(raw: NDArray[Any], pixels: PixelFormat, slope: float, intercept: float) -> NDArray[np.bool_] | None:
-    """Find the pixels that hold no measurement (PS3.3 section C.7.5.1.1.2), unless they become air anyhow."""
+    """Return the pixels without a measurement (PS3.3 section C.7.5.1.1.2), or None if they become air anyway."""
     if pixels.padding is None:
         return None
     values = [_signed_value(bits, pixels) for bits in (pixels.padding, pixels.padding_limit) if bits is not None]

@@ -1,4 +1,4 @@
-"""The DICOM objects that a result refers to: the images of its CT, its patient and study."""
+"""References of DICOM objects to the CT that they are derived from: its images, patient and study."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SourceImage:
     Attributes:
         uid: SOPInstanceUID.
         sop_class: SOPClassUID.
-        frame: Of a multi-frame object, from 1; 0 where an object is one image.
+        frame: Number of the frame in a multi-frame object, from 1; 0 for an object with one image.
     """
 
     uid: str
@@ -33,7 +33,7 @@ class SourceImage:
     frame: int = 0
 
     def reference(self) -> Dataset:
-        """Give it as an item of a sequence that refers to images."""
+        """Return an item of a sequence that refers to images."""
         from pydicom import Dataset
 
         item = Dataset()
@@ -45,13 +45,13 @@ class SourceImage:
 
 @dataclass(frozen=True)
 class ReferencedCT:
-    """The CT that something was derived from.
+    """The CT that a DICOM object is derived from.
 
     Attributes:
         header: Its patient and study; ``study_uid``, ``series_uid`` and ``frame_uid`` must not be empty.
-        objects: All that its slices lie in.
-        slices: The image of each slice, along the z of the array; empty where none shows just that slice, since
-            slices were resampled.
+        objects: All objects of its slices.
+        slices: The image of each slice, along z of the array; empty if slices were resampled, so that no image
+            shows one of them.
     """
 
     header: CTHeader
@@ -62,30 +62,30 @@ class ReferencedCT:
 
 
 def referenced_ct(volume: Volume) -> ReferencedCT:
-    """Tell which DICOM objects a volume was read from.
+    """Return the references to the DICOM objects from which a volume was read.
 
     Raises:
         CtlymphError: If it was not read from DICOM, or its headers lack the UIDs that others refer to.
     """
-    given = volume.attributes
-    if not given.get("source_uids"):
+    facts = volume.attributes
+    if not facts.get("source_uids"):
         raise CtlymphError("the CT is no DICOM; write it as DICOM first (ctlymph convert), or name the format")
-    missing = [name for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID") if not given.get(name)]
-    if missing or not all(given["source_uids"]):
+    missing = [name for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID") if not facts.get(name)]
+    if missing or not all(facts["source_uids"]):
         raise CtlymphError(f"the CT's headers lack {' and '.join(missing) or 'SOPInstanceUID'}, which others refer to")
-    series = str(given["SeriesInstanceUID"])
-    frame = str(given.get("FrameOfReferenceUID") or new_uid(series, "frame of reference"))
+    series = str(facts["SeriesInstanceUID"])
+    frame = str(facts.get("FrameOfReferenceUID") or new_uid(series, "frame of reference"))
     header = replace(derived_header(volume, ""), series_uid=series, frame_uid=frame)
     header = replace(header, patient_id=header.patient_id or volume.case)
-    kind = str(given["SOPClassUID"])
-    uids, frames = given.get("sop_instance_uids") or (), given.get("frame_numbers") or ()
+    kind = str(facts["SOPClassUID"])
+    uids, frames = facts.get("sop_instance_uids") or (), facts.get("frame_numbers") or ()
     many = kind != CT_CLASS
     slices = tuple(SourceImage(uid, kind, frame * many) for uid, frame in zip(uids, frames, strict=True))
-    return ReferencedCT(header, tuple(SourceImage(uid, kind) for uid in given["source_uids"]), slices)
+    return ReferencedCT(header, tuple(SourceImage(uid, kind) for uid in facts["source_uids"]), slices)
 
 
 def fill_in(dataset: Dataset, source: ReferencedCT) -> None:
-    """Set the elements of patient and study that objects derived from a CT share with it."""
+    """Set the elements of patient and study that objects derived from a CT have in common with it."""
     ct = source.header
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientID, dataset.PatientName = ct.patient_id, ct.patient_name
@@ -102,14 +102,14 @@ def fill_in(dataset: Dataset, source: ReferencedCT) -> None:
 
 @dataclass(frozen=True)
 class ObjectHeader:
-    """What a derived object says of itself.
+    """Description and UIDs of a derived object.
 
     Attributes:
         description: SeriesDescription, at most 64 characters.
-        created: When its content was made.
+        created: Time at which its content was made.
         series_number: Number of the series within its study.
-        series_uid: Empty: a new one.
-        seed: New UIDs follow from it; empty: at random.
+        series_uid: SeriesInstanceUID; empty: a new one.
+        seed: Seed of new UIDs; empty: random UIDs.
     """
 
     description: str
@@ -119,5 +119,5 @@ class ObjectHeader:
     seed: str = ""
 
     def uid(self, purpose: str) -> str:
-        """Give a UID for a part of the object."""
+        """Return a UID for a part of the object."""
         return new_uid(self.seed, purpose) if self.seed else new_uid()

@@ -1,4 +1,4 @@
-"""Instance masks from DICOM Segmentation objects, placed on the grid of the CT they were drawn on."""
+"""Instance masks from DICOM Segmentation objects, on the grid of the CT that they annotate."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ SEG_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 """Segmentation Storage (DICOM PS3.4, B.5)."""
 
 TOLERANCE_VOXELS = 0.1
-"""How far a pixel of a segment may lie from the centre of the CT's voxel, along any axis."""
+"""Maximal distance of a segment's pixel from the centre of the CT's voxel, along any axis."""
 
 
 def read_segmentation(file: Path | BinaryIO, grid: Geometry) -> Masks:
     """Read a binary DICOM-SEG whose segments do not overlap; the labels are its segment numbers.
+
+    Args:
+        file: The object, as a path or opened for reading bytes.
+        grid: Geometry of the CT.
 
     Raises:
         CtlymphError: As :func:`read_segments`, or if segments overlap.
@@ -39,18 +43,18 @@ def read_segmentation(file: Path | BinaryIO, grid: Geometry) -> Masks:
 
 
 def read_segments(file: Path | BinaryIO, grid: Geometry, about: Mapping[str, Any] | None = None) -> tuple[Masks, ...]:
-    """Read a binary DICOM-SEG.
+    """Read a binary DICOM-SEG whose segments may overlap.
 
-    Frames may be in any order, empty ones left out, and the planes turned or
-    flipped against the grid by right angles; nothing is resampled.
+    Frames may be in any order, empty ones may be absent, and the planes may be
+    rotated by right angles or flipped relative to the grid. Nothing is resampled.
 
     Args:
         file: The object, as a path or opened for reading bytes.
         grid: Geometry of the CT.
-        about: What the CT's headers say, as in ``Volume.attributes``.
+        about: Attributes of the CT, as in ``Volume.attributes``.
 
     Returns:
-        Masks on the grid, whose labels are segment numbers; segments that overlap lie in different ones.
+        Masks on the grid, whose labels are segment numbers; overlapping segments are in different masks.
 
     Raises:
         CtlymphError: If it is not a DICOM-SEG that can be read, is not of the BINARY type, is of another patient or
@@ -69,13 +73,13 @@ def read_segments(file: Path | BinaryIO, grid: Geometry, about: Mapping[str, Any
         frames = list(_frames(dataset))
     except faults() as error:
         raise CtlymphError(f"cannot read {name}: {shown(error)}; give a DICOM-SEG") from error
-    _refuse_others(name, dataset, about or {})
+    _reject_others(name, dataset, about or {})
     places = [(number, _voxels(name, frame, at_mm, grid)) for number, frame, at_mm in frames]
     return _layers(places, grid)
 
 
-def _refuse_others(name: str, dataset: Dataset, about: Mapping[str, Any]) -> None:
-    """Refuse a segmentation beside a CT of another patient, or in other coordinates."""
+def _reject_others(name: str, dataset: Dataset, about: Mapping[str, Any]) -> None:
+    """Reject a segmentation of another patient than the CT, or in other coordinates."""
     for keyword, what in (("PatientID", "patient"), ("FrameOfReferenceUID", "frame of reference")):
         mine, theirs = str(dataset.get(keyword) or ""), str(about.get(keyword) or "")
         if mine and theirs and mine != theirs:
@@ -85,7 +89,7 @@ def _refuse_others(name: str, dataset: Dataset, about: Mapping[str, Any]) -> Non
 
 
 def is_segmentation(path: Path) -> bool:
-    """Tell whether a file is a DICOM-SEG."""
+    """Return whether a file is a DICOM-SEG."""
     import pydicom
 
     try:
@@ -95,10 +99,10 @@ def is_segmentation(path: Path) -> bool:
 
 
 def own_grid(path: Path) -> tuple[Geometry, str]:
-    """Give the grid that holds all frames of a DICOM-SEG, and its PatientID.
+    """Return the grid of all frames of a DICOM-SEG, and its PatientID.
 
     Raises:
-        CtlymphError: If it cannot be read, or its frames do not lie evenly on one grid.
+        CtlymphError: If it cannot be read, or its frames are not on one regular grid.
     """
     import pydicom
 
@@ -122,7 +126,7 @@ def own_grid(path: Path) -> tuple[Geometry, str]:
 
 
 def referenced_series(path: Path) -> str:
-    """Give the SeriesInstanceUID of the CT that a DICOM-SEG was drawn on.
+    """Return the SeriesInstanceUID of the CT that a DICOM-SEG annotates.
 
     Raises:
         CtlymphError: If it refers to none, or to several.
@@ -137,14 +141,14 @@ def referenced_series(path: Path) -> str:
 
 
 PlaneMm = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Place of the first pixel, and the steps (2, 3) along columns and rows; LPS mm."""
+"""Position of the first pixel, and the steps (2, 3) along columns and rows; LPS mm."""
 
 Voxels = tuple[NDArray[np.int_], ...]
 """Indices k, j, i."""
 
 
 def _layers(places: Sequence[tuple[int, Voxels]], grid: Geometry) -> tuple[Masks, ...]:
-    """Paint segments, each as a whole, into the first layer where none before takes its room."""
+    """Return masks in which each segment is in the first layer without overlap with the segments before."""
     by_segment: dict[int, list[Voxels]] = {}
     for number, voxels in places:
         by_segment.setdefault(number, []).append(voxels)
@@ -160,7 +164,7 @@ def _layers(places: Sequence[tuple[int, Voxels]], grid: Geometry) -> tuple[Masks
 
 
 def _frames(dataset: Dataset) -> Iterator[tuple[int, NDArray[Any], PlaneMm]]:
-    """Give each frame's segment, pixels and place."""
+    """Yield the segment, pixels and position of each frame."""
     shape = (int(dataset.get("NumberOfFrames", 1)), dataset.Rows, dataset.Columns)
     pixels = dataset.pixel_array.reshape(shape)
     shared = dataset.SharedFunctionalGroupsSequence[0]
@@ -177,12 +181,12 @@ def _frames(dataset: Dataset) -> Iterator[tuple[int, NDArray[Any], PlaneMm]]:
 
 
 def _voxels(name: str, frame: NDArray[Any], place_mm: PlaneMm, grid: Geometry) -> Voxels:
-    """Give the voxels of the frame's pixels that are set."""
+    """Return the voxels of the frame's pixels that are set."""
     corner_mm, steps_mm = place_mm
     rows, columns = (index[:, None] for index in np.nonzero(frame))
     places = grid.mm_to_index(corner_mm + columns * steps_mm[0] + rows * steps_mm[1])
     nearest = np.rint(places).astype(int)
-    # On a coarser grid, pixels could fall on every other voxel.
+    # Pixels of a coarser grid could be on every other voxel.
     steps = grid.mm_to_index(corner_mm + steps_mm) - grid.mm_to_index(corner_mm)
     is_coarser = np.abs(np.linalg.norm(steps, axis=1) * max(frame.shape) - max(frame.shape)).max() > TOLERANCE_VOXELS
     if is_coarser or np.abs(places - nearest).max(initial=0) > TOLERANCE_VOXELS:

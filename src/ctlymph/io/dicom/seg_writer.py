@@ -1,4 +1,4 @@
-"""Instance masks as a DICOM Segmentation object: binary, one segment a node (DICOM PS3.3, A.51 Segmentation IOD)."""
+"""Instance masks as a DICOM Segmentation object: binary, one segment for each node (DICOM PS3.3, A.51)."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Segment:
 
     Attributes:
         label: Its label in the masks.
-        name: What viewers call it, and what it is tracked by; at most 64 characters.
+        name: Its name in viewers and its tracking identifier; at most 64 characters.
         region: ``mediastinum``, ``abdomen`` or empty.
         station: Name of its lymph node station, or empty.
-        description: Its sizes and the like, for people.
+        description: Its sizes and further details, for people.
         algorithm: ``MANUAL``, ``SEMIAUTOMATIC`` or ``AUTOMATIC``.
-        algorithm_name: Needed unless it is ``MANUAL``.
+        algorithm_name: Required unless it is ``MANUAL``.
     """
 
     label: int
@@ -63,16 +63,16 @@ def write_segmentation(
 
     Args:
         path: The file.
-        layers: Masks on the grid of the CT, whose slices are those of its images. A label lies in one of them;
-            nodes that overlap lie in several.
-        segments: What to write of them, each with at least one voxel.
-        source: The CT.
-        header: The object's own.
-        overwrite: Replace a file.
+        layers: Masks on the grid of the CT, whose slices are its images. Each label is in one of them; overlapping
+            nodes are in different ones.
+        segments: The labels to write, each with at least one voxel.
+        source: References to the CT.
+        header: Description and UIDs of the object.
+        overwrite: Replace a file that exists.
 
     Raises:
-        CtlymphError: If a segment has no voxel, there is none, the slices are not as many as the CT's images, or the
-            file cannot be written.
+        CtlymphError: If a segment has no voxel, there is no segment, the number of slices is not that of the CT's
+            images, or the file cannot be written.
     """
     grid = layers[0].geometry
     if source.slices and len(source.slices) != grid.shape_zyx[0]:
@@ -91,7 +91,7 @@ def write_segmentation(
 
 
 def tracking_uid(segment: str, header: ObjectHeader) -> str:
-    """Give the UID that a segment is tracked by, in all objects of one header's seed."""
+    """Return the tracking UID of a segment, which is the same in all objects with the header's seed."""
     return header.uid(f"tracking {segment}")
 
 
@@ -118,7 +118,7 @@ def _frames(layers: Sequence[Masks], segments: Sequence[Segment]) -> list[Segmen
 
 
 def _about(source: ReferencedCT, header: ObjectHeader) -> Dataset:
-    """Fill in patient, study, series and equipment."""
+    """Return a data set with patient, study, series and equipment."""
     from pydicom import Dataset
     from pydicom.uid import ExplicitVRLittleEndian
 
@@ -181,7 +181,7 @@ def _segment(number: int, segment: Segment, header: ObjectHeader) -> Dataset:
 
 
 def _colour(number: int) -> list[int]:
-    """Give a light colour, in CIELab as DICOM scales it, far in hue from those of the numbers beside it."""
+    """Return a light colour, in CIELab as scaled by DICOM, whose hue differs from those of the next numbers."""
     hue = 2 * np.pi * number * 0.618
     return [round(0.7 * 65535), *(round((60 * float(turn) + 128) * 257) for turn in (np.cos(hue), np.sin(hue)))]
 
@@ -195,12 +195,12 @@ def _set_references(dataset: Dataset, source: ReferencedCT, slices: Sequence[int
     series.SeriesInstanceUID = source.header.series_uid
     series.ReferencedInstanceSequence = [image.reference() for image in images]
     dataset.ReferencedSeriesSequence = [series]
-    if not source.slices:  # no frame is drawn on one of them: all are what the whole was made from
+    if not source.slices:  # no frame corresponds to one image: all of them are the source of the whole
         dataset.SourceImageSequence = [_as_source(image) for image in images]
 
 
 def _set_groups(dataset: Dataset, geometry: Geometry, source: ReferencedCT, frames: Sequence[SegmentFrame]) -> None:
-    """Set what frames share, and each frame's segment, place and image."""
+    """Set the elements that frames share, and the segment, position and image of each frame."""
     from pydicom import Dataset
 
     across, down, between = geometry.spacing_mm
@@ -218,7 +218,7 @@ def _set_groups(dataset: Dataset, geometry: Geometry, source: ReferencedCT, fram
 
 
 def _group(segment: int, place: int, images: Sequence[SourceImage], corner_mm: NDArray[np.float64]) -> Dataset:
-    """Give what one frame shows, and the image it was drawn on, if there is one."""
+    """Return the segment and position of one frame, and its image, if there is one."""
     from pydicom import Dataset
 
     result, content, position, identity = (Dataset() for _ in range(4))
@@ -248,7 +248,7 @@ def _as_source(image: SourceImage) -> Dataset:
 
 
 def _set_dimensions(dataset: Dataset, header: ObjectHeader) -> None:
-    """Say that frames are ordered by segment, then by place."""
+    """Set the dimensions of the frames: by segment, then by position."""
     from pydicom import Dataset
     from pydicom.datadict import tag_for_keyword
 

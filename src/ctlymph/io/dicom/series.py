@@ -1,8 +1,8 @@
-"""CT volumes from DICOM, whatever an archive makes of a series.
+"""CT volumes from DICOM series, with the irregularities of real archives.
 
-What is read is never guessed at silently: what is corrected or left out is said
-in ``Volume.notes``, and what cannot be decided is refused. ``docs/reading.md``
-lists every case.
+Nothing is guessed silently: corrections and omissions are described in
+``Volume.notes``, and ambiguous series are rejected. ``docs/reading.md`` lists
+every case.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from ctlymph.core.volume import Volume
 from ctlymph.io.dicom.files import ByteSource, is_named_as_dicom, open_files
 from ctlymph.io.dicom.header import FrameHeader, Header, read_header, read_identity
 from ctlymph.io.dicom.pixels import DicomPlane, read_planes
-from ctlymph.io.dicom.stack import SAME_PLACE_MM, Grid, Stack, refuse_gaps, stack_planes, to_grid
+from ctlymph.io.dicom.stack import SAME_PLACE_MM, Grid, Stack, reject_gaps, stack_planes, to_grid
 
 CLEARLY_LARGER = 3
-"""One of several series (or kinds of slice) is chosen if it has at least this many times the slices of each other."""
+"""One of several series (or groups of slices) is read if it has at least this many times the slices of any other."""
 
 _ACQUISITION_KEYS = ("acquisition number", "acquisition UID", "temporal position", "convolution kernel")
 
@@ -36,8 +36,8 @@ class ReadOptions:
 
     Attributes:
         series: SeriesInstanceUID, or its unambiguous beginning; None: the only CT series, or the clearly largest.
-        allow_gaps: Interpolate missing slices instead of refusing the series.
-        progress: Shown while headers and slices are read.
+        allow_gaps: Interpolate missing slices instead of rejecting the series.
+        progress: Reports the headers and slices that were read.
     """
 
     series: str | None = None
@@ -47,7 +47,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class SeriesInfo:
-    """A DICOM series that was found; texts are empty where the files do not say."""
+    """Facts about a DICOM series; texts are empty if the files do not contain them."""
 
     uid: str
     modality: str
@@ -64,8 +64,8 @@ class SeriesInfo:
 def read_dicom(path: Path, options: ReadOptions | None = None) -> Volume:
     """Read one CT series as a volume in HU.
 
-    ``docs/reading.md`` says which series is taken, and what is corrected,
-    left out and refused.
+    ``docs/reading.md`` describes which series is read, and what is corrected,
+    left out and rejected.
 
     Args:
         path: A DICOM file (read alone), a folder with all folders below it, a
@@ -75,17 +75,17 @@ def read_dicom(path: Path, options: ReadOptions | None = None) -> Volume:
     Returns:
         The volume: k grows along i × j, voxels below −1024 HU are −1024.
         ``case`` is the PatientID, or the name of the file or folder. ``notes``
-        holds a sentence for everything that was corrected or left out.
-        ``attributes`` holds, as texts, ``PatientID``, ``StudyInstanceUID``,
+        has a sentence for everything that was corrected or left out.
+        ``attributes`` contains, as texts, ``PatientID``, ``StudyInstanceUID``,
         ``SeriesInstanceUID``, ``FrameOfReferenceUID``, ``SeriesDescription``,
         ``Modality``, ``SOPClassUID``, ``PatientPosition``, ``path`` and those of
-        :data:`~ctlymph.io.dicom.header.IDENTITY` that are given; ``source_uids``, the
-        SOPInstanceUIDs of all objects that it was read from; as tuples in the order
+        :data:`~ctlymph.io.dicom.header.IDENTITY` that the files have; ``source_uids``, the
+        SOPInstanceUIDs of all objects of the series; as tuples in the order
         of the slices, or None if the slices were resampled,
         ``sop_instance_uids``, ``files`` (paths) and ``frame_numbers`` (from 1);
         ``interpolated_slices``, the k of slices that were missing; and
         ``segmentations`` and ``reports``, the paths of the DICOM-SEG and
-        structured report objects of the same study that lie beside the CT.
+        structured report objects of the same study below the same path.
 
     Raises:
         CtlymphError: If there is no CT series that can be read, or more than one.
@@ -97,7 +97,7 @@ def read_dicom(path: Path, options: ReadOptions | None = None) -> Volume:
         planes = _fitting_planes(headers, notes)
         planes = _one_acquisition(planes, notes)
         stack = _without_repeats(stack_planes(planes), notes)
-        refuse_gaps(stack, options.allow_gaps)
+        reject_gaps(stack, options.allow_gaps)
         hu, padded = read_planes(stack.planes, options.progress)
         identity = read_identity(stack.planes[0].header.source)
     grid = to_grid(stack, hu)
@@ -120,13 +120,13 @@ def list_series(path: Path) -> list[SeriesInfo]:
 
 
 def _read_headers(path: Path, sources: Sequence[ByteSource], progress: Progress) -> tuple[list[Header], list[str]]:
-    """Read all headers; note which files are not DICOM though their names say so."""
+    """Return all headers, and notes on files that have a suffix of DICOM but are not."""
     headers, notes = [], []
     with progress.task("Reading headers", len(sources)) as advance:
         for source in sources:
             header = read_header(source)
             if header is not None and header.defect and not header.series_uid:
-                # It might belong to any of the series, and leave a gap at its end that nobody sees.
+                # It may belong to any of the series, and its absence at an end would go unnoticed.
                 raise CtlymphError(f"{source.path} is truncated: {header.defect}; fetch it again, or delete it")
             if header is not None:
                 headers.append(header)
@@ -157,20 +157,20 @@ def _series(headers: Iterable[Header]) -> list[tuple[SeriesInfo, list[Header]]]:
     return sorted(series, key=lambda item: (-item[0].slices, item[0].uid))
 
 
-def _chosen_series(path: Path, found: list[Header], wanted: str | None, notes: list[str]) -> list[Header]:
-    """Choose the series; give its CT objects."""
+def _chosen_series(path: Path, found: list[Header], uid: str | None, notes: list[str]) -> list[Header]:
+    """Return the CT objects of the series to read."""
     series = _series(found)
-    if wanted is not None:
-        matching = [item for item in series if item[0].uid == wanted] or [
-            item for item in series if item[0].uid.startswith(wanted)
+    if uid is not None:
+        matching = [item for item in series if item[0].uid == uid] or [
+            item for item in series if item[0].uid.startswith(uid)
         ]
         if len(matching) != 1:
             number = "no" if not matching else "more than one"
-            raise CtlymphError(f"{path} holds {number} series {wanted}; it holds {_listed(series)}")
+            raise CtlymphError(f"{path} holds {number} series {uid}; it holds {_listed(series)}")
         series = matching
     usable = [(info, members) for info, members in series if any(map(_is_usable, members))]
     if not usable:
-        _refuse_without_ct(path, series)
+        _reject_without_ct(path, series)
     info, members = usable[0]
     others = [other for other, _ in usable[1:]]
     if others:
@@ -193,7 +193,7 @@ def _is_usable(header: Header) -> bool:
     return header.is_ct and (header.defect is not None or any(_is_placed(f) and not _is_localizer(f) for f in frames))
 
 
-def _refuse_without_ct(path: Path, series: Sequence[tuple[SeriesInfo, list[Header]]]) -> NoReturn:
+def _reject_without_ct(path: Path, series: Sequence[tuple[SeriesInfo, list[Header]]]) -> NoReturn:
     images = [header for _, members in series for header in members if header.is_ct]
     if any(_is_localizer(frame) for header in images for frame in header.frames):
         raise CtlymphError(f"{path} holds only localizer images; give the CT series itself")
@@ -215,19 +215,19 @@ def _is_localizer(frame: FrameHeader) -> bool:
 
 
 def _fitting_planes(headers: Sequence[Header], notes: list[str]) -> list[DicomPlane]:
-    """Give the planes of a series that belong together, localizers, copies and strays left out."""
+    """Return the planes of a series that form one stack, without localizers, copies and unrelated images."""
     for header in headers:
         if header.defect:
             raise CtlymphError(f"{header.source.path} is truncated: {header.defect}; fetch it again")
     planes = [DicomPlane(header, frame) for header in _without_copies(headers, notes) for frame in header.frames]
     planes = _kept(planes, lambda frame: not _is_localizer(frame), "localizer images", notes)
     planes = _kept(planes, _is_placed, "images without a position", notes)
-    _refuse_mixtures(planes, notes)
+    _reject_mixtures(planes, notes)
     return _alike(planes, notes)
 
 
 def _without_copies(headers: Sequence[Header], notes: list[str]) -> list[Header]:
-    """Leave out objects that have the UID, and the places, of one before."""
+    """Return the objects without those that have the UID and the positions of an earlier one."""
     kept: dict[Any, Header] = {}
     for number, header in enumerate(headers):
         kept.setdefault((header.sop_uid, header.frames) if header.sop_uid else number, header)
@@ -237,15 +237,15 @@ def _without_copies(headers: Sequence[Header], notes: list[str]) -> list[Header]
 
 
 def _kept(
-    planes: list[DicomPlane], wanted: Callable[[FrameHeader], bool], kind: str, notes: list[str]
+    planes: list[DicomPlane], accept: Callable[[FrameHeader], bool], kind: str, notes: list[str]
 ) -> list[DicomPlane]:
-    kept = [plane for plane in planes if wanted(plane.frame)]
+    kept = [plane for plane in planes if accept(plane.frame)]
     if len(kept) < len(planes):
         notes.append(f"{len(planes) - len(kept)} {kind} in the series were left out.")
     return kept
 
 
-def _refuse_mixtures(planes: Sequence[DicomPlane], notes: list[str]) -> None:
+def _reject_mixtures(planes: Sequence[DicomPlane], notes: list[str]) -> None:
     for plane in planes:
         header, pixels = plane.header, plane.header.pixels
         if pixels is None or not pixels.is_grey:
@@ -265,7 +265,7 @@ def _refuse_mixtures(planes: Sequence[DicomPlane], notes: list[str]) -> None:
 
 
 def _alike(planes: list[DicomPlane], notes: list[str]) -> list[DicomPlane]:
-    """Give the largest group of planes of one size, spacing and direction; refuse a draw."""
+    """Return the largest group of planes of one size, spacing and direction; reject the series if it is not clear."""
     groups: list[list[DicomPlane]] = []
     for plane in planes:
         group = next((group for group in groups if _are_alike(group[0], plane)), None)
@@ -298,10 +298,10 @@ def _are_alike(one: DicomPlane, other: DicomPlane) -> bool:
 
 
 def _one_acquisition(planes: list[DicomPlane], notes: list[str]) -> list[DicomPlane]:
-    """Separate acquisitions, or reconstructions, that a series holds over the same range, and give the largest.
+    """Return the largest of several acquisitions, or reconstructions, of the same range in one series.
 
-    Acquisitions that follow one another, as in step-and-shoot scans, or lie
-    between one another evenly, are one stack and stay together.
+    Acquisitions one after the other, as in step-and-shoot scans, or regularly
+    interleaved, are one stack and stay together.
     """
     stack = stack_planes(planes)
     if stack.is_even and (stack.steps_mm >= SAME_PLACE_MM).all():
@@ -322,7 +322,7 @@ def _one_acquisition(planes: list[DicomPlane], notes: list[str]) -> list[DicomPl
 
 
 def _earlier(key: str) -> tuple[int, ...]:
-    """Order keys so that, of equals, the lowest number, or else the first name, is greatest."""
+    """Return a sort key by which the lowest number, or else the first name, is the greatest."""
     return (1, -int(key)) if key.lstrip("-").isdecimal() else (0, *(-ord(letter) for letter in key))
 
 
@@ -332,10 +332,10 @@ def _overlap(groups_mm: Sequence[Sequence[float]]) -> bool:
 
 
 def _without_repeats(stack: Stack, notes: list[str]) -> Stack:
-    """Leave out planes at the place of another that show the same.
+    """Return the stack without planes that have the position and the pixels of another.
 
     Raises:
-        CtlymphError: If they show something else.
+        CtlymphError: If planes at the same position differ.
     """
     repeats = [number + 1 for number in np.flatnonzero(stack.steps_mm < SAME_PLACE_MM).tolist()]
     if not repeats:

@@ -1,4 +1,4 @@
-"""Structured reports of measured nodes (PS3.16 TID 1500), this program's and those of others such as dcmqi."""
+"""Reading structured reports of measured nodes (PS3.16 TID 1500), by this program or others such as dcmqi."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _NUMBERS[PROBABILITY.value] = "score"
 
 @dataclass(frozen=True)
 class ReportedNode:
-    """A node as a report tells of it; what it does not tell is None or empty.
+    """A node in a report; values that the report does not contain are None or empty.
 
     Attributes:
         name: Tracking identifier.
-        segmentation_uid: SOPInstanceUID of the DICOM-SEG that holds it.
+        segmentation_uid: SOPInstanceUID of the DICOM-SEG that contains it.
         segment: Its number there.
-        short_axis_mm: Short axis.
-        long_axis_mm: Long axis.
-        volume_mm3: Volume.
-        score: 0…1.
+        short_axis_mm: Short axis, mm.
+        long_axis_mm: Long axis, mm.
+        volume_mm3: Volume, mm³.
+        score: Confidence, 0…1.
     """
 
     name: str
@@ -48,7 +48,7 @@ class ReportedNode:
 
 @dataclass(frozen=True)
 class StructuredReport:
-    """A report, and where it lies."""
+    """A report: its path, and its nodes."""
 
     path: Path
     nodes: tuple[ReportedNode, ...]
@@ -57,15 +57,15 @@ class StructuredReport:
 
     @property
     def scores(self) -> Mapping[int, float]:
-        """The nodes' scores, by segment."""
+        """Scores of the nodes, by the number of the segment."""
         return {node.segment: node.score for node in self.nodes if node.score is not None}
 
     @cached_property
     def segmentation(self) -> Path:
-        """The DICOM-SEG that it refers to, in the report's folder or in the ones below or beside that.
+        """Path of the DICOM-SEG that it refers to, in its folder, or a folder next to or directly below that.
 
         Raises:
-            CtlymphError: If it is not there, or there are several.
+            CtlymphError: If the DICOM-SEG is not there, or the report refers to several.
         """
         import pydicom
 
@@ -81,12 +81,12 @@ class StructuredReport:
                 if header.get("SOPClassUID") == SEG_CLASS and header.get("SOPInstanceUID") in uids:
                     return file
         raise CtlymphError(
-            f"the DICOM-SEG that {self.path} refers to is not beside it; put it there, or give it itself"
+            f"the DICOM-SEG that {self.path} refers to is not in its folder; put it there, or give the DICOM-SEG itself"
         )
 
 
 def is_report(path: Path) -> bool:
-    """Tell whether a file is a DICOM structured report."""
+    """Return whether a file is a DICOM structured report."""
     import pydicom
 
     try:
@@ -116,7 +116,7 @@ def read_report(path: Path) -> StructuredReport:
 
 
 def _node(group: Dataset) -> ReportedNode | None:
-    """Read a group; None where it refers to no segment."""
+    """Return the node of a group, or None if it refers to no segment."""
     name, where, numbers = "", None, {}
     for item in group.get("ContentSequence", ()):
         if item.ValueType == "TEXT" and _name(item) == _TRACKING:

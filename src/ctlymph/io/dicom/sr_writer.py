@@ -1,9 +1,9 @@
 """Sizes of nodes as DICOM structured reports (PS3.16 TID 1500, Measurement Report), in two forms.
 
-The **segment form** is what the standard means: a group a node (TID 1411) that refers to its segment of a DICOM-SEG,
-with sizes, place and score. The **OHIF form** is what the OHIF viewer (3.12) draws: a group a node whose long and
-short axis are lines in the image, tracked as that viewer's own bidirectional tool; it fails on groups without
-coordinates, hence a second object.
+The **segment form** follows the standard: a group for each node (TID 1411) that refers to its segment in a DICOM-SEG,
+with sizes, site and score. The **OHIF form** is for the OHIF viewer (3.12): a group for each node whose long and short
+axis are lines in the image, tracked as the viewer's own bidirectional tool. The viewer fails on groups without
+coordinates, so the two forms are separate objects.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 OHIF_TOOL = "Cornerstone3DTools@^0.1.0:Bidirectional"
-"""The tracking identifier by which OHIF knows its tool for two diameters."""
+"""Tracking identifier of OHIF's tool for two diameters."""
 
 _OFF_PLANE_MM = 0.1
-"""How far the end of an axis may lie from the slice that it is drawn in."""
+"""Maximal distance of the end of an axis from the slice that shows it."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a report tells.
+    """The content of a report.
 
     Attributes:
-        nodes: With what was measured.
-        segments: The segment of each.
-        grid: Of the CT; its slices are those of the source.
-        source: The CT.
-        model: Name of the detector, or empty where people drew the nodes.
-        segmentation: Header of the DICOM-SEG of these segments.
+        nodes: The nodes with their sizes.
+        segments: The segment of each node.
+        grid: Geometry of the CT; its slices are those of the source.
+        source: References to the CT.
+        model: Name of the detector; empty for annotated nodes.
+        segmentation: Header of the DICOM-SEG with these segments.
     """
 
     nodes: Sequence[LymphNode]
@@ -70,7 +70,7 @@ def write_segment_report(path: Path, measured: Measured, header: ObjectHeader) -
     Raises:
         CtlymphError: If there is no node, or the file cannot be written.
     """
-    _refuse_none(path, measured)
+    _reject_empty(path, measured)
     groups = [_segment_group(measured, number) for number in range(len(measured.nodes))]
     others = [*images_with(measured.nodes, measured.grid, measured.source), _segmentation_of(measured)]
     write_report(path, program_report(groups), measured.source, header, others)
@@ -80,24 +80,24 @@ def write_ohif_report(path: Path, measured: Measured, header: ObjectHeader) -> N
     """Write the OHIF form, a Comprehensive SR.
 
     Raises:
-        CtlymphError: If there is no node, the axes lie in no image of the CT, or the file cannot be written.
+        CtlymphError: If there is no node, the axes are in no image of the CT, or the file cannot be written.
     """
-    _refuse_none(path, measured)
+    _reject_empty(path, measured)
     if not measured.source.slices:
         raise CtlymphError(f"{path.name} draws in the CT's own images, and this CT was resampled when it was read")
-    report = program_report([_segment_group(measured, 0)])  # highdicom makes no report without; it is replaced
+    report = program_report([_segment_group(measured, 0)])  # highdicom makes no report without a group; it is replaced
     _under(report[0], "126010").ContentSequence = [_line_group(measured, n) for n in range(len(measured.nodes))]
     images = list(images_with(measured.nodes, measured.grid, measured.source))
     write_report(path, report, measured.source, header, images, three_d=False)
 
 
-def _refuse_none(path: Path, measured: Measured) -> None:
+def _reject_empty(path: Path, measured: Measured) -> None:
     if not measured.nodes:
         raise CtlymphError(f"{path.name} would hold no node; write one only where there are nodes")
 
 
 def program_report(groups: Sequence[Any]) -> MeasurementReport:
-    """Make a report of measurement groups, with the program as its observer."""
+    """Return a report of measurement groups, with the program as its observer."""
     from highdicom.sr import (
         CodedConcept,
         DeviceObserverIdentifyingAttributes,
@@ -117,7 +117,7 @@ def program_report(groups: Sequence[Any]) -> MeasurementReport:
 
 
 def _segment_group(measured: Measured, number: int) -> Any:
-    """Make the group of a node that refers to its segment (TID 1411)."""
+    """Return the group of a node that refers to its segment (TID 1411)."""
     from highdicom.sr import (
         AlgorithmIdentification,
         FindingSite,
@@ -144,12 +144,12 @@ def _segment_group(measured: Measured, number: int) -> Any:
         finding_sites=[FindingSite(where, laterality=which)] if where else None,
         algorithm_id=AlgorithmIdentification(measured.model or "ctlymph", version("ctlymph")),
         measurements=[Measurement(name, value, unit, derivation=how) for name, value, unit, how in _numbers(node)],
-        qualitative_evaluations=_judgements(node),
+        qualitative_evaluations=_evaluations(node),
     )
 
 
 def _numbers(node: LymphNode) -> list[tuple[Code, float, Code, Code | None]]:
-    """Give what was measured: what, how much, in which unit, and how derived."""
+    """Return the measurements of a node: name, value, unit and derivation."""
     sizes = node.sizes
     found: list[tuple[Code, float, Code, Code | None]] = [
         (codes.LONG_AXIS, round(sizes.long_axis.length_mm, 2), codes.MM, None),
@@ -162,21 +162,21 @@ def _numbers(node: LymphNode) -> list[tuple[Code, float, Code, Code | None]]:
     return found
 
 
-def _judgements(node: LymphNode) -> list[Any]:
-    """Give station and Node-RADS, in codes of our own."""
+def _evaluations(node: LymphNode) -> list[Any]:
+    """Return station and Node-RADS, in codes of our own scheme."""
     from highdicom.sr import QualitativeEvaluation
 
-    said = [(codes.STATION, f"station-{node.station}", node.station)] if node.station else []
+    texts = [(codes.STATION, f"station-{node.station}", node.station)] if node.station else []
     if node.node_rads:
-        said.append((codes.NODE_RADS, f"node-rads-{node.node_rads}", f"Node-RADS {node.node_rads}"))
+        texts.append((codes.NODE_RADS, f"node-rads-{node.node_rads}", f"Node-RADS {node.node_rads}"))
     return [
         QualitativeEvaluation(name, Code(value.replace(" ", "-")[:16], codes.OWN_SCHEME, meaning))
-        for name, value, meaning in said
+        for name, value, meaning in texts
     ]
 
 
 def _line_group(measured: Measured, number: int) -> ContentItem:
-    """Make the group of a node whose axes are lines in an image."""
+    """Return the group of a node whose axes are lines in an image."""
     from highdicom.sr import RelationshipTypeValues as Relation
     from highdicom.sr.value_types import (
         CodeContentItem,
@@ -206,7 +206,7 @@ def _line_group(measured: Measured, number: int) -> ContentItem:
 
 
 def _line(measured: Measured, axis: Diameter) -> ContentItem:
-    """Make the item that draws an axis into the image that it lies in."""
+    """Return the item of an axis as a line in its image."""
     from highdicom.sr import RelationshipTypeValues as Relation
     from highdicom.sr.value_types import ContentSequence, ImageContentItem, ScoordContentItem
 
@@ -222,12 +222,12 @@ def _line(measured: Measured, axis: Diameter) -> ContentItem:
 def axis_in_image(
     grid: Geometry, slices: Sequence[SourceImage], axis: Diameter
 ) -> tuple[SourceImage, NDArray[np.float64]]:
-    """Give the image that an axis lies in, and its ends there as DICOM counts: column, row, (2, 2).
+    """Return the image that contains an axis, and its ends there: column and row, shape (2, 2).
 
-    The upper left corner of the first pixel is 0, 0, and so its centre 0.5, 0.5 (PS3.3 C.18.6).
+    As in PS3.3 C.18.6, the upper left corner of the first pixel is 0, 0, and its centre 0.5, 0.5.
 
     Raises:
-        CtlymphError: If it lies across the images.
+        CtlymphError: If the axis is not within one image.
     """
     ends = grid.mm_to_index([axis.start_mm, axis.end_mm])
     k = int(np.rint(ends[:, 2].mean()))
@@ -237,7 +237,7 @@ def axis_in_image(
 
 
 def _segmentation_of(measured: Measured) -> Dataset:
-    """Give the DICOM-SEG that is referred to, as far as a report wants to know it."""
+    """Return the elements of the DICOM-SEG that a report needs to refer to it."""
     from pydicom import Dataset
 
     result = Dataset()
@@ -248,7 +248,7 @@ def _segmentation_of(measured: Measured) -> Dataset:
 
 
 def images_with(nodes: Sequence[LymphNode], grid: Geometry, source: ReferencedCT) -> Iterator[Dataset]:
-    """Give the CT's images in which nodes are longest, or all objects, as far as a report wants to know them."""
+    """Yield the elements of the CT's images (those with the nodes' long axes, or all) that a report needs."""
     from pydicom import Dataset
 
     used = {image.uid: image for image in source.objects}
@@ -276,11 +276,11 @@ def write_report(
 
     Args:
         path: The file.
-        report: Of :func:`program_report`.
-        source: The CT, whose patient and study it is of.
-        header: The object's own.
-        evidence: What it rests on, images first.
-        three_d: Whether it may hold places in space.
+        report: The report, from :func:`program_report`.
+        source: References to the CT; patient and study are the same.
+        header: Description and UIDs of the object.
+        evidence: The objects that it refers to, images first.
+        three_d: Whether it may contain coordinates in space.
 
     Raises:
         CtlymphError: If the file cannot be written.
@@ -306,7 +306,7 @@ def write_report(
 
 
 def _under(item: Dataset, value: str) -> Dataset:
-    """Give the item of that code directly below another."""
+    """Return the item with a code value directly below another item."""
     found: Dataset = next(each for each in item.ContentSequence if each.ConceptNameCodeSequence[0].CodeValue == value)
     return found
 

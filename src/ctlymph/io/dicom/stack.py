@@ -1,8 +1,7 @@
-"""Where DICOM planes lie, and how they become one rectangular, even grid.
+"""Stacks of DICOM planes, and their conversion to one rectangular, regular grid.
 
-The positions and directions of the planes are taken at their word; slice
-location, thickness and gantry tilt tags are not, for scanners and archives
-leave them out or get them wrong.
+Only the positions and directions of the planes are used. Slice location,
+thickness and gantry tilt are often absent or wrong, and are ignored.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from ctlymph.core.volume import AIR_HU, Geometry
 from ctlymph.io.dicom.pixels import DicomPlane
 
 POSITION_TOLERANCE_MM = 0.1
-"""Planes this near to an even, straight stack are taken to lie on it: positions are often rounded to 0.1 mm."""
+"""Maximal deviation of planes from a regular, straight stack: positions are often rounded to 0.1 mm."""
 
 SAME_PLACE_MM = 0.01
-"""Planes nearer than this lie at the same place."""
+"""Planes at smaller distances are at the same position."""
 
 DEFAULT_STEP_MM = 1.0
-"""Slice spacing of a single slice whose file gives neither spacing nor thickness."""
+"""Slice spacing of a single slice whose file has neither spacing nor thickness."""
 
 WIDEST_STEP_MM = 25.0
-"""Planes further apart are no neighbours in any CT protocol."""
+"""Larger than the slice spacing in any CT protocol."""
 
 _GAP = 1.5
 _NEIGHBOURS = 3
@@ -44,7 +43,7 @@ class Stack:
         planes: At least one.
         direction: 3 × 3; columns are the unit vectors of i, j and of the normal i × j, LPS.
         spacing_xy_mm: Distance between columns, then between rows.
-        places_mm: ``(n, 3)``; where the first pixel of each plane lies from that of the first plane, along i, j, k.
+        places_mm: ``(n, 3)``; first pixel of each plane relative to that of the first plane, along i, j, k.
     """
 
     planes: tuple[DicomPlane, ...]
@@ -56,34 +55,34 @@ class Stack:
 
     @property
     def heights_mm(self) -> NDArray[np.float64]:
-        """Places along the normal, ascending."""
+        """Positions along the normal, ascending, mm."""
         return np.asarray(self.places_mm[:, 2])
 
     @cached_property
     def steps_mm(self) -> NDArray[np.float64]:
-        """Distance of each plane from the one before, along the normal."""
+        """Distance of each plane from the one before, along the normal, mm."""
         return np.diff(self.heights_mm)
 
     @property
     def is_even(self) -> bool:
-        """Whether the steps are the same, within the tolerance (and a quarter of a step)."""
+        """Whether all steps are equal, within the tolerance (and a quarter of a step)."""
         even = np.linspace(0, self.heights_mm[-1], len(self.planes))
         tolerance = min(POSITION_TOLERANCE_MM, 0.25 * float(np.median(self.steps_mm))) if len(self.planes) > 1 else 0
         return bool(np.abs(self.heights_mm - even).max() <= tolerance)
 
     @property
     def is_straight(self) -> bool:
-        """Whether the planes lie above one another, within the tolerance: no gantry tilt."""
+        """Whether the planes are exactly above one another, within the tolerance: no gantry tilt."""
         return bool(np.abs(self.places_mm[:, :2]).max() <= POSITION_TOLERANCE_MM)
 
     @cached_property
     def gaps(self) -> list[int]:
-        """Numbers of the steps that hide a missing plane.
+        """Numbers of the steps in which planes are missing.
 
         Such a step is wider than in any protocol, or at least 1.5 times as
         wide as the narrower ones nearby (lower quartile of itself and three on
-        either side) without being one of three alike in a row: so a plane
-        missing here or there counts, and a part of the stack with wider steps does not.
+        either side) and not one of three similar ones in a row. Single missing
+        planes are therefore gaps, and a part of the stack with wider steps is not.
         """
         steps = self.steps_mm
         if self.is_even and (steps <= WIDEST_STEP_MM).all():
@@ -103,13 +102,13 @@ class Stack:
         return last - first + 1 < _RUN
 
     def where(self, number: int) -> str:
-        """Say where a plane lies: its coordinate along the patient axis nearest to the normal."""
+        """Return the position of a plane as text: its coordinate along the patient axis nearest to the normal."""
         axis = int(np.abs(self.direction[:, 2]).argmax())
         return f"{'xyz'[axis]} = {self.planes[number].frame.position_mm[axis]:.2f} mm"
 
 
 def stack_planes(planes: Sequence[DicomPlane]) -> Stack:
-    """Sort parallel planes of one size along their normal; the first one gives direction and spacing.
+    """Return parallel planes of one size, sorted along their normal; direction and spacing are those of the first one.
 
     Raises:
         CtlymphError: If a position, direction or spacing is not one (NaN, wrong
@@ -144,11 +143,11 @@ def _check_place(plane: DicomPlane) -> None:
         raise CtlymphError(f"the row and column directions of {plane.name} are not perpendicular unit vectors")
 
 
-def refuse_gaps(stack: Stack, allow_gaps: bool = False) -> None:
-    """Refuse a stack of which a plane is missing; if gaps are allowed, only one without any neighbours.
+def reject_gaps(stack: Stack, allow_gaps: bool = False) -> None:
+    """Reject a stack with missing planes; if gaps are allowed, only one with nothing but gaps.
 
     Raises:
-        CtlymphError: It names the place of the first gap.
+        CtlymphError: If planes are missing; the message contains the position of the first gap.
     """
     usual = np.delete(stack.steps_mm, stack.gaps)
     if not stack.gaps or (allow_gaps and len(usual)):
@@ -164,14 +163,14 @@ def refuse_gaps(stack: Stack, allow_gaps: bool = False) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Voxels on a rectangular, even grid, and what had to be done for it.
+    """Voxels on a rectangular, regular grid, and the corrections that this required.
 
     Attributes:
         hu: int16 ``z, y, x``.
-        geometry: Their place.
-        notes: What was done, one sentence each; empty if the planes lay as they should.
-        interpolated: Slices that stand in a gap.
-        resampled: Whether the slices are no longer the planes, one by one.
+        geometry: Their position.
+        notes: The corrections, one sentence each; empty if there were none.
+        interpolated: Indices k of slices within a gap.
+        resampled: Whether the slices are not the original planes.
     """
 
     hu: NDArray[np.int16]
@@ -184,13 +183,13 @@ class Grid:
 
 
 def to_grid(stack: Stack, hu: NDArray[np.int16]) -> Grid:
-    """Put planes (int16, in the stack's order) on a rectangular, even grid.
+    """Return planes (int16, in the stack's order) on a rectangular, regular grid.
 
-    A stack that is straight and even keeps its voxels as they are. In one that
-    is not, planes are shifted within themselves (linear interpolation; the grid
-    grows to hold all of them, air around), which corrects gantry tilt; and they
-    are interpolated linearly between their places along the normal, which
-    corrects uneven steps and fills gaps. The first and last plane keep their place.
+    The voxels of a straight and even stack are unchanged. In other stacks, planes
+    are shifted in their own plane (by linear interpolation; the grid grows to
+    contain all of them, surrounded by air), which corrects gantry tilt. They are
+    interpolated linearly along the normal, which corrects uneven steps and fills
+    gaps. The first and the last plane keep their positions.
     """
     notes: list[str] = []
     start_mm = np.zeros(3)
@@ -235,7 +234,7 @@ def _tilt_note(stack: Stack) -> str:
 
 
 def _sheared(stack: Stack, hu: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
-    """Shift planes within themselves; give them with the start of the new grid along i, j, k, mm."""
+    """Shift planes in their own plane; return them, and the start of the new grid along i, j, k, mm."""
     low_mm = stack.places_mm[:, :2].min(axis=0)
     shifts = (stack.places_mm[:, :2] - low_mm) / stack.spacing_xy_mm
     wider, higher = np.ceil(shifts.max(axis=0) - 1e-6).astype(int)
@@ -264,7 +263,7 @@ def _tolerance(heights: NDArray[np.float64]) -> float:
 
 
 def _between(hu: NDArray[np.int16], places: NDArray[np.float64], heights: NDArray[np.float64]) -> NDArray[np.int16]:
-    """Interpolate linearly between planes; one that lies within the tolerance of a requested height is copied."""
+    """Interpolate linearly between planes; a plane within the tolerance of a requested height is copied."""
     result = np.empty((len(heights), *hu.shape[1:]), np.int16)
     upper = np.clip(np.searchsorted(places, heights), 1, len(places) - 1)
     for out, height, above in zip(result, heights, upper, strict=True):

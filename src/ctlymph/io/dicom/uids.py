@@ -1,4 +1,4 @@
-"""DICOM's unique identifiers, under the root that anyone may use (PS3.5 B.2): ``2.25.`` and a UUID as a number."""
+"""DICOM UIDs made of a UUID, under the root ``2.25.`` that anyone may use (PS3.5 B.2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 
 def new_uid(*origin: str) -> str:
-    """Give a UID that follows from the texts, or a random one where there is none."""
+    """Return a UID that depends on the texts only, or a random one if there are none."""
     if not origin:
         return f"2.25.{uuid4().int}"
     digest = hashlib.sha256("\n".join(("ctlymph", *origin)).encode()).digest()
