@@ -103,12 +103,20 @@ def test_a_package_that_cannot_be_imported_is_a_note_and_nothing_else_suffers(de
     install("empty-one", "METHOD = None", {"it": "empty_one:METHOD"})
     install("old-one", example("python").replace("version: ClassVar[int] = 1", "pass"), {"it": "old_one:METHOD"})
     install("odd-one", example("python").replace("float = 5.0", "object = object()"), {"it": "odd_one:METHOD"})
+    install(
+        "shy-one",
+        example("python").replace("    examples: ClassVar", "    pattern: ClassVar"),
+        {"it": "shy_one:METHOD"},
+    )
+    install("vain-one", example("python").replace("def score", "def predict"), {"it": "vain_one:METHOD"})
     notes = plugins().notes
-    assert len(notes) == 4
+    assert len(notes) == 6
     assert notes[0] == "broken-one 2.0: its entry it cannot be used: RuntimeError: its fault"
     assert re.match(r"empty-one 0.1: .* gives None, expected a ctlymph.detectors.method.Method", notes[1])
     assert re.match(r"odd-one 0.1: .*Density.min_sd_hu is <object", notes[2])
     assert re.match(r"old-one 0.1: .*Density is no dataclass with a version", notes[3])
+    assert re.match(r"shy-one 0.1: .*Density has a method fit, but not both extract and examples", notes[4])
+    assert re.match(r"vain-one 0.1: .*Density has no method score, as later stages have", notes[5])
     assert method("density").name == "density"
     said = CliRunner().invoke(app, ["models"], catch_exceptions=False)
     assert said.exit_code == 0

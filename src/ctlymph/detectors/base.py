@@ -1,7 +1,8 @@
-"""What detection systems are made of: a scene that is looked at, candidates that pass from stage to stage, the truth.
+"""What detectors are made of: the context of a region, candidates, true nodes, and the stages that work on them.
 
-A system is a chain of stages. The first proposes candidates, the others look at them and score them anew. Each learns
-from cases whose nodes are known; what a stage learns is a dict of estimators and arrays, which a model folder holds.
+A detector is a chain of stages. The first proposes candidates (:class:`Generator`), each of the others scores them anew
+(:class:`Scorer`). Trained stages learn from cases whose nodes are known. What they learn is a dict of estimators and
+arrays, which a model's folder holds.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ HIT_MM = 15.0
 ENLARGED_MM = 10.0
 """Short axis from which on a node is to be found (RECIST 1.1)."""
 _ON_NODE_MM = 4.0
-"""So far beyond half its short axis a candidate still shows the node; farther away it teaches nothing."""
+"""A candidate up to this far beyond half the short axis still shows the node; farther away it is no example of it."""
 
 GRID_MM = 2.0
 """A node of 10 mm is five voxels across; a region of an adult holds about half a million voxels of soft tissue."""
 _MARGIN_MM = 15.0
 _BEYOND_MM = 10.0
-"""A node at the region's edge, as in the hilum of a lung, has its middle beyond it."""
+"""A node at the region's edge, as in the hilum of a lung, has its centre beyond it."""
 TISSUE_HU = (-30.0, 180.0)
-"""A voxel of a node, with its neighbours, holds as much: enhancing nodes reach 120 HU, and noise is averaged."""
+"""Mean of a node's voxel and its neighbours: enhancing nodes have up to 120 HU, and noise is averaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +51,8 @@ class DetectionContext:
 
     Attributes:
         volume: The CT, or as much of it as lies around the region.
-        landmarks: Found in the whole CT.
-        region: Where to look.
+        landmarks: Of the whole CT.
+        region: Where to search.
         published_mm: ``(n, 3)`` LPS mm, candidates that were published with the CT; None where there are none.
         run: Where and how precisely networks run.
     """
@@ -64,7 +65,7 @@ class DetectionContext:
 
     @cached_property
     def grid(self) -> Geometry:
-        """Even grid over the region and what lies around it."""
+        """Grid of cubic voxels of 2 mm over the region and a margin of 15 mm."""
         return working_grid(self.region, GRID_MM)
 
     @cached_property
@@ -73,7 +74,7 @@ class DetectionContext:
         return sample(self.volume, self.grid)
 
     def near(self, grid: Geometry) -> NDArray[np.bool_]:
-        """Tell which voxels of a grid lie in the region or just outside."""
+        """Return which voxels of a grid lie in the region or up to 10 mm outside."""
         near = dilate(self.region.mask, self.region.geometry, _BEYOND_MM)
         return resample_array(near, self.region.geometry, grid, 0, "nearest").astype(bool)
 
@@ -89,14 +90,14 @@ class DetectionContext:
 
 
 def working_grid(region: Region, spacing_mm: float) -> Geometry:
-    """Give an even grid over the region's bounding box and a margin of 15 mm, as far as the scan goes."""
+    """Return a grid of cubic voxels over the region's bounding box and a margin of 15 mm, as far as the scan goes."""
     box = box_around(region.mask, np.ceil(_MARGIN_MM / region.geometry.spacing_zyx).astype(int))
     part = region.geometry.crop([side.start for side in box], [side.stop - side.start for side in box])
     return part.with_spacing(spacing_mm)
 
 
 def sample(volume: Volume, grid: Geometry) -> NDArray[np.int16]:
-    """Resample a CT to a grid, cropping first so that only that part of a large CT is copied."""
+    """Return a CT resampled to a grid, z, y, x, HU; it is cropped first, so that only that part is copied."""
     corners = np.array(np.meshgrid(*([-1, n] for n in grid.shape_ijk))).reshape(3, -1).T
     index_zyx = volume.geometry.mm_to_index(grid.index_to_mm(corners))[:, ::-1]
     start = np.clip(np.floor(index_zyx.min(axis=0)).astype(int), 0, np.array(volume.hu.shape) - 1)
@@ -153,7 +154,6 @@ class Candidates:
 
 
 NO_CANDIDATES = Candidates(np.empty((0, 3)), np.empty(0), np.empty(0))
-"""None at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,7 @@ class TrueNodes:
     Attributes:
         points_mm: ``(m, 3)`` x, y, z in LPS mm.
         short_axes_mm: ``(m,)``; NaN where not known.
-        masks: On the grid of the scene's volume; None where there are none.
+        masks: On the grid of the context's volume; None where there are none.
     """
 
     points_mm: Floats
@@ -178,16 +178,16 @@ class TrueNodes:
         return int((self.short_axes_mm >= ENLARGED_MM).sum())
 
     def missed(self, candidates: Candidates) -> Candidates:
-        """Give a candidate, of score 0, on every enlarged node that has none within 15 mm (Roth 2014 injects them)."""
+        """Return a candidate of score 0 on every enlarged node that has none within 15 mm (Roth 2014 injects them)."""
         away = np.linalg.norm(self.points_mm[:, None] - candidates.points_mm[None], axis=2)
         missed = (self.short_axes_mm >= ENLARGED_MM) & ~(away <= HIT_MM).any(axis=1)
         return Candidates(self.points_mm[missed], np.zeros(int(missed.sum())), self.short_axes_mm[missed] / 2)
 
     def labels(self, points_mm: Floats) -> NDArray[np.int8]:
-        """Tell of points ``(n, 3)`` LPS mm what they teach: 1 on an enlarged node, 0 off all nodes, −1 neither.
+        """Return the labels of points ``(n, 3)`` LPS mm: 1 on an enlarged node, 0 off all nodes, −1 neither.
 
-        Neither is what lies on or near a small node or one of unknown size, and what is in reach of an enlarged
-        node without showing it.
+        Neither are points on or near a node that is small or of unknown size, and points that are within 15 mm of an
+        enlarged node but do not show it.
         """
         away = np.linalg.norm(points_mm[:, None] - self.points_mm[None], axis=2)
         enlarged = self.short_axes_mm >= ENLARGED_MM
@@ -293,16 +293,16 @@ class Resumable(Protocol):
     examples: ClassVar[type[Any]]
 
     def fit_resumable(self, extracted: Sequence[Any], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
-        """Learn as ``fit`` does."""
+        """Train as ``fit`` does."""
         ...
 
 
 @runtime_checkable
 class Configurable(Protocol):
-    """A :class:`Stage` that learns in steps, and can go on from what such a stage has learned."""
+    """A stage that is trained in steps, and can start from what such a stage has learned."""
 
     def configured(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Stage:
-        """Give it with another number of steps, and beginning with such a part, whose file has this digest."""
+        """Return it with another number of steps, starting from such a part, whose file has this SHA-256."""
         ...
 
 
@@ -313,7 +313,7 @@ class System:
     Attributes:
         generator: Propose candidates.
         classifier: Score them anew, each by itself; none where the generator's scores stand.
-        joint: Whether it learns from the cases of all regions together: a node is a node.
+        joint: Whether it is trained on the cases of all regions together.
     """
 
     generator: tuple[Stage, ...]
@@ -326,12 +326,12 @@ class System:
         return (*self.generator, *self.classifier)
 
     def with_stages(self, stages: Sequence[Stage]) -> System:
-        """Give it with others in their places."""
+        """Return it with other stages in the places of its own."""
         count = len(self.generator)
         return replace(self, generator=tuple(stages[:count]), classifier=tuple(stages[count:]))
 
     def in_steps(self, steps: int) -> System:
-        """Give it with networks that learn in another number of steps."""
+        """Return it with networks that are trained for another number of steps."""
         return self.with_stages(
             [stage.configured(steps, None, "") if isinstance(stage, Configurable) else stage for stage in self.stages]
         )

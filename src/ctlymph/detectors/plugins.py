@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from ctlymph.core.errors import shown
 from ctlymph.core.regions import REGIONS
+from ctlymph.detectors.base import Generator, Scorer, Stage, Trainable
 from ctlymph.detectors.method import Method
 from ctlymph.detectors.settings import settings_of
 
@@ -82,8 +83,24 @@ def _methods(entry: EntryPoint) -> Iterator[Method]:
             raise TypeError(f"{entry.value} gives {method!r}, expected a ctlymph.detectors.method.Method")
         if unknown := sorted(set(method.systems) - set(REGIONS)):
             raise ValueError(f"{method.name} is for the {unknown[0]}, which is none of {', '.join(REGIONS)}")
-        for stage in (stage for system in method.systems.values() for stage in system.stages):
-            if not is_dataclass(stage) or not isinstance(getattr(stage, "version", None), int):
-                raise TypeError(f"{type(stage).__name__} is no dataclass with a version, as stages are")
-            settings_of(stage, training=True)
+        for system in method.systems.values():
+            for number, stage in enumerate(system.stages):
+                _check(stage, is_first=number == 0)
         yield method
+
+
+def _check(stage: Stage, *, is_first: bool) -> None:
+    """Refuse what is no stage, or none that can stand in this place.
+
+    Raises:
+        TypeError: It says what is missing.
+    """
+    name = type(stage).__name__
+    if not is_dataclass(stage) or not isinstance(getattr(stage, "version", None), int):
+        raise TypeError(f"{name} is no dataclass with a version, as stages are")
+    if not isinstance(stage, Generator if is_first else Scorer):
+        missing = "propose, as the first stage has" if is_first else "score, as later stages have"
+        raise TypeError(f"{name} has no method {missing}")
+    if hasattr(stage, "fit") and not isinstance(stage, Trainable):
+        raise TypeError(f"{name} has a method fit, but not both extract and examples")
+    settings_of(stage, training=True)
