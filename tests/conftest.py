@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from scipy.spatial.transform import Rotation
 
 from ctlymph.cli.processes import THREADS
 from ctlymph.core.volume import Geometry, Volume
+from ctlymph.io.images import write_image
+from ctlymph.phantom.collection.backgrounds import inserted_patients, read_background
+from ctlymph.phantom.collection.collection_files import finish
+from ctlymph.phantom.collection.patients import PhantomOptions
 from ctlymph.phantom.scan.patient import Phantom, PhantomSpec, make_patient
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes that each take all cores would wait for one another
@@ -40,40 +46,58 @@ def oblique_volume() -> Volume:
     return Volume(rng.integers(-1000, 1500, geometry.shape_zyx).astype(np.int16), geometry, "oblique")
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder for all tests of a run: the first process of pytest-xdist that wants it makes it."""
+    run = factory.getbasetemp()
+    folder = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / name
+    with FileLock(folder.with_name(f"{name}.lock")):
+        if not folder.is_dir():
+            unfinished = folder.with_name(f"{name}.unfinished")
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
-def phantom() -> Phantom:
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Phantom:
     """A synthetic torso on a coarse grid, with its true nodes.
 
     This patient's nodes are such as the plain detector finds; how hard most are, benchmarks/difficulty.py measures.
     """
-    return make_patient(PhantomSpec(seed=12, spacing_mm=(1.6, 1.6, 3.0)))
+
+    def make(folder: Path) -> None:
+        made = make_patient(PhantomSpec(seed=12, spacing_mm=(1.6, 1.6, 3.0)))
+        (folder / "phantom.pickle").write_bytes(pickle.dumps(made))
+
+    patient = pickle.loads((made_once(tmp_path_factory, "phantom", make) / "phantom.pickle").read_bytes())
+    assert isinstance(patient, Phantom)
+    return patient
 
 
 @pytest.fixture(scope="session")
 def toy_collection(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six copies of a coarse chest, each with nodes of its own put in, laid out as the public collection.
+    """Six copies of a coarse chest, each with nodes of its own inserted, laid out as the public collection.
 
-    It ends at the diaphragm: the chest is all that those who use it look at, and halves the time.
+    It ends at the diaphragm: the tests that use it need the chest alone, which halves the time.
     """
-    from ctlymph.io.images import write_image
-    from ctlymph.phantom.collection.backgrounds import inserted_patients, read_background
-    from ctlymph.phantom.collection.collection_files import finish
-    from ctlymph.phantom.collection.patients import PhantomOptions
 
-    source, folder = tmp_path_factory.mktemp("chests") / "chest.nii.gz", tmp_path_factory.mktemp("toy") / "collection"
-    trunk = phantom.volume.resample(2.2)
-    lowest = round(0.53 * trunk.hu.shape[0])
-    write_image(trunk.crop((lowest, 0, 0), (trunk.hu.shape[0] - lowest, *trunk.hu.shape[1:])), source)
-    # What is drawn follows from the digest: six are made up, for the chest's own differs with the processor's rounding.
-    chest = read_background(source)
-    chests = [replace(chest, digest=f"{number:016x}") for number in range(1, 7)]
-    options = PhantomOptions(seed=1)
-    folder.mkdir()
-    for patient in inserted_patients(folder, chests, options):
-        for case in patient.write():
-            assert case.annotated, case.name
-    finish(folder, options)
-    return folder
+    def make(folder: Path) -> None:
+        source, collection = folder / "chest.nii.gz", folder / "collection"
+        trunk = phantom.volume.resample(2.2)
+        lowest = round(0.53 * trunk.hu.shape[0])
+        write_image(trunk.crop((lowest, 0, 0), (trunk.hu.shape[0] - lowest, *trunk.hu.shape[1:])), source)
+        # The digest decides on the nodes: six are made up, for the chest's own differs with the processor's rounding.
+        chest = read_background(source)
+        chests = [replace(chest, digest=f"{number:016x}") for number in range(1, 7)]
+        options = PhantomOptions(seed=1)
+        collection.mkdir()
+        for patient in inserted_patients(collection, chests, options):
+            for case in patient.write():
+                assert case.annotated, case.name
+        finish(collection, options)
+
+    return made_once(tmp_path_factory, "toy", make) / "collection"
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from ctlymph.cli.main import app
 from ctlymph.cli.phantom import LayoutChoice, SetChoice, phantom
 from ctlymph.core.errors import CtlymphError
+from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.datasets.case import Case, Collection
 from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
 from ctlymph.datasets.ct_lymph_nodes.verify import verify
@@ -28,8 +29,7 @@ from ctlymph.phantom.collection.case_files import CaseToWrite, write_candidates
 from ctlymph.phantom.collection.collection_files import split
 from ctlymph.phantom.collection.patients import PhantomOptions, phantom_patients
 from ctlymph.phantom.collection.simulated_candidates import SimulatedCandidates
-from ctlymph.phantom.nodes.patient_anatomy import torso
-from ctlymph.phantom.scan.patient import PhantomSpec, scan_patient
+from ctlymph.phantom.scan.patient import Phantom
 
 NAMES = ["MED_LYMPH_001", "MED_LYMPH_002", "ABD_LYMPH_001"]
 """The second and the third are one scan."""
@@ -239,7 +239,8 @@ def test_each_time_point_is_a_collection_and_a_lineage_binds_their_nodes(tmp_pat
 def test_the_quirks_of_the_real_candidates_are_there_and_read(cases: list[Case], tmp_path: Path) -> None:
     texts = [file.read(1 << 20) for file in cases[0].files.negatives.values()]
     assert any(b"\r\n" in text for text in texts)
-    scanned = scan_patient(torso(1), PhantomSpec(1, (6, 6, 10)))
+    grid = Geometry((4, 4, 4), np.zeros(3), np.ones(3))
+    scanned = Phantom(Volume(np.zeros((4, 4, 4), np.int16), grid), Masks(np.zeros((4, 4, 4), np.uint16), grid), ())
     found = SimulatedCandidates((((0.01, 2, 3), 0),), ((4, 5, 6),))
     for name in ("MED_LYMPH_003", "MED_LYMPH_010", "MED_LYMPH_004"):
         write_candidates(CaseToWrite(name, "mediastinum", scanned, found, "F", 50, seed=1), tmp_path / name)

@@ -23,12 +23,12 @@ def realism(
     against: Annotated[
         list[Path] | None, typer.Option("--against", metavar="CT", help="A real CT; may be repeated.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures of every CT as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the measures of every CT as JSON.")] = False,
 ) -> None:
-    """Measure what CTs look like, to hold synthetic ones against real ones.
+    """Measure tissues, noise and edges of CTs, to compare synthetic ones with real ones.
 
-    CT numbers and spread of fat, muscle, liver, aorta and lung, strength and grain of the noise, width of edges, and
-    round spots per litre, which look like nodes. Without --against, each CT has a column of its own.
+    CT numbers and their spread in fat, muscle, liver, aorta and lung, strength and grain of the noise, width of edges,
+    and round spots per litre, which look like nodes. Without --against, each CT has a column of its own.
 
     [bold]Examples[/bold]
 
@@ -42,10 +42,10 @@ def realism(
 
     statistics, real = _statistics(cts), _statistics(against or [])
     if as_json:
-        groups = {"looked_at": statistics, "against": real}
+        groups = {"measured": statistics, "against": real}
         show_json({name: [_plain(asdict(each)) for each in group] for name, group in groups.items()})
     elif real:
-        header = ("median (range)", f"{len(real)} real", f"{len(statistics)} looked at", "within")
+        header = ("median (range)", f"{len(real)} real", f"{len(statistics)} measured", "within")
         show_table("Realism", header, compare(statistics, real))
     else:
         rows = [(words, *(f"{getattr(each, name):.3g}" for each in statistics)) for name, words in MEASURES.items()]
@@ -64,7 +64,7 @@ def _statistics(paths: list[Path]) -> list[ImageStatistics]:
         else:
             sources.append(partial(read, path))
     found = []
-    with progress().task("Looking at CTs", len(sources)) as advance:
+    with progress().task("Measuring CTs", len(sources)) as advance:
         for source in sources:
             try:
                 found.append(measure_image(source()))
@@ -72,10 +72,10 @@ def _statistics(paths: list[Path]) -> list[ImageStatistics]:
                 say(f"left out: {in_options(error)}")
             advance(1)
     if sources and not found:
-        raise CtlymphError("no CT could be measured; give CTs of chest or abdomen")
+        raise CtlymphError("no CT could be measured; name CTs of chest or abdomen")
     return found
 
 
-def _plain(figures: dict[str, object]) -> dict[str, object]:
-    """Make NaN null, which JSON has."""
-    return {name: None if value != value else value for name, value in figures.items()}
+def _plain(measures: dict[str, object]) -> dict[str, object]:
+    """Return the measures with None for NaN, which JSON does not have."""
+    return {name: None if value != value else value for name, value in measures.items()}
