@@ -7,7 +7,7 @@ Views: 100 of each of 40 candidates, 32 x 32 pixels on three planes, by our samp
 coordinates' arithmetic too, as ours has to do it. Network: the LymphNet that comes with the package, over a region of
 300 x 255 x 330 mm in voxels of 1.5 mm, in slabs by OpenVINO: in f32, in bf16 where the processor has it, and in int8 as
 ``detect`` does it; and in windows of 96 voxels with a quarter overlap by MONAI's ``sliding_window_inference`` with
-PyTorch in f32, which is asked for the masks alone. Medians. The outputs differ where windows end, for zeros lie there.
+PyTorch in f32, which is asked for the masks only. Medians. The outputs differ where windows end, for zeros lie there.
 
 Last, what nnU-Net's default inference of the same network would take over a whole CT of 512 x 512 x 660 voxels at its
 own spacing: windows of 128 voxels half over each other, each in all eight mirrorings, in f32. One window is timed, and
@@ -34,7 +34,9 @@ from ctlymph.detectors.lymphnet import LymphNet
 from ctlymph.detectors.model_store import INSTALLED, read_model
 from ctlymph.detectors.parts import views
 from ctlymph.detectors.parts.views import drawn_frames, views_of
-from ctlymph.nn.inference import Precision, ready
+from ctlymph.nn.export import ExportedNetwork
+from ctlymph.nn.inference import compile_network
+from ctlymph.nn.run_context import Precision, RunContext
 from ctlymph.nn.sliding_window import in_slabs
 
 REGION = (220, 170, 200)
@@ -42,10 +44,10 @@ MONAI = """
 import sys, time
 import numpy as np, torch
 from monai.inferers import sliding_window_inference
-from ctlymph.nn.torch_backend import TorchNetwork
 from ctlymph.detectors.lymphnet import LymphNet
-network = TorchNetwork(LymphNet().architecture)
-network.load(dict(np.load(sys.argv[1])))
+from ctlymph.nn.export import load_weights
+network = LymphNet().module()
+load_weights(network, dict(np.load(sys.argv[1])))
 network.eval()
 region = torch.from_numpy(np.load(sys.argv[2]))[None, None]
 times = []
@@ -108,34 +110,35 @@ def _views(repeats: int) -> None:
 def _network(repeats: int, peer: str | None) -> None:
     stage = LymphNet()
     region = np.random.default_rng(0).uniform(-1, 1, REGION).astype(np.float32)
-    weights = _weights()
-    plain = {name: values for name, values in weights.items() if not name.endswith(".range")}
+    network = ExportedNetwork.from_arrays(next(iter(read_model(INSTALLED / "lymphnet").parts.values()))[0])
 
-    def ours(own: dict[str, np.ndarray], precision: Precision) -> list[np.ndarray]:
+    def ours(precision: Precision, outputs: tuple[int, ...] | None) -> list[np.ndarray]:
+        run = RunContext("cpu", precision)
         return in_slabs(
-            lambda shape: ready(stage.architecture, own, [shape], device="cpu", precision=precision),
+            lambda shape: compile_network(network, [shape], stage.module, run, outputs),
             region,
             slices=stage.slab,
             overlap=stage.overlap,
-            multiple=16,
+            multiple=stage.multiple,
             fill=-1.0,
         )
 
-    kinds: dict[str, tuple[dict[str, np.ndarray], Precision]] = {
-        "f32": (weights, "f32"),
-        "bf16, where there is that": (plain, "auto"),
-        "int8": (weights, "auto"),
+    kinds: dict[str, tuple[Precision, tuple[int, ...] | None]] = {
+        "f32, masks included": ("f32", None),
+        "f32": ("f32", stage.used_outputs),
+        "bf16, where the processor has it": ("bf16", stage.used_outputs),
+        "int8": ("auto", stage.used_outputs),
     }
     times, outputs = {}, {}
-    for name, (own, precision) in kinds.items():
-        times[name], outputs[name] = _timed(lambda own=own, precision=precision: ours(own, precision), repeats)
+    for name, kind in kinds.items():
+        times[name], outputs[name] = _timed(lambda kind=kind: ours(*kind), repeats)
         print(f"network: ours in {name} {times[name]:.2f} s, the compiler's time included")
     if peer is None:
         print("network: MONAI not timed; give --peer PYTHON, of an environment with MONAI and PyTorch")
         return
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        np.savez(place / "weights.npz", **weights)
+        np.savez(place / "weights.npz", **network.weights())
         np.save(place / "region.npy", region)
         arguments = [place / "weights.npz", place / "region.npy", repeats, place / "found.npy"]
         source = Path(__file__).parents[1] / "src"
@@ -148,7 +151,7 @@ def _network(repeats: int, peer: str | None) -> None:
         )
         other = float(printed.stdout.split()[-1])
         part = (0, slice(60, 90), slice(60, 90), slice(60, 90))
-        middle = np.load(place / "found.npy")[0][part] - outputs["f32"][2][part]
+        middle = np.load(place / "found.npy")[0][part] - outputs["f32, masks included"][2][part]
     print(f"network: MONAI {other:.2f} s; outputs in f32 apart by {np.abs(middle).mean():.4f}")
     for name, seconds in times.items():
         print(f"network: MONAI takes {other / seconds:.1f} times as long as ours in {name}")
@@ -157,9 +160,7 @@ def _network(repeats: int, peer: str | None) -> None:
 def _nnunet(repeats: int) -> None:
     import torch
 
-    from ctlymph.nn.torch_backend import TorchNetwork
-
-    network = TorchNetwork(LymphNet().architecture).eval()
+    network = LymphNet().module().eval()
     window = torch.zeros(1, 1, 128, 128, 128)
 
     def once() -> np.ndarray:
@@ -172,10 +173,6 @@ def _nnunet(repeats: int) -> None:
         f"network: as nnU-Net runs one by default, a CT of 660 slices takes {windows} windows x 8 mirrorings x "
         f"{seconds:.2f} s = {windows * 8 * seconds:.0f} s (one window timed, the rest reckoned)"
     )
-
-
-def _weights() -> dict[str, np.ndarray]:
-    return dict(next(iter(read_model(INSTALLED / "lymphnet").parts.values()))[0]["weights"])
 
 
 def _timed(function: Callable[[], object], repeats: int) -> tuple[float, np.ndarray]:

@@ -291,20 +291,18 @@ def test_further_collections_and_a_former_model_are_learned_from(toy_collection:
 
 
 def test_a_network_begins_with_someones_weights(toy_collection: Path, tmp_path: Path) -> None:
-    from safetensors.numpy import save_file
+    from safetensors.torch import save_file
 
-    from ctlymph.nn.torch_backend import TorchNetwork
-
-    weights = TorchNetwork(ResidualViews().architecture, seed=5).weights()
+    weights = ResidualViews().module().state_dict()
     save_file(weights, tmp_path / "mine.safetensors")
     given = Collection(toy_collection)
     training = Training(method("shin2016"), given, ("mediastinum",), steps=7, begin_with=tmp_path / "mine.safetensors")
     stage = next(each for each in training.systems["mediastinum"].stages if isinstance(each, ResidualViews))
     assert stage.schedule.steps == 7
-    assert stage.schedule.last_layer == "answer"
+    assert stage.schedule.last_layer == "classifier"
     assert stage.start is not None
     assert stage.start.weights.keys() == weights.keys()
-    np.testing.assert_array_equal(stage.start.weights["first.weight"], weights["first.weight"])
+    np.testing.assert_array_equal(stage.start.weights["features.0.conv.weight"], weights["features.0.conv.weight"])
     (tmp_path / "broken.safetensors").write_bytes(b"none")
     for name, words in (("broken", "give weights as a .safetensors file"), ("absent", "cannot read")):
         with pytest.raises(CtlymphError, match=words):

@@ -30,7 +30,7 @@ from ctlymph.io.atomic import check_new_folder, new_file
 
 if TYPE_CHECKING:
     from ctlymph.core.result import Result
-    from ctlymph.nn.inference import Device
+    from ctlymph.nn.run_context import Device
     from ctlymph.workflows.detection import DetectOptions
 
 

@@ -24,7 +24,7 @@ from ctlymph.core.progress import Progress
 from ctlymph.core.regions import Region
 from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import AIR_HU, Geometry, Masks, Volume, resample_array
-from ctlymph.nn.inference import RunContext
+from ctlymph.nn.run_context import RunContext
 
 Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float64]

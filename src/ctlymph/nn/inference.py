@@ -1,68 +1,59 @@
-"""Networks that have learned, ready to run: by OpenVINO on processors, by PyTorch where there is a GPU."""
+"""Exported networks at work: by OpenVINO on processors, by PyTorch where there is a GPU."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError, Remedy
-from ctlymph.nn.layers import Architecture, Weights
+from ctlymph.nn.export import ExportedNetwork, load_weights, outputs_of
+from ctlymph.nn.openvino_runtime import request_for
+from ctlymph.nn.quantization import compute_in_int8
+from ctlymph.nn.run_context import Precision, RunContext
 
-Device = Literal["auto", "cpu", "cuda"]
-DEVICES: tuple[Device, ...] = get_args(Device)
-Precision = Literal["auto", "f32"]
+if TYPE_CHECKING:
+    from torch import nn
 
 _GPU_NODES = ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg", "/dev/kfd")
 """Without one of these Linux has no GPU that PyTorch could use: of NVIDIA's driver, of its small boards, of Windows
 around Linux, of AMD's driver."""
 
 Run = Callable[..., tuple[NDArray[np.float32], ...]]
-"""Gives a network's outputs for its inputs, float32, batch first."""
+"""Returns a network's outputs for its inputs, float32, batch first."""
 
 
-@dataclass(frozen=True)
-class RunContext:
-    """Where and how precisely networks run; ``device`` and ``precision`` as in :func:`ready`."""
-
-    device: Device = "auto"
-    precision: Precision = "auto"
-
-
-def ready(
-    architecture: Architecture,
-    weights: Weights,
+def compile_network(
+    network: ExportedNetwork,
     shapes: Sequence[Sequence[int]],
-    *,
-    device: Device = "auto",
-    precision: Precision = "auto",
+    module: Callable[[], nn.Module],
+    run: RunContext | None = None,
+    outputs: Sequence[int] | None = None,
 ) -> Run:
-    """Make a network ready to run.
+    """Make an exported network ready to run.
 
     Args:
-        architecture: Of the network.
-        weights: What it has learned.
+        network: The network.
         shapes: Of its inputs, batch first; a batch of -1 may have any size.
-        device: ``auto``: a GPU if PyTorch is installed and sees one.
-        precision: ``auto``: what the device computes quickly: on processors int8 in layers whose ranges are known, and
-            bf16, where there is that, in the others; on GPUs tf32. Or ``f32``.
+        module: Builds the PyTorch module that was exported; called only where the network runs on a GPU.
+        run: Where and how exactly; None: as :class:`RunContext` has it by default.
+        outputs: Numbers of the outputs that are needed, in this order; nothing else is computed. None: all.
 
     Raises:
         CtlymphError: If a GPU is asked for and there is none.
     """
-    if device == "cuda" or (device == "auto" and _sees_gpu()):
-        return _on_gpu(architecture, weights, precision)
-    return _on_cpu(architecture, weights, shapes, precision)
+    run = run or RunContext()
+    if run.device == "cuda" or (run.device == "auto" and _sees_gpu()):
+        return _on_gpu(network, module, run.precision, outputs)
+    return _on_cpu(network, shapes, run.precision, outputs)
 
 
 def _sees_gpu() -> bool:
-    """Tell whether PyTorch can compute on a GPU; its import takes seconds, so it is asked only where one may be."""
+    """Return whether PyTorch can compute on a GPU; its import takes seconds, so it is asked only where one may be."""
     from importlib.util import find_spec
 
     is_linux = sys.platform.startswith("linux")
@@ -73,10 +64,18 @@ def _sees_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _on_cpu(architecture: Architecture, weights: Weights, shapes: Sequence[Sequence[int]], precision: Precision) -> Run:
-    from ctlymph.nn.openvino_backend import graph_of
+def _on_cpu(
+    network: ExportedNetwork, shapes: Sequence[Sequence[int]], precision: Precision, outputs: Sequence[int] | None
+) -> Run:
+    import openvino
 
-    request = compiled(graph_of(architecture, weights, shapes, short=precision == "auto"), precision)
+    model = network.read()
+    if outputs is not None:
+        model = openvino.Model([model.output(number) for number in outputs], model.get_parameters(), "network")
+    model.reshape(dict(enumerate(openvino.PartialShape(list(shape)) for shape in shapes)))
+    if precision == "auto":
+        compute_in_int8(model, network)
+    request = request_for(model, precision)
 
     def run(*inputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         found = request.infer([np.ascontiguousarray(each, np.float32) for each in inputs])
@@ -85,37 +84,22 @@ def _on_cpu(architecture: Architecture, weights: Weights, shapes: Sequence[Seque
     return run
 
 
-def compiled(graph: Any, precision: Precision) -> Any:
-    """Compile an OpenVINO graph for this processor, on the threads that this process may have; give a request to it."""
-    import openvino
-
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _threads()}
-    if precision == "f32":
-        options["INFERENCE_PRECISION_HINT"] = "f32"
-    return openvino.Core().compile_model(graph, "CPU", options).create_infer_request()
-
-
-def _threads() -> int:
-    """Give the number of threads that whoever started this process allows it, 0 for all, as other libraries do."""
-    allowed = os.environ.get("OMP_NUM_THREADS", "")
-    return int(allowed) if allowed.isdecimal() else 0
-
-
-def _on_gpu(architecture: Architecture, weights: Weights, precision: Precision) -> Run:
+def _on_gpu(
+    network: ExportedNetwork, build: Callable[[], nn.Module], precision: Precision, outputs: Sequence[int] | None
+) -> Run:
     if not _sees_gpu():
         raise CtlymphError("there is no GPU that PyTorch sees", Remedy.CPU)
     import torch
 
-    from ctlymph.nn.torch_backend import TorchNetwork
-
-    network = TorchNetwork(architecture)
-    network.load(weights)
-    network.cuda().eval()
-    torch.backends.cudnn.allow_tf32 = precision == "auto"
+    module = build()
+    load_weights(module, network.weights())
+    module.cuda().eval()
+    torch.backends.cudnn.allow_tf32 = precision != "f32"
 
     def run(*inputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         with torch.inference_mode():
-            outputs = network(*(torch.from_numpy(np.ascontiguousarray(each, np.float32)).cuda() for each in inputs))
-        return tuple(each.float().cpu().numpy() for each in outputs)
+            every = outputs_of(module(*(torch.from_numpy(np.ascontiguousarray(x, np.float32)).cuda() for x in inputs)))
+        used = every if outputs is None else [every[number] for number in outputs]
+        return tuple(each.float().cpu().numpy() for each in used)
 
     return run

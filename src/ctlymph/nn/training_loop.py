@@ -1,7 +1,7 @@
-"""How networks learn: one loop in plain PyTorch, that goes on where it was killed.
+"""The training loop of all networks, in plain PyTorch; a run that was stopped goes on where it was.
 
-Every step draws its examples from a generator of the seed and the step's number, and the rate depends on the number
-alone: so a checkpoint holds all that there is to know, and a run that was killed comes to the same end.
+Every step draws its examples from a generator of the seed and the step's number, and the learning rate depends on the
+number alone: so a checkpoint holds the whole state, and a run that was stopped comes to the same weights.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -23,41 +22,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.core.errors import CtlymphError
+from ctlymph.core.extras import check_installed
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.io.atomic import new_file
-from ctlymph.nn.distributed import Ranks, own_rank
-from ctlymph.nn.layers import Architecture, Weights
+from ctlymph.nn.distributed import World, join_world
+from ctlymph.nn.export import Weights, load_weights, outputs_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ctlymph.nn.torch_backend import TorchNetwork
+    from torch import Tensor, nn
+    from torch.optim.lr_scheduler import LambdaLR
 
 Batch = tuple[NDArray[Any], ...]
 Draw = Callable[[np.random.Generator], tuple[Batch, Batch]]
-"""Draws a batch: what the network is given, and what it should answer."""
+"""Draws a batch: the network's inputs, and the targets of its outputs."""
 
 _AHEAD = 2
 """Batches that are drawn before they are needed."""
 
 Loss = Callable[[Sequence["Tensor"], Sequence["Tensor"]], "Tensor"]
-"""Of outputs and answers, a scalar."""
+"""Of outputs and targets, a scalar."""
 
 CHECKPOINT, LOG = "checkpoint.npz", "log.csv"
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast a network learns.
+    """How long and how fast a network is trained.
 
     Attributes:
         steps: Batches.
-        rate: Greatest learning rate; it rises over the first twentieth of the steps and falls along a cosine to zero.
+        rate: Highest learning rate; it rises over the first twentieth of the steps and falls along a cosine to zero.
         decay: Of the weights (Loshchilov and Hutter, ICLR 2019).
         checkpoint_every: Steps between checkpoints.
-        average: Share of the mean of weights that a step leaves; this mean, over about 1 / (1 - average) steps, is
-            what has been learned.
-        last_layer: Of a network that begins with weights of another: this layer begins anew, at the full rate.
+        average: Decay of the exponential moving average of the weights, which is the result; shorter in the first
+            steps.
+        last_layer: Of a network that starts from the weights of another: this layer starts anew, at the full rate.
         rate_below: Share of the rate for the layers below it (Shin 2016: a tenth).
     """
 
@@ -70,77 +69,91 @@ class Schedule:
     rate_below: float = 0.1
 
     def rate_at(self, step: int) -> float:
-        """Give the rate of a step, 0…steps - 1."""
+        """Return the learning rate of a step, 0…steps - 1."""
+        return self.rate * self.factor_at(step)
+
+    def factor_at(self, step: int) -> float:
+        """Return the learning rate of a step as a share of the highest."""
         rising = max(self.steps // 20, 1)
         if step < rising:
-            return self.rate * (step + 1) / rising
-        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(self.steps - rising, 1)))
+            return (step + 1) / rising
+        return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(self.steps - rising, 1)))
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSpec:
-    """What a network is to learn.
+    """What a network is trained on, and how.
 
     Attributes:
-        architecture: Of the network.
-        draw: Gives examples.
-        loss: Of outputs and answers, a scalar.
+        name: Of the network, for messages.
+        build: Makes the module with random weights.
+        draw: Draws batches.
+        loss: Of outputs and targets, a scalar.
         schedule: How long and how fast.
-        seed: For weights and examples.
-        begin_with: Weights of the same architecture to begin with, but for the schedule's last layer.
+        seed: For weights and batches.
+        start: Weights of such a module to start from, but for the schedule's last layer.
     """
 
-    architecture: Architecture
+    name: str
+    build: Callable[[], nn.Module]
     draw: Draw
     loss: Loss
     schedule: Schedule
     seed: int
-    begin_with: Weights | None = None
+    start: Weights | None = None
 
 
-def fit(spec: TrainingSpec, folder: Path | None = None, progress: Progress = SILENT) -> dict[str, Any]:
-    """Let a network learn.
+def fit(spec: TrainingSpec, folder: Path | None = None, progress: Progress = SILENT) -> nn.Module:
+    """Train a network.
 
     Args:
-        spec: What and how.
-        folder: For checkpoint and log; where it has a checkpoint, learning goes on there. None: nothing is kept.
+        spec: On what, and how.
+        folder: For checkpoint and log; where it has a checkpoint, training goes on from there. None: nothing is kept.
         progress: Where to show the advance.
 
     Returns:
-        Its :data:`~ctlymph.nn.layers.Weights`.
+        The module with the moving average of its weights, on the CPU, in evaluation mode.
 
     Raises:
-        CtlymphError: If the loss becomes infinite or no number, memory runs out, PyTorch is absent, or the checkpoint
-            cannot be read.
+        CtlymphError: If the loss becomes infinite or not a number, memory runs out, PyTorch is missing, or the
+            checkpoint cannot be read.
     """
-    if find_spec("torch") is None:
-        raise CtlymphError("networks learn with PyTorch; install it: pip install 'ctlymph[train]'")
-    ranks = own_rank()
-    learner = _Learner(spec, ranks)
-    begin = learner.resume(folder) if folder else 0
+    check_installed("torch", purpose="training a network")
+    world = join_world()
+    trainer = _Trainer(spec, world)
+    begin = trainer.resume(folder) if folder else 0
     steps = spec.schedule.steps
-    writes = folder if ranks.number == 0 else None
-    with progress.task(f"{spec.architecture.name} learns", steps) as advance, _tensorboard(writes, begin) as tell:
+    writes = folder if world.rank == 0 else None
+    with progress.task(f"training {spec.name}", steps) as advance, _tensorboard(writes, begin) as write_loss:
         advance(begin)
         start = time.perf_counter()
-        for step, batch in _batches(spec, begin, ranks):
-            loss = learner.step(step, batch)
-            tell(step, loss)
+        for step, (inputs, targets) in _batches(spec, begin, world):
+            loss = trainer.step(step, inputs, targets)
+            write_loss(step, loss)
             start, before = time.perf_counter(), start
-            learner.log.append((step, loss, spec.schedule.rate_at(step), start - before))
+            trainer.log.append((step, loss, spec.schedule.rate_at(step), start - before))
             if (step + 1) % spec.schedule.checkpoint_every == 0 or step + 1 == steps:
-                learner.share_statistics()
+                trainer.share_statistics()
                 if writes:
-                    learner.keep(writes, step + 1)
+                    trainer.save(writes, step + 1)
             advance(1)
-    return learner.mean.weights()
+    return trainer.result()
 
 
-def _batches(spec: TrainingSpec, begin: int, ranks: Ranks) -> Iterator[tuple[int, tuple[Batch, Batch]]]:
-    """Give the batches of all steps from one on, each drawn while the network learns from the one before."""
+def built(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Return a new module; the same seed gives the same weights, and PyTorch's own generator is left as it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def _batches(spec: TrainingSpec, begin: int, world: World) -> Iterator[tuple[int, tuple[Batch, Batch]]]:
+    """Yield the batches of all steps from one on, each drawn while the network is trained on the one before."""
 
     def draw(step: int) -> tuple[Batch, Batch]:
-        own = [ranks.number] * (ranks.count > 1)
+        own = [world.rank] * (world.size > 1)
         return spec.draw(np.random.default_rng([spec.seed, step, *own]))
 
     steps = spec.schedule.steps
@@ -155,7 +168,7 @@ def _batches(spec: TrainingSpec, begin: int, ranks: Ranks) -> Iterator[tuple[int
 
 @contextmanager
 def _tensorboard(folder: Path | None, begin: int) -> Iterator[Callable[[int, float], None]]:
-    """Give what writes the loss of a step for TensorBoard; it writes nothing where nothing is kept."""
+    """Yield what writes the loss of a step for TensorBoard; it writes nothing where nothing is kept."""
     if folder is None:
         yield lambda step, loss: None
         return
@@ -165,93 +178,96 @@ def _tensorboard(folder: Path | None, begin: int) -> Iterator[Callable[[int, flo
         yield lambda step, loss: writer.add_scalar("loss", loss, step)
 
 
-class _Learner:
-    """A network while it learns: all that a checkpoint holds."""
+class _Trainer:
+    """A network in training: all that a checkpoint holds."""
 
-    def __init__(self, spec: TrainingSpec, ranks: Ranks) -> None:
+    def __init__(self, spec: TrainingSpec, world: World) -> None:
         import torch
+        from torch.optim.lr_scheduler import LambdaLR
+        from torch.optim.swa_utils import AveragedModel
 
-        from ctlymph.nn.torch_backend import TorchNetwork
+        from ctlymph.nn.low_precision import trains_in_bf16
 
-        self.spec, self.ranks = spec, ranks
-        self.network, self.mean = (TorchNetwork(spec.architecture, spec.seed) for _ in range(2))
-        last = spec.schedule.last_layer
-        if spec.begin_with is not None:
-            for each in (self.network, self.mean):
-                each.load(spec.begin_with, leave=[last])
-        for each in (self.network, self.mean):
-            for value in each.to(ranks.device).parameters():
-                value.data = _laid_out(value.data)
-        self.network.train()
-        self.mean.eval()
-        groups = _groups(self.network, last if spec.begin_with is not None else "", spec.schedule.rate_below)
-        self.optimiser = torch.optim.AdamW(groups, weight_decay=spec.schedule.decay)
-        self.shares = [group["share"] for group in groups]
-        self.kind = ranks.device.split(":")[0]
-        self.short_numbers = self.kind == "cuda" or _computes_bf16()
+        self.spec, self.world = spec, world
+        schedule = spec.schedule
+        self.module = built(spec.build, spec.seed)
+        last = schedule.last_layer if spec.start is not None else ""
+        if spec.start is not None:
+            load_weights(self.module, spec.start, except_layer=last)
+        for value in self.module.to(world.device).parameters():
+            value.data = _channels_last(value.data)
+        self.module.train()
+        self.mean = AveragedModel(self.module, avg_fn=self._moving_average, use_buffers=True)
+        self.parallel = world.parallel(self.module)
+        self.optimizer = torch.optim.AdamW(_groups(self.module, schedule, last), weight_decay=schedule.decay)
+        self.scheduler: LambdaLR = LambdaLR(self.optimizer, schedule.factor_at)
+        self.device = world.device.split(":")[0]
+        self.in_bf16 = trains_in_bf16(self.device)
         self.log: list[tuple[int, float, float, float]] = []
 
-    def step(self, number: int, batch: tuple[Batch, Batch]) -> float:
-        """Learn from the batch of a step.
+    def _moving_average(self, mean: Tensor, value: Tensor, step: Tensor | int) -> Tensor:
+        decay = min(self.spec.schedule.average, (int(step) + 1) / (int(step) + 10))
+        return mean + (value - mean) * (1 - decay)
+
+    def step(self, number: int, inputs: Batch, targets: Batch) -> float:
+        """Train on the batch of a step.
 
         Returns:
             The loss.
         """
         import torch
 
-        schedule = self.spec.schedule
+        from ctlymph.nn.low_precision import SafeConvolutions
+
         torch.manual_seed(self.spec.seed * 1_000_003 + number)  # of dropout
-        given, wanted = batch
-        for group, share in zip(self.optimiser.param_groups, self.shares, strict=True):
-            group["lr"] = schedule.rate_at(number) * share
+        self.optimizer.zero_grad(set_to_none=True)
         try:
-            with torch.autocast(self.kind, torch.bfloat16, enabled=self.short_numbers):
-                outputs = self.network(*self._placed(given))
-            loss = self.spec.loss([each.float() for each in outputs], self._placed(wanted))
-            value = self._finite("loss", self._over_all(loss.detach()), number)
-            self.optimiser.zero_grad(set_to_none=True)
+            with torch.autocast(self.device, torch.bfloat16, enabled=self.in_bf16), SafeConvolutions():
+                outputs = outputs_of(self.parallel(*self._placed(inputs)))
+            loss = self.spec.loss([each.float() for each in outputs], self._placed(targets))
             loss.backward()
-            self.ranks.average(each.grad for each in self.network.parameters() if each.grad is not None)
         except torch.OutOfMemoryError as error:
             raise CtlymphError(
-                f"{self.spec.architecture.name}: the GPU's memory is full; lower the batch or the size of its parts"
+                f"{self.spec.name}: the GPU's memory is full; lower the batch or the size of its patches"
             ) from error
-        slope = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
-        self._finite("gradient of the loss", float(slope), number)
-        self.optimiser.step()
-        self._average(min(schedule.average, (number + 1) / (number + 10)))
-        return value
+        value = loss.detach().clone()
+        self.world.average([value])  # the same in all processes: where one has no number, all stop
+        self._refuse_infinite("loss", float(value), number)
+        gradient = torch.nn.utils.clip_grad_norm_(self.module.parameters(), 10.0)
+        self._refuse_infinite("gradient of the loss", float(gradient), number)
+        self.optimizer.step()
+        self.scheduler.step()
+        self.mean.update_parameters(self.module)
+        return float(value)
 
-    def _finite(self, what: str, value: float, step: int) -> float:
+    def _refuse_infinite(self, quantity: str, value: float, step: int) -> None:
         if not math.isfinite(value):
             raise CtlymphError(
-                f"{self.spec.architecture.name}: the {what} is {value} in step {step}; lower the rate "
+                f"{self.spec.name}: the {quantity} is {value} in step {step}; lower the learning rate "
                 f"({self.spec.schedule.rate:g}), or look for broken CTs"
             )
-        return value
 
-    def _over_all(self, loss: Tensor) -> float:
-        """Give the mean loss of all processes: where one has no number, all stop."""
-        loss = loss.clone()
-        self.ranks.average([loss])
-        return float(loss)
+    def result(self) -> nn.Module:
+        """Return the module with averaged weights."""
+        module: nn.Module = self.mean.module
+        return module.cpu().eval()
 
     def share_statistics(self) -> None:
-        """Let all processes have the same running means and variances; the rest is the same already."""
-        for network in (self.network, self.mean):
-            self.ranks.average(network.buffers())
+        """Average running means and variances over all processes; the rest is the same already."""
+        for module in (self.module, self.mean.module):
+            self.world.average(each for each in module.buffers() if each.is_floating_point())
 
-    def keep(self, folder: Path, steps: int) -> None:
+    def save(self, folder: Path, steps: int) -> None:
         """Write a checkpoint and the log."""
         moments = {
-            f"optimiser {number} {kind}": value.numpy(force=True)
-            for number, each in self.optimiser.state_dict()["state"].items()
+            f"optimizer {number} {kind}": value.numpy(force=True)
+            for number, each in self.optimizer.state_dict()["state"].items()
             for kind, value in each.items()
         }
         weights = {
-            f"{which} {name}": value
-            for which, network in (("network", self.network), ("mean", self.mean))
-            for name, value in network.weights().items()
+            f"{which} {name}": value.numpy(force=True)
+            for which, module in (("network", self.module), ("mean", self.mean.module))
+            for name, value in module.state_dict().items()
         }
         with new_file(folder / CHECKPOINT, overwrite=True) as staging:
             np.savez(staging, steps=steps, log=np.array(self.log), **weights, **moments)
@@ -261,10 +277,10 @@ class _Learner:
             writer.writerows((step, f"{loss:.6g}", f"{rate:.6g}", f"{took:.4f}") for step, loss, rate, took in self.log)
 
     def resume(self, folder: Path) -> int:
-        """Take a checkpoint over, where there is one.
+        """Load a checkpoint, where there is one.
 
         Returns:
-            The steps that have been made.
+            The number of steps that were made.
         """
         import torch
 
@@ -274,59 +290,47 @@ class _Learner:
         try:
             with np.load(path, allow_pickle=False) as file:
                 state = dict(file)
+            steps = int(state["steps"])
             self.log = [(int(step), *rest) for step, *rest in state["log"].tolist()]
-            self.network.load(_named(state, "network"))
-            self.mean.load(_named(state, "mean"))
+            load_weights(self.module, _named(state, "network"))
+            load_weights(self.mean.module, _named(state, "mean"))
             moments: dict[int, dict[str, Tensor]] = {}
-            for name, value in _named(state, "optimiser").items():
+            for name, value in _named(state, "optimizer").items():
                 number, kind = name.split()
                 moments.setdefault(int(number), {})[kind] = torch.from_numpy(value)
-            self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
-            return int(state["steps"])
+            self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         except (OSError, BadZipFile, CtlymphError, RuntimeError, KeyError, ValueError, EOFError) as error:
-            raise CtlymphError(f"{path} is damaged, or of another network; remove it to begin anew") from error
+            raise CtlymphError(f"{path} is damaged, or of another network; remove it to train anew") from error
+        self.mean.n_averaged.fill_(steps)
+        self.scheduler.last_epoch = steps
+        for group, base in zip(self.optimizer.param_groups, self.scheduler.base_lrs, strict=True):
+            group["lr"] = base * self.spec.schedule.factor_at(steps)
+        return steps
 
     def _placed(self, batch: Batch) -> list[Tensor]:
         import torch
 
         given = (torch.from_numpy(np.ascontiguousarray(each)) for each in batch)
-        return [_laid_out(each.to(self.ranks.device, torch.float32)) for each in given]
-
-    def _average(self, share: float) -> None:
-        import torch
-
-        with torch.no_grad():
-            for mean, value in zip(self.mean.state_dict().values(), self.network.state_dict().values(), strict=True):
-                mean.lerp_(value, 1 - share)
+        return [_channels_last(each.to(self.world.device, torch.float32)) for each in given]
 
 
-def _laid_out(tensor: Tensor) -> Tensor:
-    """Lay pictures or filters out with their channels side by side, which processors and GPUs compute faster."""
+def _channels_last(tensor: Tensor) -> Tensor:
+    """Lay images, volumes or filters out with their channels side by side, which computes faster."""
     import torch
 
     layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensor.ndim)
     return tensor if layout is None else tensor.contiguous(memory_format=layout)
 
 
-def _groups(network: TorchNetwork, last: str, below: float) -> list[dict[str, Any]]:
-    """Deal the parameters out to those that learn at the full rate and those that learn at a share of it."""
-    named = list(network.named_parameters())
-    full = [value for name, value in named if not last or name.startswith(f"{last}:")]
-    slow = [value for name, value in named if last and not name.startswith(f"{last}:")]
-    return [{"params": full, "share": 1.0}] + ([{"params": slow, "share": below}] if slow else [])
+def _groups(module: nn.Module, schedule: Schedule, last: str) -> list[dict[str, Any]]:
+    """Return the parameters at the full rate and, where there is a last layer, those below it at a share of it."""
+    named = list(module.named_parameters())
+    full = [value for name, value in named if not last or name.startswith(f"{last}.")]
+    slow = [value for name, value in named if last and not name.startswith(f"{last}.")]
+    groups = [(full, schedule.rate), (slow, schedule.rate * schedule.rate_below)]
+    return [{"params": parameters, "lr": rate} for parameters, rate in groups if parameters]
 
 
 def _named(state: Mapping[str, NDArray[Any]], which: str) -> dict[str, NDArray[Any]]:
-    """Give the arrays of one part of a checkpoint, by their names in it."""
+    """Return the arrays of one part of a checkpoint, by their names in it."""
     return {name.removeprefix(f"{which} "): value for name, value in state.items() if name.startswith(f"{which} ")}
-
-
-def _computes_bf16() -> bool:
-    """Tell whether this processor computes with short numbers quickly: by AMX, or by AVX-512's words for them.
-
-    Measured: on a processor with these words alone a step of LymphNet takes 0.7 s, and 1.8 s with long numbers.
-    """
-    import torch
-
-    asks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, ask)() for ask in asks if hasattr(torch.cpu, ask))

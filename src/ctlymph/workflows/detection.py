@@ -21,7 +21,7 @@ from ctlymph.detectors.base import NO_CANDIDATES, DetectionContext, System, pred
 from ctlymph.detectors.calibration import calibrated
 from ctlymph.detectors.model_store import INSTALLED, TrainedModel, check_fits, models_in, read_model
 from ctlymph.detectors.registry import DEFAULT, METHODS, method
-from ctlymph.nn.inference import DEVICES, Device, RunContext
+from ctlymph.nn.run_context import DEVICES, Device, RunContext
 
 _GOES_ON_MM = 60
 _ONE_SLICE = "Nodes were looked for as if all that the one slice shows went on above and below it; take them with care."

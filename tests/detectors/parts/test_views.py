@@ -96,7 +96,7 @@ QUICK = {
     "side_px": 32,
     "shifts": 1,
     "turns": 2,
-    "seen_off_nodes": 8,
+    "views_off_nodes": 8,
 }
 STAGES: Sequence[ViewNetwork] = (RothViews(**QUICK), AlexViews(**QUICK), ResidualViews(**QUICK))  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""What all networks share as stages of a system: how they learn, where they run, what they begin with."""
+"""What all networks share as stages of a detector: how they are trained, exported and run."""
 
 from __future__ import annotations
 
@@ -6,27 +6,32 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.detectors.settings import NOT_A_SETTING, TRAINING_ONLY
-from ctlymph.nn.layers import Architecture, Weights
-from ctlymph.nn.quantization import with_ranges
+from ctlymph.nn.export import ExportedNetwork, Weights, export
+from ctlymph.nn.inference import Run, compile_network
+from ctlymph.nn.quantization import with_activation_ranges
+from ctlymph.nn.run_context import RunContext
 from ctlymph.nn.training_loop import Batch, Draw, Loss, Schedule, TrainingSpec, fit
 
+if TYPE_CHECKING:
+    from torch import nn
+
 _BATCHES, _OF_EACH = 8, 4
-"""So many batches, and examples of each, tell the ranges by which a network computes in int8."""
+"""Activation ranges are those of as many batches, and as many examples of each."""
 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """What a network begins to learn with.
+    """Weights that a training starts from.
 
     Attributes:
-        sha256: Of the file that the weights come from.
-        weights: Of the same architecture.
+        sha256: Of the file that they come from.
+        weights: By their names in the module's ``state_dict``.
     """
 
     sha256: str
@@ -38,54 +43,67 @@ class NetworkStage(ABC):
     """A network as a trainable stage, :class:`~ctlymph.detectors.base.Resumable` and ``Configurable``.
 
     Attributes:
-        schedule: How it learns.
-        start: What it begins with; None: with weights drawn by chance.
+        name: Of the stage.
+        schedule: How it is trained.
+        start: What training starts from; None: from random weights.
     """
 
     version: ClassVar[int]
+    used_outputs: ClassVar[tuple[int, ...] | None] = None
+    """Numbers of the module's outputs that detection needs; the others only help training. None: all."""
 
+    name: str
     schedule: Schedule = field(kw_only=True, metadata=TRAINING_ONLY)
     start: Start | None = field(default=None, kw_only=True, metadata=TRAINING_ONLY)
 
-    @property
     @abstractmethod
-    def architecture(self) -> Architecture:
-        """The network."""
+    def module(self) -> nn.Module:
+        """Return the network with random weights: any PyTorch module, which returns a tensor or several."""
 
     @abstractmethod
     def batches(self, extracted: Sequence[Any]) -> tuple[Draw, Loss]:
-        """Give what draws batches from cases, and what tells how far off the network's outputs are.
+        """Return what draws batches from cases, and the loss.
 
         Raises:
-            CtlymphError: If the cases teach nothing.
+            CtlymphError: If nothing can be learned from the cases.
         """
 
     def configured(self, steps: int | None, part: Mapping[str, Any] | None, sha256: str) -> Self:
-        """Give this stage with another number of steps, and beginning with what such a stage has learned."""
+        """Return this stage with another number of steps, starting from a trained part or from given weights."""
         schedule = self.schedule if steps is None else replace(self.schedule, steps=steps)
-        return replace(self, schedule=schedule, start=None if part is None else Start(sha256, part["weights"]))
+        if part is None:
+            return replace(self, schedule=schedule, start=None)
+        weights = part["weights"] if "weights" in part else ExportedNetwork.from_arrays(part).weights()
+        return replace(self, schedule=schedule, start=Start(sha256, weights))
 
     def fit(self, extracted: Sequence[Any], seed: int) -> dict[str, Any]:
-        """Train the network, keeping nothing on the way."""
+        """Train the network without checkpoints."""
         return self.fit_resumable(extracted, seed, None, SILENT)
 
     def fit_resumable(
         self, extracted: Sequence[Any], seed: int, folder: Path | None, progress: Progress
     ) -> dict[str, Any]:
-        """Train the network, with checkpoints in a folder, if one is given.
+        """Train the network, with checkpoints in a folder, if one is given, and export it.
+
+        Returns:
+            The arrays of an :class:`~ctlymph.nn.export.ExportedNetwork`.
 
         Raises:
-            CtlymphError: If the cases teach nothing, or as :func:`ctlymph.nn.training_loop.fit`.
+            CtlymphError: If nothing can be learned from the cases, or as :func:`ctlymph.nn.training_loop.fit`.
         """
         draw, loss = self.batches(extracted)
-        begin_with = None if self.start is None else self.start.weights
-        spec = TrainingSpec(self.architecture, draw, loss, self.schedule, seed, begin_with)
-        weights = fit(spec, folder, progress)
-        return {"weights": with_ranges(self.architecture, weights, _examples(draw, seed, self.schedule.steps))}
+        start = None if self.start is None else self.start.weights
+        module = fit(TrainingSpec(self.name, self.module, draw, loss, self.schedule, seed, start), folder, progress)
+        examples = list(_examples(draw, seed, self.schedule.steps))
+        return with_activation_ranges(export(module, examples[0]), examples).arrays()
+
+    def compiled(self, part: Mapping[str, Any], shape: Sequence[int], run: RunContext) -> Run:
+        """Return the trained network ready to run on inputs of a shape, batch first."""
+        return compile_network(ExportedNetwork.from_arrays(part), [shape], self.module, run, self.used_outputs)
 
 
 def _examples(draw: Draw, seed: int, steps: int) -> Iterator[Batch]:
-    """Draw what has not been learned from: some of each batch of further steps."""
+    """Yield inputs that the network was not trained on: some of each batch of further steps."""
     for step in range(steps, steps + _BATCHES):
-        given, _ = draw(np.random.default_rng([seed, step]))
-        yield tuple(each[:: max(1, len(each) // _OF_EACH)] for each in given)
+        inputs, _ = draw(np.random.default_rng([seed, step]))
+        yield tuple(each[:: max(1, len(each) // _OF_EACH)] for each in inputs)

@@ -1,4 +1,4 @@
-"""What networks learn from that look at whole regions: CTs on an even grid, their nodes, and parts cut out of them."""
+"""Training examples of region networks: CTs on an isotropic grid with their nodes, and augmented patches of them."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from ctlymph.detectors.base import ENLARGED_MM, TISSUE_HU, Arrays, DetectionCont
 Floats = NDArray[np.float64]
 
 _ENHANCED_HU = (45.0, 350.0)
-"""What contrast agent may have made brighter, as far as it can be told from bone."""
+"""HU that contrast agent may have raised, and bone hardly has."""
 
 OTHER, NODE, IGNORE = 0, 1, 2
-"""What a voxel is: of no enlarged node, of one, or nothing to learn from: of a node that is small or of unknown size,
-which are not all annotated, or out of the region, where none is."""
+"""Labels of voxels: of no enlarged node, of one, or ignored in training: of a node that is small or of unknown size,
+for not all of these are annotated, or outside the region, where none is."""
 
 
 def example_of(context: DetectionContext, truth: TrueNodes, spacing_mm: float) -> Arrays:
-    """Gather what can be learned in a case.
+    """Return the training example of a case.
 
     Returns:
-        ``hu`` int16 z, y, x on an even grid over the region; ``what``, of each voxel, uint8; and of the enlarged nodes
-        ``centres_zyx`` on that grid, ``(m, 3)``, and ``short_axes_mm``.
+        ``hu`` int16 z, y, x on an isotropic grid over the region; ``labels`` of its voxels, uint8; and of the enlarged
+        nodes ``centres_zyx`` on that grid, ``(m, 3)``, and ``short_axes_mm``.
     """
     grid = working_grid(context.region, spacing_mm)
     enlarged = truth.short_axes_mm >= ENLARGED_MM
     return {
         "hu": sample(context.volume, grid),
-        "what": _what(context, truth, grid),
+        "labels": _labels(context, truth, grid),
         "centres_zyx": grid.mm_to_index(truth.points_mm[enlarged])[:, ::-1],
         "short_axes_mm": truth.short_axes_mm[enlarged],
     }
 
 
-def _what(context: DetectionContext, truth: TrueNodes, grid: Geometry) -> NDArray[np.uint8]:
-    what = np.where(context.near(grid), OTHER, IGNORE).astype(np.uint8)
+def _labels(context: DetectionContext, truth: TrueNodes, grid: Geometry) -> NDArray[np.uint8]:
+    labels = np.where(context.near(grid), OTHER, IGNORE).astype(np.uint8)
     enlarged = truth.short_axes_mm >= ENLARGED_MM
     if truth.masks is None:
         for point_mm, short_mm, large in zip(truth.points_mm, truth.short_axes_mm, enlarged, strict=True):
             radius = (short_mm if np.isfinite(short_mm) else ENLARGED_MM) / 2
-            what[_ball(grid, point_mm, radius)] = NODE if large else IGNORE
-        return what
+            labels[_ball(grid, point_mm, radius)] = NODE if large else IGNORE
+        return labels
     is_node, is_unsure = _by_size(truth.masks, truth.points_mm, enlarged)
     for inside, value in ((is_unsure, IGNORE), (is_node, NODE)):
         share = resample_array(np.multiply(inside, 255, dtype=np.uint8), truth.masks.geometry, grid, 0)
-        what[share > 127] = value
-    return what
+        labels[share > 127] = value
+    return labels
 
 
 def _by_size(
     masks: Masks, points_mm: Floats, enlarged: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Deal masks out to enlarged nodes and others, each mask to the node whose centre is nearest to its own."""
+    """Return the masks of enlarged nodes, and those of others; a mask is of the node with the nearest centre."""
     from scipy.ndimage import center_of_mass
 
     labels = masks.labels
@@ -73,28 +73,28 @@ def _by_size(
 
 def _ball(grid: Geometry, point_mm: Floats, radius_mm: float) -> tuple[NDArray[np.intp], ...]:
     middle = grid.mm_to_index(point_mm)[::-1]
-    reach = np.ceil(radius_mm / grid.spacing_zyx).astype(int) + 1
-    start = np.clip(np.floor(middle).astype(int) - reach, 0, grid.shape_zyx)
-    stop = np.clip(np.floor(middle).astype(int) + reach + 2, start, grid.shape_zyx)
+    extent = np.ceil(radius_mm / grid.spacing_zyx).astype(int) + 1
+    start = np.clip(np.floor(middle).astype(int) - extent, 0, grid.shape_zyx)
+    stop = np.clip(np.floor(middle).astype(int) + extent + 2, start, grid.shape_zyx)
     z, y, x = np.meshgrid(*(np.arange(a, b) for a, b in zip(start, stop, strict=True)), indexing="ij")
-    away = np.linalg.norm((np.stack([z, y, x], axis=-1) - middle) * grid.spacing_zyx, axis=-1)
-    inside = away <= radius_mm
+    distance_mm = np.linalg.norm((np.stack([z, y, x], axis=-1) - middle) * grid.spacing_zyx, axis=-1)
+    inside = distance_mm <= radius_mm
     return z[inside], y[inside], x[inside]
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """A part of a case, as a network is given it.
+class Patch:
+    """A patch of a case, before it is scaled for a network.
 
     Attributes:
         hu: float32 z, y, x.
-        what: As in an example.
+        labels: Of its voxels, as in an example.
         centres_zyx: Of the enlarged nodes in and near it, ``(m, 3)``.
         short_axes_mm: ``(m,)``.
     """
 
     hu: NDArray[np.float32]
-    what: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
     centres_zyx: Floats
     short_axes_mm: Floats
 
@@ -103,21 +103,21 @@ class Part:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How parts are changed by chance, as other patients and scanners would; greatest amounts.
+    """How patches are changed at random, as other patients and scanners would change them; largest amounts.
 
     Attributes:
         turn_deg: Rotation about the body's axis.
         tilt_deg: About the others.
         stretch: Of each axis, relative.
-        mirrored: Share of parts with left and right exchanged; both sides of the body have nodes.
+        mirrored: Share of patches with left and right exchanged; both sides of the body have nodes.
         enhancement: Factor of what lies above 45 HU, up to the bones, from its inverse on: the phase of the contrast
             agent.
-        unenhanced: Share of parts in which hardly any of that is left, as without contrast agent.
+        unenhanced: Share of patches in which hardly any of that is left, as without contrast agent.
         shift_hu: Of the scale.
         noise_hu: Standard deviation of noise, whose grain varies; little is more likely than much.
         blur_voxels: Sigma of smoothing in the slice.
         thickness_voxels: Slices averaged.
-        cut: Share of parts that a scan's end or the edge of its field of view runs through.
+        cut: Share of patches that a scan's end or the edge of its field of view runs through.
     """
 
     turn_deg: float = 10.0
@@ -134,48 +134,54 @@ class Augmentation:
 
 
 class PatchSampler:
-    """Cuts parts out of examples."""
+    """Draws augmented patches from examples.
+
+    Args:
+        examples: As :func:`example_of` returns them.
+        side: Voxels along the sides of a patch.
+        changes: Augmentation.
+    """
 
     def __init__(self, examples: Sequence[Arrays], side: int, changes: Augmentation) -> None:
         self.examples, self.side, self.changes = examples, side, changes
         self.nodes = [(case, n) for case, each in enumerate(examples) for n in range(len(each["centres_zyx"]))]
         self.places = [_tissue_of(each) for each in examples]
 
-    def on_node(self, rng: np.random.Generator) -> Part:
-        """Cut a part with an enlarged node somewhere in it."""
+    def on_node(self, rng: np.random.Generator) -> Patch:
+        """Return a patch with an enlarged node somewhere in it."""
         case, node = self.nodes[rng.integers(len(self.nodes))]
         middle = self.examples[case]["centres_zyx"][node] + rng.uniform(-0.3, 0.3, 3) * self.side
-        return self._part(case, middle, rng)
+        return self._patch(case, middle, rng)
 
-    def anywhere(self, rng: np.random.Generator) -> Part:
-        """Cut a part out of the region."""
+    def anywhere(self, rng: np.random.Generator) -> Patch:
+        """Return a patch around a voxel of soft tissue in the region."""
         case = int(rng.integers(len(self.examples)))
-        return self._part(case, self.places[case][rng.integers(len(self.places[case]))], rng)
+        return self._patch(case, self.places[case][rng.integers(len(self.places[case]))], rng)
 
-    def _part(self, case: int, middle_zyx: Floats, rng: np.random.Generator) -> Part:
+    def _patch(self, case: int, middle_zyx: Floats, rng: np.random.Generator) -> Patch:
         from ctlymph.detectors.parts.patch_resampling import cut
 
         example, side = self.examples[case], self.side
         matrix = _drawn_matrix(self.changes, rng)
         offset = middle_zyx - matrix @ np.full(3, (side - 1) / 2)
-        hu, what = np.empty((side, side, side), np.float32), np.empty((side, side, side), np.uint8)
-        cut(example["hu"], example["what"], matrix, offset, (AIR_HU, IGNORE), hu, what)
+        hu, labels = np.empty((side, side, side), np.float32), np.empty((side, side, side), np.uint8)
+        cut(example["hu"], example["labels"], matrix, offset, (AIR_HU, IGNORE), hu, labels)
         inverse = np.linalg.inv(matrix)
         centres = (example["centres_zyx"] - offset) @ inverse.T
         near = ((centres > -side / 4) & (centres < side * 1.25)).all(axis=1)
         sizes = example["short_axes_mm"][near] * abs(np.linalg.det(inverse)) ** (1 / 3)
         hu = _as_scanned(hu, self.changes, rng)
-        return Part(*_cut(hu, what, self.changes, rng), centres[near], sizes)
+        return Patch(*_cut(hu, labels, self.changes, rng), centres[near], sizes)
 
 
 def _tissue_of(example: Arrays) -> NDArray[np.intp]:
     low, high = TISSUE_HU
-    places = np.argwhere((example["what"] == OTHER) & (example["hu"] >= low) & (example["hu"] <= high))
+    places = np.argwhere((example["labels"] == OTHER) & (example["hu"] >= low) & (example["hu"] <= high))
     return places if len(places) else np.array([example["hu"].shape]) // 2
 
 
 def _drawn_matrix(changes: Augmentation, rng: np.random.Generator) -> Floats:
-    """Draw how a part's axes z, y, x lie in the example."""
+    """Draw the directions and lengths of a patch's axes z, y, x in the example."""
     from scipy.spatial.transform import Rotation
 
     limits = np.array([changes.turn_deg, changes.tilt_deg, changes.tilt_deg])
@@ -187,7 +193,7 @@ def _drawn_matrix(changes: Augmentation, rng: np.random.Generator) -> Floats:
 
 
 def _as_scanned(hu: NDArray[np.float32], changes: Augmentation, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Change the values as another phase and another scanner would."""
+    """Return the values as another contrast phase and another scanner would have them."""
     from scipy.ndimage import gaussian_filter, uniform_filter1d
 
     factor = np.exp(rng.uniform(-1, 1) * np.log(changes.enhancement))
@@ -210,12 +216,12 @@ def _as_scanned(hu: NDArray[np.float32], changes: Augmentation, rng: np.random.G
 
 
 def _cut(
-    hu: NDArray[np.float32], what: NDArray[np.uint8], changes: Augmentation, rng: np.random.Generator
+    hu: NDArray[np.float32], labels: NDArray[np.uint8], changes: Augmentation, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Let a scan end within the part, now and then; nothing is to be learned beyond."""
+    """Let the scan end within some patches; voxels beyond are ignored."""
     if rng.random() < changes.cut:
         axis, at = int(rng.integers(3)), int(rng.integers(hu.shape[0] // 4))
         beyond = [slice(None)] * 3
         beyond[axis] = slice(0, at) if rng.random() < 0.5 else slice(hu.shape[axis] - at, None)
-        hu[tuple(beyond)], what[tuple(beyond)] = AIR_HU, IGNORE
-    return hu, what
+        hu[tuple(beyond)], labels[tuple(beyond)] = AIR_HU, IGNORE
+    return hu, labels

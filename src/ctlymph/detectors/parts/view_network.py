@@ -1,4 +1,4 @@
-"""What the methods share that see a candidate in many 2.5D views: a network scores each, the scores are averaged."""
+"""Candidates in many 2.5D views: a network scores each view, and the scores are averaged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from ctlymph.detectors.parts.hog import WINDOW_HU
 from ctlymph.detectors.parts.network_stage import NetworkStage
 from ctlymph.detectors.parts.views import PLANES, Frames, drawn_frames, views_of
 from ctlymph.detectors.settings import TRAINING_ONLY
-from ctlymph.nn.inference import ready
 from ctlymph.nn.training_loop import Batch, Draw, Loss, Schedule
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 _SCHEDULE = Schedule(steps=1200)
 _AT_ONCE = 256
-"""Views that the network is given together."""
+"""Views in one run of the network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +39,17 @@ class ViewExamples:
 
 @dataclass(frozen=True)
 class ViewNetwork(NetworkStage):
-    """A network scores every view of a candidate by itself: it gives the log-odds of a node.
+    """A network scores every view of a candidate by itself: it returns the log-odds of a node ``(b, 1)``.
 
     Attributes:
         name: Of the stage.
-        side_px: Of the views' pictures.
-        sides_mm: Of the same.
-        shifts: Random shifts for each of these.
+        side_px: Pixels along the sides of a view.
+        sides_mm: Lengths of these sides; views are drawn for each.
+        shifts: Random shifts for each length.
         turns: Random rotations for each shift.
         shift_mm: The longest shift.
-        seen_off_nodes: Views that are learned from of a candidate off nodes; of one on a node, all are.
-        at_most: Candidates that are looked at, the best first.
+        views_off_nodes: Views of a candidate off nodes that are trained on; of one on a node, all are.
+        max_candidates: Candidates that are scored, the highest-scoring first.
         batch: Views in a step, half of them on nodes.
     """
 
@@ -62,30 +61,30 @@ class ViewNetwork(NetworkStage):
     shifts: int = 5
     turns: int = 5
     shift_mm: float = 3.0
-    seen_off_nodes: int = 25
-    at_most: int = 60
+    views_off_nodes: int = 25
+    max_candidates: int = 60
     schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=TRAINING_ONLY)
     batch: int = field(default=128, metadata=TRAINING_ONLY)
 
     @property
     def frames(self) -> Frames:
-        """How all candidates are looked at."""
+        """Sizes, shifts and rotations of the views, the same for all candidates."""
         return drawn_frames(self.sides_mm, self.shifts, self.turns, shift_mm=self.shift_mm, seed=0)
 
     def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> ViewExamples:
-        """Take views of the candidates on and off nodes."""
+        """Return views of the candidates on and off nodes."""
         frames = self.frames
-        best = candidates.first(self.at_most)
+        best = candidates.first(self.max_candidates)
         labels = truth.labels(best.points_mm)
         taken = [
             _windowed(views_of(context.volume, best.points_mm[labels == label], frames.first(count), self.side_px))
-            for label, count in ((1, len(frames)), (0, self.seen_off_nodes))
+            for label, count in ((1, len(frames)), (0, self.views_off_nodes))
         ]
         on, off = (views.reshape(-1, *self._shape) for views in taken)
         return ViewExamples(on, off)
 
     def batches(self, extracted: Sequence[ViewExamples]) -> tuple[Draw, Loss]:
-        """Draw views, half of them on nodes.
+        """Return what draws views, half of them on nodes, and the loss.
 
         Raises:
             CtlymphError: If no candidate lies on a node, or none off.
@@ -96,17 +95,16 @@ class ViewNetwork(NetworkStage):
 
         def draw(rng: np.random.Generator) -> tuple[Batch, Batch]:
             half = self.batch // 2
-            views = [part[rng.integers(len(part), size=half)] for part in (on, off)]
+            views = [each[rng.integers(len(each), size=half)] for each in (on, off)]
             return (_scaled(np.concatenate(views)),), (np.repeat([1.0, 0.0], half)[:, None],)
 
         return draw, _binary
 
     def score(self, model: Mapping[str, Any], context: DetectionContext, candidates: Candidates) -> Candidates:
-        """Score the views; candidates keep their order."""
-        best = candidates.first(self.at_most)
+        """Return the candidates with the probabilities of their views as features, in the same order."""
+        best = candidates.first(self.max_candidates)
         frames = self.frames
-        device, precision = context.run.device, context.run.precision
-        run = ready(self.architecture, model["weights"], [(-1, *self._shape)], device=device, precision=precision)
+        run = self.compiled(model, (-1, *self._shape), context.run)
         views = _windowed(views_of(context.volume, best.points_mm, frames, self.side_px)).reshape(-1, *self._shape)
         parts = [run(_scaled(views[at : at + _AT_ONCE]))[0] for at in range(0, len(views), _AT_ONCE)]
         odds = np.concatenate([np.empty((0, 1)), *parts]).reshape(len(best), len(frames))
@@ -119,11 +117,11 @@ class ViewNetwork(NetworkStage):
 
 @dataclass(frozen=True)
 class Averaged(FeatureScorer):
-    """The chances of a candidate's views become one by their mean.
+    """The score of a candidate is the mean probability of its views.
 
     Attributes:
         name: Of the stage.
-        views: So many, the first, count.
+        views: Number of views that are averaged, the first.
     """
 
     version: ClassVar[int] = 1
@@ -137,7 +135,7 @@ class Averaged(FeatureScorer):
 
 
 def _windowed(views_hu: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Map the window to 0…255; so many values are enough, and take a quarter of the room."""
+    """Map the HU window to 0…255, in a quarter of the memory of float32."""
     low, high = WINDOW_HU
     return np.asarray(np.clip((views_hu - low) * (255 / (high - low)), 0, 255).round().astype(np.uint8))
 
@@ -147,7 +145,7 @@ def _scaled(views: NDArray[np.uint8]) -> NDArray[np.float32]:
     return views.astype(np.float32) / 127.5 - 1
 
 
-def _binary(outputs: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+def _binary(outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     from torch.nn.functional import binary_cross_entropy_with_logits
 
-    return binary_cross_entropy_with_logits(outputs[0], wanted[0])
+    return binary_cross_entropy_with_logits(outputs[0], targets[0])
