@@ -21,9 +21,9 @@ from ctlymph.core.nodes import LymphNode
 from ctlymph.core.volume import Masks, Volume
 from ctlymph.datasets.case import Case, Collection
 from ctlymph.followup.course import Course, NodeRef, Visit
-from ctlymph.followup.node_matching import followed
-from ctlymph.followup.recist import respond
-from ctlymph.followup.registration import align
+from ctlymph.followup.node_matching import match_nodes
+from ctlymph.followup.recist import assess_response
+from ctlymph.followup.registration import register
 from ctlymph.measurement.axes import measure_masks
 
 LARGE_MM = 10.0
@@ -38,7 +38,7 @@ class Tally:
     right: int = 0
     events: dict[str, list[bool]] = field(default_factory=dict)
     categories: dict[str, list[bool]] = field(default_factory=dict)
-    agreements: list[float] = field(default_factory=list)
+    correlations: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
     def add(self, event: str, found: bool) -> None:
@@ -69,8 +69,8 @@ def main() -> None:
         print(f"{event}: {sum(found)} of {len(found)} found")
     for what, same in tally.categories.items():
         print(f"{sum(same)} of {len(same)} RECIST categories as by {what}")
-    print(f"agreement {min(tally.agreements):.2f} to {max(tally.agreements):.2f}")
-    print(f"{np.median(tally.seconds):.1f} s of processor time an alignment, at most {max(tally.seconds):.1f} s")
+    print(f"correlation {min(tally.correlations):.2f} to {max(tally.agreements):.2f}")
+    print(f"{np.median(tally.seconds):.1f} s of processor time an registration, at most {max(tally.seconds):.1f} s")
 
 
 def lineage(path: Path) -> dict[NodeRef, tuple[NodeRef, ...]]:
@@ -90,7 +90,7 @@ def follow(cases: list[Case], tally: Tally) -> tuple[Course, dict[NodeRef, float
     """Read the scans of a patient and follow the nodes; give their short axes, too."""
     visits: list[Visit] = []
     masks: list[Masks] = []
-    alignments = []
+    registrations = []
     former: Volume | None = None
     for number, case in enumerate(cases):
         ct = case.ct()
@@ -98,12 +98,12 @@ def follow(cases: list[Case], tally: Tally) -> tuple[Course, dict[NodeRef, float
         visits.append(Visit(number, f"time point {number}", None, tuple(measure_masks(ct, masks[-1]))))
         if former is not None:
             start = time.process_time()
-            alignments.append(align(former, ct))
+            registrations.append(register(former, ct))
             tally.seconds.append(time.process_time() - start)
-            tally.agreements.append(alignments[-1].agreement)
+            tally.correlations.append(registrations[-1].correlation)
         former = ct
     sizes = {(visit.number, node.node): node.sizes.short_axis.length_mm for visit in visits for node in visit.nodes}
-    return followed(visits, masks, alignments), sizes
+    return match_nodes(visits, masks, registrations), sizes
 
 
 def true_parents(course: Course, links: Parents, labels: list[dict[int, int]]) -> Parents:
@@ -164,11 +164,11 @@ def compare_responses(course: Course, truth: Parents, shorts: Mapping[NodeRef, f
         return replace(node, sizes=replace(node.sizes, short_axis=short))
 
     visits = [replace(each, nodes=tuple(true(each.number, node) for node in each.nodes)) for each in course.visits]
-    found, own = respond(course), Course(tuple(visits), dict(truth))
+    found, own = assess_response(course), Course(tuple(visits), dict(truth))
     for what, right in (
-        ("the true lineage", respond(Course(course.visits, dict(truth)))),
-        ("the true lineage and the shapes' own sizes", respond(own)),
-        ("the same for the same targets", respond(own, found.roles)),
+        ("the true lineage", assess_response(Course(course.visits, dict(truth)))),
+        ("the true lineage and the shapes' own sizes", assess_response(own)),
+        ("the same for the same targets", assess_response(own, found.roles)),
     ):
         for mine, wanted in zip(found.assessments[1:], right.assessments[1:], strict=True):
             tally.categories.setdefault(what, []).append(mine.category == wanted.category)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.followup.course import Course, FollowUp, NodeRef, Visit
-from ctlymph.followup.recist import respond
+from ctlymph.followup.recist import assess_response
 from ctlymph.measurement.axes import measure_masks
 
 Ball = tuple[tuple[float, float, float], float]
@@ -47,7 +47,7 @@ def followed(
         visits, {ref: () for n, balls in enumerate(scans) if n for ref in ((n, each) for each in balls)} | dict(parents)
     )
     volumes, masks = zip(*pairs, strict=True)
-    return FollowUp(patient, volumes, masks, course, respond(course), notes=("scan 2 was turned by 1.2°",))
+    return FollowUp(patient, volumes, masks, course, assess_response(course), notes=("scan 2 was turned by 1.2°",))
 
 
 def patient() -> FollowUp:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.followup.course import Course, NodeRef, Visit
-from ctlymph.followup.node_matching import followed
-from ctlymph.followup.registration import Alignment
+from ctlymph.followup.node_matching import match_nodes
+from ctlymph.followup.registration import Registration
 from ctlymph.measurement.axes import measure_masks
 
 GRID = Geometry((30, 60, 70), np.array([-70.0, -60.0, -30.0]), np.array([2.0, 2.0, 2.0]))
@@ -18,7 +18,7 @@ CT = Volume(np.zeros(GRID.shape_zyx, np.int16), GRID)
 POINTS = GRID.index_to_mm(np.moveaxis(np.indices(GRID.shape_zyx)[::-1], 0, -1))
 Ball = tuple[float, float, float, float]
 """Centre and diameter, mm."""
-STILL = Alignment()
+STILL = Registration()
 
 
 def drawn(balls: Mapping[int, Ball | Sequence[Ball]]) -> Masks:
@@ -30,10 +30,10 @@ def drawn(balls: Mapping[int, Ball | Sequence[Ball]]) -> Masks:
     return Masks(labels, GRID)
 
 
-def course(*scans: Mapping[int, Ball | Sequence[Ball]], alignments: Sequence[Alignment] | None = None) -> Course:
+def course(*scans: Mapping[int, Ball | Sequence[Ball]], registrations: Sequence[Registration] | None = None) -> Course:
     masks = [drawn(balls) for balls in scans]
     visits = [Visit(n, str(n), None, tuple(measure_masks(CT, each))) for n, each in enumerate(masks)]
-    return followed(visits, masks, alignments or [STILL] * (len(scans) - 1))
+    return match_nodes(visits, masks, registrations or [STILL] * (len(scans) - 1))
 
 
 def parents(*scans: Mapping[int, Ball | Sequence[Ball]]) -> dict[NodeRef, tuple[NodeRef, ...]]:
@@ -83,10 +83,10 @@ def test_a_new_node_has_no_parents() -> None:
 def test_a_node_out_of_sight_for_a_scan_is_known_again() -> None:
     shift = np.eye(4)
     shift[0, 3] = 6.0  # later places lie 6 mm further to the left in the scan before
-    alignments = [Alignment(shift), Alignment(shift)]
+    registrations = [Registration(shift), Registration(shift)]
     here = (0.0, 0.0, 0.0, 14.0)
     found = course({1: here, 2: (30, 0, 0, 14)}, {2: (24, 0, 0, 14)}, {3: (-12, 0, 0, 14), 2: (18, 0, 0, 14)},
-                   alignments=alignments)  # fmt: skip
+                   registrations=registrations)  # fmt: skip
     assert found.parents == {(1, 2): ((0, 2),), (2, 3): ((0, 1),), (2, 2): ((1, 2),)}
 
 
@@ -101,9 +101,9 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
     masks = drawn({1: (0, 0, 0, 14)})
     visit = Visit(0, "", None, tuple(measure_masks(CT, masks)))
     with pytest.raises(ValueError, match="do not fit"):
-        followed([visit, visit], [masks, masks], [])
+        match_nodes([visit, visit], [masks, masks], [])
     with pytest.raises(ValueError, match="lack node 1"):
-        followed([visit], [drawn({})], [])
+        match_nodes([visit], [drawn({})], [])
 
 
 places = st.tuples(st.integers(-3, 3), st.integers(-2, 2), st.integers(-1, 1))

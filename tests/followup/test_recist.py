@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ctlymph.core.nodes import Diameter, LymphNode, Sizes
 from ctlymph.followup.course import Category, Course, NodeRef, Response, Role, Visit
-from ctlymph.followup.recist import chosen_roles, hypothetical_mm, respond
+from ctlymph.followup.recist import assess_response, choose_roles, hypothetical_mm
 
 Lineage = Mapping[NodeRef, tuple[NodeRef, ...]]
 
@@ -34,7 +34,7 @@ def course_of(*visits: Mapping[int, float], parents: Lineage | None = None) -> C
 
 
 def judged(*visits: Mapping[int, float], parents: Lineage | None = None) -> Response:
-    return respond(course_of(*visits, parents=parents))
+    return assess_response(course_of(*visits, parents=parents))
 
 
 def categories(response: Response) -> list[Category | None]:
@@ -56,12 +56,12 @@ def categories(response: Response) -> list[Category | None]:
     ],
 )
 def test_a_node_of_15_mm_is_a_target_one_of_10_mm_is_not_normal(short_mm: float, role: Role) -> None:
-    assert chosen_roles([node(1, short_mm)]) == {1: role}
+    assert choose_roles([node(1, short_mm)]) == {1: role}
 
 
 def test_the_two_largest_nodes_are_the_targets_and_of_equal_ones_the_first() -> None:
     nodes = [node(1, 16), node(2, 30), node(3, 16), node(4, 12), node(5, 8)]
-    assert chosen_roles(nodes) == {
+    assert choose_roles(nodes) == {
         1: Role.TARGET,
         2: Role.TARGET,
         3: Role.NON_TARGET,
@@ -72,9 +72,9 @@ def test_the_two_largest_nodes_are_the_targets_and_of_equal_ones_the_first() -> 
 
 def test_roles_of_other_nodes_than_the_baselines_are_refused() -> None:
     with pytest.raises(ValueError, match="baseline"):
-        respond(course_of({1: 20}), {1: Role.TARGET, 2: Role.NORMAL})
+        assess_response(course_of({1: 20}), {1: Role.TARGET, 2: Role.NORMAL})
     with pytest.raises(ValueError, match="visit"):
-        respond(Course((), {}))
+        assess_response(Course((), {}))
 
 
 def test_the_baseline_has_a_sum_and_no_category() -> None:
@@ -294,7 +294,7 @@ def test_a_target_that_splits_adds_all_its_parts() -> None:
     assert response.assessments[1].new == ()
     assert response.assessments[1].counted == {1: (1, 2)}
     assert response.assessments[1].remarks == (
-        "target 1 has split into nodes 1 and 2: it adds the sum of their short axes, 21.0 mm",
+        "target 1 has split into nodes 1 and 2: the sum of their short axes counts, 21.0 mm",
     )
 
 
@@ -310,7 +310,7 @@ def test_where_volume_and_short_axes_disagree_a_remark_says_so() -> None:
     # and 25.2 = 20 × 2^(1/3)
     baseline = Visit(0, "a", None, (node(1, 20), node(2, 20)))
     merged = Visit(1, "b", None, (node(1, 20 * 2 ** (1 / 3)),))
-    response = respond(Course((baseline, merged), {(1, 1): ((0, 1), (0, 2))}))
+    response = assess_response(Course((baseline, merged), {(1, 1): ((0, 1), (0, 2))}))
     first = response.assessments[1]
     assert first.category == "PR"
     assert first.by_volume == "SD"
@@ -373,9 +373,9 @@ def test_non_targets_that_are_not_found_or_are_back_are_named() -> None:
     response = judged({1: 20, 2: 11, 3: 12}, {1: 20}, {1: 20, 2: 12, 3: 9}, {1: 20, 2: 12, 3: 9}, parents=parents)
     assert categories(response) == ["SD", "SD", "SD"]
     _, away, back, last = (each.remarks for each in response.assessments)
-    assert away == ("not found: non-targets 2 and 3; a person should look whether this is so",)
+    assert away == ("not found: non-targets 2 and 3; check whether this is so",)
     assert len(back) == 1
-    assert back[0].startswith("not found at the visit before and back: non-target 2 (12.0 mm)")
+    assert back[0].startswith("back, after not being found at the visit before: non-target 2 (12.0 mm)")
     assert last == ()
 
 
@@ -384,14 +384,14 @@ def test_non_targets_that_are_not_found_or_are_back_are_named() -> None:
 
 def test_a_node_left_out_is_never_looked_at_again() -> None:
     roles = {1: Role.TARGET, 2: Role.LEFT_OUT}
-    response = respond(course_of({1: 20, 2: 30}, {1: 9, 2: 60}), roles)
+    response = assess_response(course_of({1: 20, 2: 30}, {1: 9, 2: 60}), roles)
     assert categories(response) == ["CR"]
     assert response.assessments[1].remarks == ()
 
 
 def test_targets_against_the_rules_are_followed_and_named() -> None:
     roles = {1: Role.TARGET, 2: Role.TARGET, 3: Role.TARGET, 4: Role.NORMAL, 5: Role.NON_TARGET}
-    response = respond(course_of({1: 20, 2: 18, 3: 12, 4: 11, 5: 8}), roles)
+    response = assess_response(course_of({1: 20, 2: 18, 3: 12, 4: 11, 5: 8}), roles)
     assert response.assessments[0].sum_mm == 50
     for words in ("3 targets were chosen", "target 3 has 12.0 mm", "normal node 4 has 11.0 mm", "non-target 5 has 8.0"):
         assert any(words in remark for remark in response.assessments[0].remarks)
@@ -400,7 +400,7 @@ def test_targets_against_the_rules_are_followed_and_named() -> None:
 def test_targets_all_normal_beside_a_non_target_are_partial_response_whatever_the_sum() -> None:
     # a small target fixed by a person: 12 → 9.5 is −21 %, but complete for the targets (Eisenhauer 2009, Table 1)
     roles = {1: Role.TARGET, 2: Role.NON_TARGET}
-    assert categories(respond(course_of({1: 12, 2: 12}, {1: 9.5, 2: 12}), roles)) == ["PR"]
+    assert categories(assess_response(course_of({1: 12, 2: 12}, {1: 9.5, 2: 12}), roles)) == ["PR"]
 
 
 # --- what holds always
@@ -433,7 +433,7 @@ def test_partial_response_does_not_depend_on_the_scale(tenths: list[int], percen
 @given(visits_of)
 def test_categories_keep_to_their_definitions(visits: list[dict[int, float]]) -> None:
     course = course_of(*visits)
-    response = respond(course)
+    response = assess_response(course)
     followed = [number for number, role in response.roles.items() if role is not Role.NORMAL]
     for before, here in zip(response.assessments, response.assessments[1:], strict=False):
         assert here.nadir_mm <= before.nadir_mm
@@ -442,15 +442,17 @@ def test_categories_keep_to_their_definitions(visits: list[dict[int, float]]) ->
         assert here.reasons
         assert not here.new or here.category == "PD"
         assert here.category != "PR" or here.sum_mm <= 0.7 * response.assessments[0].sum_mm + 1e-6
-        heirs = [heir for number in followed for heir in course.heirs((0, number), here.visit)]
-        assert here.category != "CR" or all(course.node(heir).sizes.short_axis.length_mm < 10 for heir in heirs)
+        descendants = [descendant for number in followed for descendant in course.descendants((0, number), here.visit)]
+        assert here.category != "CR" or all(
+            course.node(descendant).sizes.short_axis.length_mm < 10 for descendant in descendants
+        )
 
 
 def test_new_lesions_that_a_detector_marked_ask_for_a_look() -> None:
     drawn = course_of({1: 20}, {1: 20, 2: 12, 3: 13})
     marked = tuple(replace(each, model="blobs") for each in drawn.visits[1].nodes)
     detected = replace(drawn, visits=(drawn.visits[0], replace(drawn.visits[1], nodes=marked)))
-    assert respond(drawn).assessments[1].remarks == ()
-    (remark,) = respond(detected).assessments[1].remarks
+    assert assess_response(drawn).assessments[1].remarks == ()
+    (remark,) = assess_response(detected).assessments[1].remarks
     assert remark.startswith("a detector marked new nodes 2 and 3")
-    assert categories(respond(detected)) == categories(respond(drawn)) == ["PD"]
+    assert categories(assess_response(detected)) == categories(assess_response(drawn)) == ["PD"]

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Geometry, Volume
-from ctlymph.followup.registration import Alignment, align
+from ctlymph.followup.registration import Registration, register
 
 Points = NDArray[np.float64]
 MAKE_LATER: dict[str, Callable[[Points], Points]] = {}
@@ -79,22 +79,22 @@ def inner_points(alignment_of: Callable[[Points], Points]) -> tuple[Points, Poin
 def test_where_a_place_was_is_found(change: Callable[[Points], Points], median_mm: float, most_mm: float) -> None:
     """To a fraction of a voxel of 4 mm; where the body bends by 14 mm within some cm, to one voxel and a half."""
     points_mm, earlier_mm = inner_points(change)
-    alignment = align(baseline(), scan(change))
-    away_mm = np.linalg.norm(alignment.to_earlier(points_mm) - earlier_mm, axis=1)
+    registration = register(baseline(), scan(change))
+    away_mm = np.linalg.norm(registration.to_earlier(points_mm) - earlier_mm, axis=1)
     assert np.median(away_mm) < median_mm
     assert np.percentile(away_mm, 95) < most_mm
-    assert alignment.agreement > 0.85
+    assert registration.correlation > 0.85
 
 
 def test_scans_that_show_parts_of_different_length_are_aligned_either_way() -> None:
     short = scan(shifted, GRID.crop([6, 0, 0], [30, 56, 80]))
     points_mm, earlier_mm = inner_points(shifted)
     seen = short.geometry.contains(points_mm)
-    for alignment, here, there in (
-        (align(baseline(), short), points_mm[seen], earlier_mm[seen]),
-        (align(short, baseline()), earlier_mm[seen], points_mm[seen]),
+    for registration, here, there in (
+        (register(baseline(), short), points_mm[seen], earlier_mm[seen]),
+        (register(short, baseline()), earlier_mm[seen], points_mm[seen]),
     ):
-        assert np.percentile(np.linalg.norm(alignment.to_earlier(here) - there, axis=1), 95) < 4.0
+        assert np.percentile(np.linalg.norm(registration.to_earlier(here) - there, axis=1), 95) < 4.0
 
 
 def test_axes_spacing_and_table_make_no_difference() -> None:
@@ -102,7 +102,7 @@ def test_axes_spacing_and_table_make_no_difference() -> None:
     later = scan(turned, grid)
     later.hu[:, -4:] = 300
     points_mm, earlier_mm = inner_points(turned)
-    away_mm = np.linalg.norm(align(baseline(), later.reorient("RAS")).to_earlier(points_mm) - earlier_mm, axis=1)
+    away_mm = np.linalg.norm(register(baseline(), later.reorient("RAS")).to_earlier(points_mm) - earlier_mm, axis=1)
     assert np.median(away_mm) < 2.0
     assert np.percentile(away_mm, 95) < 5.0
 
@@ -111,40 +111,40 @@ def test_contrast_agent_makes_no_difference() -> None:
     later = scan(breathed)
     hu = np.where((later.hu > 80) & (later.hu < 200), 60, later.hu).astype(np.int16)
     points_mm, earlier_mm = inner_points(breathed)
-    away_mm = align(baseline(), Volume(hu, later.geometry)).to_earlier(points_mm) - earlier_mm
+    away_mm = register(baseline(), Volume(hu, later.geometry)).to_earlier(points_mm) - earlier_mm
     assert np.median(np.linalg.norm(away_mm, axis=1)) < 2.5
 
 
 def test_the_same_scans_give_the_same_bytes() -> None:
-    first, second = (align(baseline(), scan(breathed)) for _ in range(2))
-    assert first.bending_mm.tobytes() == second.bending_mm.tobytes()
+    first, second = (register(baseline(), scan(breathed)) for _ in range(2))
+    assert first.deformation_mm.tobytes() == second.deformation_mm.tobytes()
     assert first.affine.tobytes() == second.affine.tobytes()
 
 
 def test_another_body_is_refused() -> None:
-    with pytest.raises(CtlymphError, match=r"torso 1 cannot be laid over torso 0: .* correlation is 0\.\d\d"):
-        align(baseline(), scan(seed=1))
+    with pytest.raises(CtlymphError, match=r"torso 1 cannot be registered to torso 0: .* correlation is 0\.\d\d"):
+        register(baseline(), scan(seed=1))
 
 
 def test_another_part_of_the_body_is_refused() -> None:
     chest, pelvis = (scan(grid=GRID.crop([first, 0, 0], [28, 56, 80])) for first in (0, 36))
-    with pytest.raises(CtlymphError, match="cannot be laid over"):
-        align(chest, pelvis)
+    with pytest.raises(CtlymphError, match="cannot be registered to"):
+        register(chest, pelvis)
 
 
 def test_a_scan_without_a_body_is_refused() -> None:
     empty = Volume(np.full((20, 20, 20), -1000, dtype=np.int16), Geometry((20, 20, 20), np.zeros(3), np.full(3, 5.0)))
     with pytest.raises(CtlymphError, match="shows no body"):
-        align(baseline(), empty)
+        register(baseline(), empty)
 
 
 def test_an_overlap_of_a_few_slices_is_refused() -> None:
     slab = GRID.crop([30, 0, 0], [9, 56, 80])
-    with pytest.raises(CtlymphError, match="mm of the body are in both"):
-        align(baseline(), scan(grid=slab))
+    with pytest.raises(CtlymphError, match="mm of the body in common"):
+        register(baseline(), scan(grid=slab))
 
 
 def test_without_arguments_an_alignment_leaves_all_where_it_is() -> None:
     points_mm = np.array([[1.0, 2.0, 3.0], [-400.0, 5.5, 900.0]])
-    assert np.array_equal(Alignment().to_earlier(points_mm), points_mm)
-    assert Alignment().to_earlier(np.empty((0, 3))).shape == (0, 3)
+    assert np.array_equal(Registration().to_earlier(points_mm), points_mm)
+    assert Registration().to_earlier(np.empty((0, 3))).shape == (0, 3)

@@ -93,7 +93,7 @@ def test_names_from_outside_cannot_put_anything_on_the_page(tmp_path: Path, resu
 def test_a_scan_without_nodes_says_so(tmp_path: Path, result: Result) -> None:
     page = page_of(tmp_path, replace(result, nodes=[]))
     assert "No nodes found" in page.text
-    assert "does not mean that it holds no enlarged node" in page.text
+    assert "does not mean that there is no enlarged node" in page.text
     assert not page.all("article")
 
 

@@ -12,11 +12,11 @@ import pytest
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.followup.course import FollowUp, Role
-from ctlymph.followup.lineages import families
-from ctlymph.followup.recist import respond
+from ctlymph.followup.lineages import find_lineages
+from ctlymph.followup.recist import assess_response
 from ctlymph.followup.roles import read_roles, write_roles
 from ctlymph.outputs.response_files import write_response
-from ctlymph.outputs.response_plots import curves
+from ctlymph.outputs.response_plots import draw_curves
 from followed_patient import followed, patient
 
 
@@ -94,7 +94,7 @@ def test_the_table_tells_roles_parents_and_families(folder: Path) -> None:
         "new",
         "non-target",
     ]
-    merged = {rows[key]["family"] for key in (("0", "1"), ("0", "2"), ("1", "1"), ("2", "5"))}
+    merged = {rows[key]["lineage"] for key in (("0", "1"), ("0", "2"), ("1", "1"), ("2", "5"))}
     assert merged == {"1"}
     assert rows["0", "1"]["day"] == "2024-01-10"
 
@@ -129,8 +129,8 @@ def test_the_document_holds_everything(made: FollowUp, folder: Path) -> None:
     (merged,) = [node for node in document["visits"][2]["nodes"] if node["node"] == 5]
     assert merged["parents"] == [[1, 1], [1, 2]]
     assert "long_axis" in merged["sizes"]
-    assert document["families"][0] == {
-        "family": 1,
+    assert document["lineages"][0] == {
+        "lineage": 1,
         "title": "Targets 1 and 2",
         "kind": "target",
         "nodes": [[0, 1], [0, 2], [1, 1], [1, 2], [2, 5]],
@@ -138,7 +138,7 @@ def test_the_document_holds_everything(made: FollowUp, folder: Path) -> None:
 
 
 def test_families_come_in_the_order_of_what_they_are(made: FollowUp) -> None:
-    titles = [family.title for family in families(made.course, made.response)]
+    titles = [lineage.title for lineage in find_lineages(made.course, made.response)]
     assert titles == ["Targets 1 and 2", "Non-target 3", "New lesion 6", "Normal node 4"]
 
 
@@ -206,7 +206,7 @@ def test_a_patient_without_nodes_has_a_page_too(tmp_path: Path) -> None:
     write_response(tmp_path, followed([{}, {}], {}, [None, None]))
     text = Page((tmp_path / "response.html").read_text(encoding="utf-8")).text
     assert "not evaluable" in text
-    assert "does not mean that there is no enlarged one" in text
+    assert "does not mean that there is no enlarged node" in text
 
 
 def test_the_same_patient_gives_the_same_bytes(made: FollowUp, folder: Path, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_the_same_patient_gives_the_same_bytes(made: FollowUp, folder: Path, tmp
 
 
 def test_curves_join_what_merged_and_pass_0_where_nothing_was_found(made: FollowUp) -> None:
-    drawn = curves(made.course, made.response)
+    drawn = draw_curves(made.course, made.response)
     assert [label.text for label in drawn.labels] == ["T1", "T2", "N3", "new 6"]
     assert drawn.hidden == 1
     assert sum(not dot.found for dot in drawn.dots) == 1
@@ -231,13 +231,13 @@ def test_curves_join_what_merged_and_pass_0_where_nothing_was_found(made: Follow
 
 
 def test_the_axis_of_time_is_true_to_scale_where_days_are_known(made: FollowUp) -> None:
-    drawn = curves(made.course, made.response)
+    drawn = draw_curves(made.course, made.response)
     xs = [column.x for column in drawn.columns]
     assert drawn.to_scale
     assert (xs[1] - xs[0]) / (xs[2] - xs[0]) == pytest.approx(62 / 146)
     visits = tuple(replace(visit, day=None) for visit in made.course.visits)
     course = replace(made.course, visits=visits)
-    unknown = curves(course, respond(course))
+    unknown = draw_curves(course, assess_response(course))
     assert not unknown.to_scale
     assert np.ptp(np.diff([column.x for column in unknown.columns])) == pytest.approx(0)
 

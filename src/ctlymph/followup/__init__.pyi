@@ -19,7 +19,7 @@ from .course import (
 from .course import (
     Visit as Visit,
 )
-from .recist import respond as respond
-from .registration import align as align
+from .recist import assess_response as assess_response
+from .registration import register as register
 from .roles import read_roles as read_roles
 from .roles import write_roles as write_roles

@@ -1,4 +1,4 @@
-"""Nodes followed over time: which became which, and what RECIST makes of it."""
+"""A patient's course: the nodes at each visit, which became which, and the response by RECIST."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Course:
     Attributes:
         visits: Baseline and follow-ups, in the order of time.
         parents: Of each node after the baseline, those it came from: none if it is new, two or more if they merged.
-            Mostly of the visit before; of an earlier one if the node had been out of sight between.
+            Mostly of the visit before; of an earlier one if the node was not found in between.
     """
 
     visits: tuple[Visit, ...]
@@ -60,7 +60,7 @@ class Course:
         return found
 
     def node(self, ref: NodeRef) -> LymphNode:
-        """Give a node.
+        """Return a node.
 
         Raises:
             KeyError: If there is none of that number.
@@ -68,11 +68,11 @@ class Course:
         return self._nodes[ref]
 
     def children(self, ref: NodeRef) -> tuple[NodeRef, ...]:
-        """Give the nodes that came directly from one: none if it vanished, two or more if it split."""
+        """Return the nodes that came directly from one: none if it vanished, two or more if it split."""
         return self._children.get(ref, ())
 
-    def heirs(self, ref: NodeRef, visit: int) -> tuple[NodeRef, ...]:
-        """Give the nodes of a visit that came from one, at any remove; itself at its own visit."""
+    def descendants(self, ref: NodeRef, visit: int) -> tuple[NodeRef, ...]:
+        """Return the nodes of a visit that came from one, over any number of visits; itself at its own visit."""
         reached, todo = set(), [ref]
         while todo:
             here = todo.pop()
@@ -82,13 +82,13 @@ class Course:
         return tuple(sorted(each for each in reached if each[0] == visit))
 
     def origins(self, ref: NodeRef) -> tuple[NodeRef, ...]:
-        """Give the nodes without parents that one came from, at any remove; itself if it has none."""
+        """Return the nodes without parents that one came from, over any number of visits; itself if it has none."""
         before = self.parents.get(ref, ())
         return tuple(sorted({origin for parent in before for origin in self.origins(parent)})) if before else (ref,)
 
 
 class Role(StrEnum):
-    """What a baseline node is to RECIST."""
+    """The role of a baseline node by RECIST."""
 
     TARGET = "target"
     NON_TARGET = "non-target"
@@ -107,16 +107,16 @@ class Assessment:
 
     Attributes:
         visit: Its number.
-        adds_mm: By target, the number of the baseline node: what it, or what became of it, adds to the sum.
-        counted: By target, too: the numbers of this visit's nodes that make this up; none if it is gone, or if it
+        adds_mm: By target, the number of the baseline node: what it, or what it became, adds to the sum.
+        counted: Also by target: the numbers of this visit's nodes that make this up; none if it is gone, or if it
             merged with a larger target, for which the merged node counts.
         sum_mm: Sum of the short axes of targets.
         nadir_mm: Lowest sum of the visits before; at the baseline, its own.
         new: Numbers of the nodes that count as new lesions.
         category: None at the baseline.
         reasons: Why that category, in words.
-        remarks: What a person should look at: merged targets, growth of others.
-        volume_mm3: Of the targets, or what became of them.
+        remarks: What a person should check: merged targets, growth of other nodes.
+        volume_mm3: Of the targets, or what they became.
         hypothetical_mm: Diameter of the ball of that volume.
         by_volume: The category if that diameter were the sum; None at the baseline.
     """
@@ -137,7 +137,7 @@ class Assessment:
 
 @dataclass(frozen=True)
 class Response:
-    """A patient's course as RECIST 1.1 sees it.
+    """A patient's response by RECIST 1.1.
 
     Attributes:
         roles: Of the baseline's nodes, by number.
@@ -150,14 +150,14 @@ class Response:
 
 @dataclass(frozen=True, eq=False)
 class FollowUp:
-    """A patient's scans, the nodes in them, and what RECIST makes of these.
+    """A patient's scans, the nodes in them, and the response by RECIST 1.1.
 
     Attributes:
         patient: What the scans' owner calls the patient.
         volumes: The CTs, one a visit. They are used one after another, so they may be read as they are asked for.
         masks: Instance masks on their grids; labels are the nodes' numbers.
         course: Visits, and which node became which.
-        response: RECIST's view of the course.
+        response: The response by RECIST 1.1.
         model: Name of the detector, or ``""`` for annotated nodes.
         trained_on: One sentence on the model's training data, shown wherever its output is.
         notes: What a user should know: of reading, detecting, matching; one sentence each.

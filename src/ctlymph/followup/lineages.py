@@ -1,4 +1,4 @@
-"""Nodes of a course that belong together: what came from one another, at any remove."""
+"""Lineages: nodes of a course that came from one another, over any number of visits."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Literal
 from ctlymph.followup.course import Course, NodeRef, Response, Role
 
 Kind = Literal["target", "non-target", "new", "normal", "left out"]
-"""What a node is to RECIST at any visit: what it came from, or a new lesion."""
+"""The role of a node at any visit by RECIST: that of the node it came from, or a new lesion."""
 
 _ORDER: tuple[Kind, ...] = ("target", "non-target", "new", "normal", "left out")
 
 
 @dataclass(frozen=True)
-class Family:
+class Lineage:
     """Nodes joined by descent: usually one a visit, more where nodes merged or split.
 
     Attributes:
         number: From 1: targets first, then non-targets, new lesions and others; within these the largest first.
-        kind: That of its foremost node.
+        kind: The first of its nodes' kinds, in the order target, non-target, new, normal, left out.
         title: Such as ``Target 1`` or ``New lesion 4``.
         refs: Its nodes, by visit and number.
     """
@@ -31,12 +31,12 @@ class Family:
     refs: tuple[NodeRef, ...]
 
     def at(self, visit: int) -> tuple[NodeRef, ...]:
-        """Give the nodes of a visit."""
+        """Return the nodes of a visit."""
         return tuple(ref for ref in self.refs if ref[0] == visit)
 
 
 def kind_of(course: Course, response: Response, ref: NodeRef) -> Kind:
-    """Say what a node is: a target's heir is a target, whatever else is in it."""
+    """Return the kind of a node: a target's descendant is a target, whatever else merged into it."""
     roles = {response.roles[number] if visit == 0 else None for visit, number in course.origins(ref)}
     if Role.TARGET in roles:
         return "target"
@@ -47,8 +47,8 @@ def kind_of(course: Course, response: Response, ref: NodeRef) -> Kind:
     return "left out" if roles == {Role.LEFT_OUT} else "normal"
 
 
-def families(course: Course, response: Response) -> list[Family]:
-    """Sort all nodes of a course into families, in the order of their numbers."""
+def find_lineages(course: Course, response: Response) -> list[Lineage]:
+    """Return all nodes of a course as lineages, in the order of their numbers."""
     kinds = {
         (visit.number, node.node): kind_of(course, response, (visit.number, node.node))
         for visit in course.visits
@@ -56,11 +56,13 @@ def families(course: Course, response: Response) -> list[Family]:
     }
     found = [(min((kinds[ref] for ref in refs), key=_ORDER.index), refs) for refs in _joined(course, kinds)]
     found.sort(key=lambda each: (_ORDER.index(each[0]), -_largest_mm(course, each[1]), each[1]))
-    return [Family(number, kind, _title(kind, refs, kinds), refs) for number, (kind, refs) in enumerate(found, start=1)]
+    return [
+        Lineage(number, kind, _title(kind, refs, kinds), refs) for number, (kind, refs) in enumerate(found, start=1)
+    ]
 
 
 def _joined(course: Course, refs: Mapping[NodeRef, Kind]) -> list[tuple[NodeRef, ...]]:
-    """Give the connected parts of the graph of parents and children."""
+    """Return the connected components of the graph of parents and children."""
     left, parts = set(refs), []
     while left:
         part, todo = set(), [min(left)]
@@ -79,7 +81,7 @@ def _largest_mm(course: Course, refs: tuple[NodeRef, ...]) -> float:
 
 
 def _title(kind: Kind, refs: tuple[NodeRef, ...], kinds: Mapping[NodeRef, Kind]) -> str:
-    """Name a family by the nodes that make it what it is: those of the visit where these are first seen."""
+    """Name a lineage after its nodes of the lineage's kind at the visit where they first appear."""
     namesakes = [ref for ref in refs if kinds[ref] == kind]
     numbers = [str(number) for visit, number in namesakes if visit == namesakes[0][0]]
     name = {"new": "New lesion", "normal": "Normal node", "left out": "Node left out"}.get(kind, kind.capitalize())

@@ -1,13 +1,12 @@
-"""A later CT laid onto an earlier one of the same patient.
+"""Registration of a later CT to an earlier one of the same patient.
 
-Three steps, from coarse to fine. Of all shifts that lay one scan over the
-other, the one is taken at which the two correlate best; only voxels that both
-show count (Padfield, IEEE Trans Image Process 2012), so that the fields of view
-may differ. From there the patient is turned and shifted as a rigid body, and
-then bent: demons with symmetric forces (Thirion, Med Image Anal 1998;
-Vercauteren et al., NeuroImage 2009), on grids of 8 and 4 mm. The bending is
-smooth over 12 mm and more: it follows breath and posture, and leaves it to the
-nodes to grow.
+Three steps, from coarse to fine. First the shift with the best correlation of
+all; only voxels that both scans show count (Padfield, IEEE Trans Image Process
+2012), so that the fields of view may differ. Then a rigid motion. Then a
+deformation: demons with symmetric forces (Thirion, Med Image Anal 1998;
+Vercauteren et al., NeuroImage 2009), on grids of 8 and 4 mm. The deformation is
+smooth over 12 mm and more, so that it follows breath and posture, but not the
+growth of nodes.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from ctlymph.core.volume import Geometry, Volume, geometry_of, resample_array, t
 if TYPE_CHECKING:
     import SimpleITK
 
-LEAST_OVERLAP_MM = 60.0
-"""How much of the body, along it, both CTs must show."""
-LEAST_AGREEMENT, USUAL_AGREEMENT = 0.82, 0.88
-"""Real CTs reach 0.85 and more with a bent copy of themselves, and 0.71 to 0.80 with another patient's."""
-MOST_BENDING_MM = 50.0
+MIN_OVERLAP_MM = 60.0
+"""Length of the body, from head to feet, that both CTs must show."""
+MIN_CORRELATION, USUAL_CORRELATION = 0.82, 0.88
+"""Real CTs reach 0.85 and more with a deformed copy of themselves, and 0.71 to 0.80 with another patient's."""
+MAX_DEFORMATION_MM = 50.0
 
 _COARSE_MM, _FINE_MM = 8.0, 4.0
 _AIR_HU, _BONE_HU = -1000, 300
@@ -41,28 +40,28 @@ _SOFT_HU = (-200, 200)
 _TABLE_RADIUS_MM = 8.0
 _CROPPED_MM = 120.0
 _RIM_MM = 16.0
-"""The air round the body that counts with it in the search for the shift, so that the body's outline does."""
-_SHARE = 0.2
-"""The least share, of the body in the scan that shows less of it, that a shift must lay over the other."""
+"""Width of the air round the body that counts in the search for the shift, so that the body's outline does."""
+_MIN_SHARE = 0.2
+"""Share of the body, in the scan that shows less of it, that must overlap with the other at least."""
 _THREADS = 4
-"""A fixed number: rounding depends on how sums are parted, and a result must not depend on the computer."""
+"""A fixed number: rounding depends on how sums are split, and a result must not depend on the computer."""
 
 
 @dataclass(frozen=True, eq=False)
-class Alignment:
-    """Where the places of a later scan lie in an earlier one; without arguments, where they are.
+class Registration:
+    """A mapping from a later scan to an earlier one; without arguments, the identity.
 
     Attributes:
-        affine: 4 × 4, from later to earlier LPS mm: how the patient is turned and shifted.
-        bending_mm: ``z, y, x, 3``: what is added to a point of the later scan before that; x, y, z in LPS mm.
-        grid: Where ``bending_mm`` lies, in the later scan; beyond its edge the nearest value holds.
-        agreement: Correlation of the two CTs' soft tissues, laid over each other: 1 for one and the same image.
+        affine: 4 × 4, from later to earlier LPS mm: the rigid motion.
+        deformation_mm: ``z, y, x, 3``: what is added to a point before the rigid motion; x, y, z in LPS mm.
+        grid: Where ``deformation_mm`` lies, in the later scan; beyond its edge the nearest value holds.
+        correlation: Correlation of the two CTs' soft tissues once registered; 1 for identical images.
     """
 
     affine: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
-    bending_mm: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 1, 1, 3), dtype=np.float32))
+    deformation_mm: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 1, 1, 3), dtype=np.float32))
     grid: Geometry = field(default_factory=lambda: Geometry((1, 1, 1), np.zeros(3), np.ones(3)))
-    agreement: float = 1.0
+    correlation: float = 1.0
 
     __repr__ = short_repr
 
@@ -72,43 +71,44 @@ class Alignment:
 
         points = np.asarray(points_mm, dtype=np.float64).reshape(-1, 3)
         places = self.grid.mm_to_index(points)[:, ::-1].T
-        bent = [map_coordinates(self.bending_mm[..., axis], places, order=1, mode="nearest") for axis in range(3)]
+        bent = [map_coordinates(self.deformation_mm[..., axis], places, order=1, mode="nearest") for axis in range(3)]
         return np.asarray((points + np.stack(bent, axis=1)) @ self.affine[:3, :3].T + self.affine[:3, 3])
 
 
-def align(earlier: Volume, later: Volume, progress: Progress = SILENT) -> Alignment:
-    """Find where each place of a later CT lies in an earlier one of the same patient.
+def register(earlier: Volume, later: Volume, progress: Progress = SILENT) -> Registration:
+    """Return where each point of a later CT lies in an earlier one of the same patient.
 
-    Either may be with or without contrast agent, and show more or less of the body; the patient lies alike in both,
-    turned by some 15 degrees at most. The same CTs give the same result.
+    Either may be with or without contrast agent, and show more or less of the body; the patient lies in the same
+    position in both, turned by some 15 degrees at most. The same CTs give the same result.
 
     Raises:
-        CtlymphError: If one of them shows no body, or they cannot be laid over each other: less than
-            :data:`LEAST_OVERLAP_MM` of the body is in both, they agree less than :data:`LEAST_AGREEMENT`, or the body
-            would have to bend by more than :data:`MOST_BENDING_MM` or to fold.
+        CtlymphError: If one of them shows no body, or they cannot be registered: less than
+            :data:`MIN_OVERLAP_MM` of the body is in both, they correlate less than :data:`MIN_CORRELATION`, or the body
+            would be deformed by more than :data:`MAX_DEFORMATION_MM` or fold.
     """
-    with progress.task("Aligning", 4) as advance:
-        fine = _Scan.of(earlier), _Scan.of(later)
+    with progress.task("Registering", 4) as advance:
+        fine = _TissueMap.of(earlier), _TissueMap.of(later)
         coarse = fine[0].coarser(_COARSE_MM), fine[1].coarser(_COARSE_MM)
         advance(1)
-        turn = _turned(*coarse, _shift_mm(*coarse))
+        turn = _rigid(*coarse, _shift_mm(*coarse))
         advance(1)
-        bending = _Overlay.of(*coarse, turn).bent(None, steps=60, smooth_mm=16)
+        deformation = _Overlay.of(*coarse, turn).deformation(None, steps=60, smooth_mm=16)
         advance(1)
         overlay = _Overlay.of(*fine, turn)
-        bending = overlay.bent(bending, steps=20, smooth_mm=12)
+        deformation = overlay.deformation(deformation, steps=20, smooth_mm=12)
         advance(1)
-    agreement = overlay.agreement(bending)
-    fault = overlay.fault(bending, agreement)
+    correlation = overlay.correlation(deformation)
+    fault = overlay.fault(deformation, correlation)
     if fault:
         raise CtlymphError(
-            f"{later.case} cannot be laid over {earlier.case}: {fault}; give two CTs of the same part of one patient"
+            f"{later.case} cannot be registered to {earlier.case}: {fault}; "
+            "give two CTs of the same part of one patient"
         )
-    return Alignment(_affine(turn), *_field(bending), agreement)
+    return Registration(_affine(turn), *_field(deformation), correlation)
 
 
 @dataclass(frozen=True, eq=False)
-class _Scan:
+class _TissueMap:
     """A CT on a coarse grid: tissues between 0 (air, and all that is not the patient) and 1 (bone)."""
 
     tissue: NDArray[np.float32]
@@ -116,17 +116,17 @@ class _Scan:
     grid: Geometry
 
     @classmethod
-    def of(cls, volume: Volume) -> _Scan:
+    def of(cls, volume: Volume) -> _TissueMap:
         small = volume.reorient("LPS").resample(_FINE_MM)
         body = _body(small.hu, small.geometry)
         if not body.any():
-            raise CtlymphError(f"{volume.case} shows no body that could be aligned; give a CT of the trunk")
+            raise CtlymphError(f"{volume.case} shows no body that could be registered; give a CT of the trunk")
         return cls(np.where(body, _tissue(small.hu), np.float32(0)), body, small.geometry)
 
-    def coarser(self, spacing_mm: float) -> _Scan:
+    def coarser(self, spacing_mm: float) -> _TissueMap:
         grid = self.grid.with_spacing(spacing_mm)
         share = resample_array(self.body.astype(np.float32), self.grid, grid, 0)
-        return _Scan(resample_array(self.tissue, self.grid, grid, 0), share > 0.5, grid)
+        return _TissueMap(resample_array(self.tissue, self.grid, grid, 0), share > 0.5, grid)
 
     @cached_property
     def image(self) -> SimpleITK.Image:
@@ -134,7 +134,7 @@ class _Scan:
 
 
 def _body(hu: NDArray[np.int16], grid: Geometry) -> Mask:
-    """Find the trunk and what it encloses, without table and blankets, which lie otherwise in every scan."""
+    """Return the trunk and what it encloses, without table and blankets, which differ from scan to scan."""
     solid = hu > _SKIN_HU
     cores = erode(fill_slices(solid, grid, _CROPPED_MM), grid, _TABLE_RADIUS_MM)
     if not cores.any():
@@ -143,11 +143,11 @@ def _body(hu: NDArray[np.int16], grid: Geometry) -> Mask:
     return fill_slices(largest_component(trunk), grid, _CROPPED_MM)
 
 
-def _shift_mm(earlier: _Scan, later: _Scan) -> NDArray[np.float64]:
-    """Find the shift from later to earlier LPS mm, among all whole voxels, at which both correlate best."""
+def _shift_mm(earlier: _TissueMap, later: _TissueMap) -> NDArray[np.float64]:
+    """Return the shift from later to earlier LPS mm, by whole voxels, at which both correlate best."""
     here, there = (dilate(scan.body, scan.grid, _RIM_MM) for scan in (earlier, later))
     correlation, common = _correlations(earlier.tissue, here, later.tissue, there)
-    correlation[common < _SHARE * min(here.sum(), there.sum())] = -1
+    correlation[common < _MIN_SHARE * min(here.sum(), there.sum())] = -1
     best = np.array(np.unravel_index(correlation.argmax(), correlation.shape))
     steps = np.where(best < here.shape, best, best - correlation.shape)
     return np.asarray(earlier.grid.index_to_mm(steps[::-1]) - later.grid.origin_mm)
@@ -182,7 +182,7 @@ def _correlations(
     return np.where(known, (sums(f1, m1) - of_fixed * of_moved / count) / np.where(known, scale, 1), -1), common
 
 
-def _turned(earlier: _Scan, later: _Scan, shift_mm: NDArray[np.float64]) -> SimpleITK.Euler3DTransform:
+def _rigid(earlier: _TissueMap, later: _TissueMap, shift_mm: NDArray[np.float64]) -> SimpleITK.Euler3DTransform:
     """Refine a shift to a rigid motion from later to earlier LPS mm."""
     import SimpleITK as sitk
 
@@ -203,7 +203,7 @@ def _turned(earlier: _Scan, later: _Scan, shift_mm: NDArray[np.float64]) -> Simp
 
 @dataclass(frozen=True, eq=False)
 class _Overlay:
-    """The part of a later scan that the earlier one shows, too, and the earlier one laid over it rigidly.
+    """The part of a later scan that the earlier one also shows, and the earlier one mapped to it rigidly.
 
     Attributes:
         fixed: Tissues of the later scan.
@@ -216,7 +216,7 @@ class _Overlay:
     common: Mask
 
     @classmethod
-    def of(cls, earlier: _Scan, later: _Scan, turn: SimpleITK.Euler3DTransform) -> _Overlay:
+    def of(cls, earlier: _TissueMap, later: _TissueMap, turn: SimpleITK.Euler3DTransform) -> _Overlay:
         import SimpleITK as sitk
 
         moved = sitk.GetArrayFromImage(sitk.Resample(earlier.image, later.image, turn, sitk.sitkLinear, -1.0))
@@ -227,8 +227,8 @@ class _Overlay:
         filled = np.where(shown, moved, later.tissue)
         return cls(to_sitk(later.tissue[box], grid), to_sitk(filled[box], grid), common[box])
 
-    def bent(self, start: SimpleITK.Image | None, steps: int, smooth_mm: float) -> SimpleITK.Image:
-        """Find what to add to each point, mm, so that the earlier scan fits the later one."""
+    def deformation(self, start: SimpleITK.Image | None, steps: int, smooth_mm: float) -> SimpleITK.Image:
+        """Return what to add to each point, mm, so that the earlier scan fits the later one."""
         import SimpleITK as sitk
 
         demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
@@ -242,18 +242,18 @@ class _Overlay:
             resampler.SetReferenceImage(self.fixed)
             resampler.UseNearestNeighborExtrapolatorOn()
             known = [resampler.Execute(start)]
-        bending: SimpleITK.Image = demons.Execute(self.fixed, self.moved, *known)
-        return bending
+        deformation: SimpleITK.Image = demons.Execute(self.fixed, self.moved, *known)
+        return deformation
 
-    def agreement(self, bending: SimpleITK.Image) -> float:
-        """Correlate the soft tissues of both; 0 where nothing is common."""
+    def correlation(self, deformation: SimpleITK.Image) -> float:
+        """Return the correlation of the soft tissues of both; 0 where nothing is common."""
         import SimpleITK as sitk
 
         if not self.common.any():
             return 0.0
         moved = sitk.Warp(
             self.moved,
-            bending,
+            deformation,
             outputOrigin=self.fixed.GetOrigin(),
             outputSpacing=self.fixed.GetSpacing(),
             outputDirection=self.fixed.GetDirection(),
@@ -263,19 +263,19 @@ class _Overlay:
         ]
         return float(np.nan_to_num(np.corrcoef(*soft)[0, 1]))
 
-    def fault(self, bending: SimpleITK.Image, agreement: float) -> str:
-        """Say what is implausible; empty if nothing is."""
+    def fault(self, deformation: SimpleITK.Image, correlation: float) -> str:
+        """Return what is implausible; empty if nothing is."""
         import SimpleITK as sitk
 
         overlap_mm = int(self.common.any(axis=(1, 2)).sum()) * self.fixed.GetSpacing()[2]
-        if overlap_mm < LEAST_OVERLAP_MM:
-            return f"{overlap_mm:.0f} mm of the body are in both, and {LEAST_OVERLAP_MM:.0f} mm are needed"
-        if agreement < LEAST_AGREEMENT:
-            return f"where they fit best, their correlation is {agreement:.2f}, and {LEAST_AGREEMENT} is needed"
-        farthest = float(np.linalg.norm(sitk.GetArrayViewFromImage(bending)[self.common], axis=-1).max())
-        if farthest > MOST_BENDING_MM:
-            return f"the body would bend by {farthest:.0f} mm, and {MOST_BENDING_MM:.0f} mm are plausible"
-        swelling = sitk.GetArrayFromImage(sitk.DisplacementFieldJacobianDeterminant(bending))
+        if overlap_mm < MIN_OVERLAP_MM:
+            return f"they have {overlap_mm:.0f} mm of the body in common, and {MIN_OVERLAP_MM:.0f} mm are needed"
+        if correlation < MIN_CORRELATION:
+            return f"where they fit best, their correlation is {correlation:.2f}, and {MIN_CORRELATION} is needed"
+        farthest = float(np.linalg.norm(sitk.GetArrayViewFromImage(deformation)[self.common], axis=-1).max())
+        if farthest > MAX_DEFORMATION_MM:
+            return f"the body would be deformed by {farthest:.0f} mm, and {MAX_DEFORMATION_MM:.0f} mm are plausible"
+        swelling = sitk.GetArrayFromImage(sitk.DisplacementFieldJacobianDeterminant(deformation))
         return "the body would fold" if swelling[self.common].min() <= 0 else ""
 
 
@@ -291,7 +291,7 @@ def _affine(turn: SimpleITK.Euler3DTransform) -> NDArray[np.float64]:
     return matrix
 
 
-def _field(bending: SimpleITK.Image) -> tuple[NDArray[np.float32], Geometry]:
+def _field(deformation: SimpleITK.Image) -> tuple[NDArray[np.float32], Geometry]:
     import SimpleITK as sitk
 
-    return sitk.GetArrayFromImage(bending).astype(np.float32), geometry_of(bending)
+    return sitk.GetArrayFromImage(deformation).astype(np.float32), geometry_of(deformation)

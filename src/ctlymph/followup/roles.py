@@ -1,4 +1,4 @@
-"""``targets.csv``: what each baseline node is to RECIST, for a person to change and to give back."""
+"""``targets.csv``: the role of each baseline node by RECIST, for a person to edit and return."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ctlymph.followup.course import Role
 from ctlymph.io.csv_table import CsvRow, read_rows, write_csv
 
 COLUMNS = ("node", "role", "short_axis_mm", "x_mm", "y_mm", "z_mm", "station")
-"""The first two are read back; the others tell a person which node it is."""
+"""The first two are read back; the others show a person which node it is."""
 
-MOST_TARGETS = 5
+MAX_TARGETS = 5
 """Of all organs together (Eisenhauer et al., Eur J Cancer 2009;45:228)."""
-SMALLEST_TARGET_MM = 10.0
-"""Below it a node is normal (Schwartz et al., ibid. 261) and cannot respond."""
+MIN_TARGET_MM = 10.0
+"""Below it a node is normal (Schwartz et al., ibid. 261) and cannot assess_response."""
 
 _WORDS = ", ".join(role.value for role in Role)
 _REMEDY = "give a targets.csv as ctlymph writes it"
@@ -38,10 +38,10 @@ def _values(node: LymphNode, role: Role) -> list[str | int]:
 
 
 def read_roles(path: Path, nodes: Sequence[LymphNode]) -> dict[int, Role]:
-    """Read the roles of the baseline's nodes; columns other than ``node`` and ``role`` are not looked at.
+    """Read the roles of the baseline's nodes; other columns than ``node`` and ``role`` are ignored.
 
-    Up to five targets are taken, though RECIST allows two an organ and all nodes are one: trials may want more. Nothing
-    is guessed: every node must have its line.
+    Up to five targets are accepted: RECIST allows two per organ, and all nodes are one organ, but trials may want more.
+    Every node must have its line.
 
     Raises:
         CtlymphError: If the file cannot be read, a node is unknown, missing or named twice, a role is none of
@@ -67,9 +67,9 @@ def read_roles(path: Path, nodes: Sequence[LymphNode]) -> dict[int, Role]:
 
 def _check_size(row: CsvRow, node: LymphNode) -> None:
     short_mm = node.sizes.short_axis.length_mm
-    if short_mm < SMALLEST_TARGET_MM - 1e-6:
+    if short_mm < MIN_TARGET_MM - 1e-6:
         raise row.error(
-            f"node {node.node} has a short axis of {short_mm:.2f} mm, and targets need 10 mm at the least "
+            f"node {node.node} has a short axis of {short_mm:.2f} mm, and targets need at least 10 mm "
             "(RECIST 15 mm); give it another role"
         )
 
@@ -79,5 +79,5 @@ def _check_all(path: Path, roles: Mapping[int, Role], nodes: Sequence[LymphNode]
     if without:
         raise CtlymphError(f"{path} has no role for node {', '.join(without)} of the baseline; add a line for each")
     targets = Counter(roles.values())[Role.TARGET]
-    if targets > MOST_TARGETS:
-        raise CtlymphError(f"{path} names {targets} targets, and RECIST allows {MOST_TARGETS}; give some another role")
+    if targets > MAX_TARGETS:
+        raise CtlymphError(f"{path} names {targets} targets, and RECIST allows {MAX_TARGETS}; give some another role")

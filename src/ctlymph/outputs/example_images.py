@@ -20,7 +20,7 @@ from ctlymph.outputs.slice_images import (
     AXIAL,
     CORONAL,
     SAGITTAL,
-    Plane,
+    ViewPlane,
     caption,
     frame_about,
     jpeg,
@@ -50,7 +50,7 @@ class Ring:
 class ExamplePicture:
     """A square cut out of the CT, with the marks and nodes that cross it."""
 
-    plane: Plane
+    plane: ViewPlane
     caption: str
     width_mm: float
     image: str
@@ -192,7 +192,7 @@ def _pictured(example: Example, volume: Volume, result: DetectorResult) -> Examp
     return replace(example, pictures=pictures)
 
 
-def _picture(example: Example, volume: Volume, result: DetectorResult, plane: Plane) -> ExamplePicture:
+def _picture(example: Example, volume: Volume, result: DetectorResult, plane: ViewPlane) -> ExamplePicture:
     grid = volume.geometry
     frame = frame_about(grid, plane, grid.mm_to_index(example.point_mm)[::-1], _WIDTH_MM)
     section = np.moveaxis(volume.hu, plane.axis, 0)[frame.index]
@@ -215,7 +215,7 @@ def _picture(example: Example, volume: Volume, result: DetectorResult, plane: Pl
 
 
 def _rings(
-    kind: str, points_mm: Floats, radii_mm: Floats, volume: Volume, plane: Plane, centre_mm: Point
+    kind: str, points_mm: Floats, radii_mm: Floats, volume: Volume, plane: ViewPlane, centre_mm: Point
 ) -> list[Ring]:
     """Ring what crosses the plane within the picture."""
     grid = volume.geometry

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from ctlymph.core.nodes import LymphNode
 from ctlymph.core.volume import Geometry
 from ctlymph.outputs.html import page_environment
-from ctlymph.outputs.node_views import Scene, View, view_of
-from ctlymph.outputs.slice_images import AXIAL, CORONAL, SAGITTAL, Plane, grey, jpeg, rows_columns, spread
+from ctlymph.outputs.node_views import NodeView, UprightScan, view_of
+from ctlymph.outputs.slice_images import AXIAL, CORONAL, SAGITTAL, ViewPlane, grey, jpeg, rows_columns, spread
 
 if TYPE_CHECKING:
     from ctlymph.core.result import Result
@@ -35,7 +35,7 @@ _LABEL_MM = 13.0
 
 
 @dataclass(frozen=True)
-class Pin:
+class NodePin:
     """A node in an overview, and its number in the margin; mm from the picture's upper left corner."""
 
     node: LymphNode
@@ -46,54 +46,52 @@ class Pin:
 
 
 @dataclass(frozen=True)
-class Overview:
-    """The whole volume seen through along one axis."""
+class VolumeOverview:
+    """The whole volume, averaged along one axis."""
 
-    plane: Plane
+    plane: ViewPlane
     width_mm: float
     height_mm: float
     margin_mm: float
     label_mm: float
     image: str
-    pins: tuple[Pin, ...]
+    pins: tuple[NodePin, ...]
 
 
 @dataclass(frozen=True)
-class Card:
+class NodeCard:
     """A node with its pictures and what its size means in RECIST 1.1."""
 
     node: LymphNode
     size_class: str
     size_words: str
-    views: tuple[View, ...]
+    views: tuple[NodeView, ...]
 
 
 def write_report(path: Path, result: Result) -> None:
     """Write the report of one CT: a single HTML file that needs nothing else, scripts and pictures included."""
-    scene, *others = (Scene.upright(result.volume, layer) for layer in result.layers)
+    scan, *others = (UprightScan.upright(result.volume, layer) for layer in result.layers)
     held = [(other, set(np.unique(other.labels).tolist())) for other in others]
-    cards = [
-        _card(next((other for other, labels in held if node.node in labels), scene), node) for node in result.nodes
-    ]
+    cards = [_card(next((other for other, labels in held if node.node in labels), scan), node) for node in result.nodes]
     environment = page_environment()
     html = environment.get_template("report.html.j2").render(
         result=result,
-        grid=scene.grid,
+        grid=scan.grid,
         cards=cards,
-        overviews=[_overview(scene, result.nodes, plane) for plane in (CORONAL, SAGITTAL)],
+        overviews=[_overview(scan, result.nodes, plane) for plane in (CORONAL, SAGITTAL)],
         classes=Counter(card.size_class for card in cards),
-        notes=[*result.notes, *_tilt_note(scene.grid)],
+        notes=[*result.notes, *_tilt_note(scan.grid)],
         series_description=result.volume.attributes.get("SeriesDescription", ""),
         version=version("ctlymph"),
     )
     path.write_text(html, encoding="utf-8")
 
 
-def _card(scene: Scene, node: LymphNode) -> Card:
+def _card(scan: UprightScan, node: LymphNode) -> NodeCard:
     sizes = node.sizes
     width_mm = max(_VIEW_MM, 10 * math.ceil(0.15 * sizes.any_plane_long_axis.length_mm))
-    views = tuple(view_of(scene, plane, node, width_mm) for plane in (AXIAL, CORONAL, SAGITTAL))
-    return Card(node, *_size_class(sizes.short_axis.length_mm), views)
+    views = tuple(view_of(scan, plane, node, width_mm) for plane in (AXIAL, CORONAL, SAGITTAL))
+    return NodeCard(node, *_size_class(sizes.short_axis.length_mm), views)
 
 
 def _size_class(short_axis_mm: float) -> tuple[str, str]:
@@ -105,23 +103,23 @@ def _size_class(short_axis_mm: float) -> tuple[str, str]:
     return "normal", "normal size, below 10 mm"
 
 
-def _overview(scene: Scene, nodes: Sequence[LymphNode], plane: Plane) -> Overview:
-    """Look through the whole volume, as a radiograph does, and number the nodes in the margins."""
-    step = np.maximum(1, np.floor(_OVERVIEW_STEP_MM / scene.grid.spacing_zyx).astype(int))
-    thinned = scene.hu[tuple(slice(None, None, int(n)) for n in step)]
+def _overview(scan: UprightScan, nodes: Sequence[LymphNode], plane: ViewPlane) -> VolumeOverview:
+    """Return the mean of the volume along one axis, as in a radiograph, with the nodes numbered in the margins."""
+    step = np.maximum(1, np.floor(_OVERVIEW_STEP_MM / scan.grid.spacing_zyx).astype(int))
+    thinned = scan.hu[tuple(slice(None, None, int(n)) for n in step)]
     seen = np.clip(thinned, -700, 700).mean(axis=plane.axis, dtype=np.float32)[::-1]
-    row_mm, column_mm = np.delete(scene.grid.spacing_zyx, plane.axis)
-    rows, columns = np.delete(scene.grid.shape_zyx, plane.axis)
+    row_mm, column_mm = np.delete(scan.grid.spacing_zyx, plane.axis)
+    rows, columns = np.delete(scan.grid.shape_zyx, plane.axis)
     height_mm, width_mm = float(rows * row_mm), float(columns * column_mm)
-    indices = rows_columns([node.point_mm for node in nodes], scene.grid, plane) if nodes else np.zeros((0, 2))
+    indices = rows_columns([node.point_mm for node in nodes], scan.grid, plane) if nodes else np.zeros((0, 2))
     points = np.stack([(indices[:, 1] + 0.5) * column_mm, height_mm - (indices[:, 0] + 0.5) * row_mm], axis=1)
     pins, label_mm = _pins(nodes, points, width_mm, height_mm)
     image = jpeg(_stretched(seen, width_mm, height_mm), quality=82)
-    return Overview(plane, width_mm, height_mm, _MARGIN_MM, label_mm, image, pins)
+    return VolumeOverview(plane, width_mm, height_mm, _MARGIN_MM, label_mm, image, pins)
 
 
 def _stretched(seen: NDArray[np.float32], width_mm: float, height_mm: float) -> NDArray[np.uint8]:
-    """Spread the greys over what is seen of the body, and make the pixels square."""
+    """Stretch the grey levels over those of the body, and make the pixels square."""
     from PIL import Image
 
     low, high = np.percentile(seen, [2, 99.7])
@@ -132,8 +130,8 @@ def _stretched(seen: NDArray[np.float32], width_mm: float, height_mm: float) -> 
 
 def _pins(
     nodes: Sequence[LymphNode], points: NDArray[np.float64], width_mm: float, height_mm: float
-) -> tuple[tuple[Pin, ...], float]:
-    """Place the numbers in the nearer margin, none over another; give also the height of their text."""
+) -> tuple[tuple[NodePin, ...], float]:
+    """Place the numbers in the nearer margin, none over another; return also the height of their text."""
     on_left = points[:, 0] < width_mm / 2
     crowd = max(int(on_left.sum()), int((~on_left).sum()), 1)
     gap = min(_LABEL_MM, height_mm / crowd)
@@ -142,7 +140,8 @@ def _pins(
         order = sorted((int(n) for n in np.flatnonzero(side)), key=lambda n: float(points[n, 1]))
         heights = spread([float(points[n, 1]) for n in order], gap, gap / 2, height_mm - gap / 2)
         pins += [
-            Pin(nodes[n], float(points[n, 0]), float(points[n, 1]), x, y) for n, y in zip(order, heights, strict=True)
+            NodePin(nodes[n], float(points[n, 0]), float(points[n, 1]), x, y)
+            for n, y in zip(order, heights, strict=True)
         ]
     return tuple(pins), 0.8 * gap
 

@@ -1,4 +1,4 @@
-"""A patient followed over time, and the files that tell of it: a table, everything as JSON, the roles, one page."""
+"""The files of a patient followed over time: a table, everything as JSON, the roles of the targets, one page."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ctlymph.followup.course import FollowUp, NodeRef
-from ctlymph.followup.lineages import families, kind_of
+from ctlymph.followup.lineages import find_lineages, kind_of
 from ctlymph.followup.roles import write_roles
 from ctlymph.io.csv_table import cells, write_csv
 from ctlymph.io.node_tables import NOTICE
 
 
 @dataclass(frozen=True)
-class Row:
+class ResponseRow:
     """One row of ``response.csv``: a node at a visit; the fields are the columns, in order.
 
-    ``family`` joins nodes that came from one another, ``parents`` are written ``VISIT:NODE``, ``role`` is that of what
-    the node came from, or ``new``, and ``adds_mm`` what the node adds to the sum, None where it does not count. Points
-    are LPS mm.
+    ``lineage`` is the number of the node's lineage, which all nodes share that came from one another; ``parents`` are
+    written ``VISIT:NODE``; ``role`` is that of the node it came from, or ``new``; ``adds_mm`` is what the node adds to
+    the sum, None where it does not count. Points are LPS mm.
     """
 
     visit: int
     name: str
     day: str
     node: int
-    family: int
+    lineage: int
     parents: str
     role: str
     short_axis_mm: float
@@ -40,15 +40,15 @@ class Row:
     adds_mm: float | None
 
 
-COLUMNS = tuple(field.name for field in fields(Row))
+COLUMNS = tuple(field.name for field in fields(ResponseRow))
 _DECIMALS = {"short_axis_mm": 2, "long_axis_mm": 2, "volume_mm3": 1, "x_mm": 3, "y_mm": 3, "z_mm": 3, "adds_mm": 2}
 
 
 def write_response(folder: Path, followed: FollowUp) -> list[Path]:
-    """Write all files into an existing folder, and give their paths.
+    """Write all files into an existing folder, and return their paths.
 
     Args:
-        folder: Best a staging folder of :func:`ctlymph.io.atomic.new_folder`, so that all files appear at once.
+        folder: A staging folder of :func:`ctlymph.io.atomic.new_folder`, if all files should appear at once.
         followed: What to write.
     """
     from ctlymph.outputs.response_page import write_page
@@ -62,22 +62,22 @@ def write_response(folder: Path, followed: FollowUp) -> list[Path]:
     return paths
 
 
-def rows(followed: FollowUp) -> list[Row]:
-    """Give the rows of ``response.csv``: visit by visit, nodes by their numbers."""
+def rows(followed: FollowUp) -> list[ResponseRow]:
+    """Return the rows of ``response.csv``: visit by visit, nodes by their numbers."""
     course, response = followed.course, followed.response
-    family_of = {ref: family.number for family in families(course, response) for ref in family.refs}
+    lineage_of = {ref: lineage.number for lineage in find_lineages(course, response) for ref in lineage.refs}
     found = []
     for visit in course.visits:
         adds = _adds_mm(followed, visit.number)
         for node in sorted(visit.nodes, key=lambda node: node.node):
             ref, sizes = (visit.number, node.node), node.sizes
             found.append(
-                Row(
+                ResponseRow(
                     visit=visit.number,
                     name=visit.name,
                     day=visit.day.isoformat() if visit.day else "",
                     node=node.node,
-                    family=family_of[ref],
+                    lineage=lineage_of[ref],
                     parents=" ".join(f"{number}:{parent}" for number, parent in course.parents.get(ref, ())),
                     role=kind_of(course, response, ref),
                     short_axis_mm=sizes.short_axis.length_mm,
@@ -101,7 +101,7 @@ def write_table(path: Path, followed: FollowUp) -> None:
 def write_document(path: Path, followed: FollowUp) -> None:
     """Write ``response.json``: everything known about visits, nodes, their descent, and every time point."""
     course, response = followed.course, followed.response
-    joined = families(course, response)
+    lineages = find_lineages(course, response)
     document = {
         "notice": NOTICE,
         "ctlymph_version": version("ctlymph"),
@@ -125,9 +125,9 @@ def write_document(path: Path, followed: FollowUp) -> None:
             }
             for visit in course.visits
         ],
-        "families": [
-            {"family": each.number, "title": each.title, "kind": each.kind, "nodes": [list(ref) for ref in each.refs]}
-            for each in joined
+        "lineages": [
+            {"lineage": each.number, "title": each.title, "kind": each.kind, "nodes": [list(ref) for ref in each.refs]}
+            for each in lineages
         ],
     }
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)

@@ -1,4 +1,4 @@
-"""``response.html``: what became of a patient, on one page that needs nothing else."""
+"""``response.html``: a patient's course on one page that needs nothing else."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 from ctlymph.core.nodes import LymphNode
 from ctlymph.followup.course import Assessment, Role, Visit
-from ctlymph.followup.lineages import Family, families
+from ctlymph.followup.lineages import Lineage, find_lineages
 from ctlymph.outputs import response_plots
 from ctlymph.outputs.html import page_environment
-from ctlymph.outputs.node_views import Scene, View, view_of
+from ctlymph.outputs.node_views import NodeView, UprightScan, view_of
 from ctlymph.outputs.slice_images import AXIAL
 
 if TYPE_CHECKING:
     from ctlymph.followup.course import FollowUp
 
-MOST_FAMILIES = 30
-"""How many families are shown in pictures."""
-MOST_PARTS = 3
-"""How many nodes of a family are shown in pictures at one visit."""
+MAX_LINEAGES = 30
+"""How many lineages are shown in pictures, at most."""
+MAX_NODES = 3
+"""How many nodes of a lineage are shown in pictures at one visit, at most."""
 
 _VIEW_MM = 60.0
 
@@ -38,7 +38,7 @@ WORDS = {
 
 
 @dataclass(frozen=True)
-class TimePoint:
+class VisitSummary:
     """A visit as the page shows it.
 
     Attributes:
@@ -63,54 +63,54 @@ class TimePoint:
 
 
 @dataclass(frozen=True)
-class Picture:
+class NodePicture:
     """A node at a visit."""
 
     node: LymphNode
-    view: View
+    view: NodeView
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What is seen of a family at a visit: pictures, the largest node first, and how many nodes had no room."""
+class VisitCell:
+    """A lineage at a visit: pictures, the largest node first, and how many nodes are not shown."""
 
     visit: Visit
-    pictures: tuple[Picture, ...]
+    pictures: tuple[NodePicture, ...]
     more: int
 
 
 @dataclass(frozen=True)
-class Strip:
-    """A family over time: a cell a visit."""
+class LineageStrip:
+    """A lineage over time: a cell a visit."""
 
-    family: Family
-    cells: tuple[Cell, ...]
+    lineage: Lineage
+    cells: tuple[VisitCell, ...]
 
 
 def write_page(path: Path, followed: FollowUp) -> None:
-    """Write the page: categories and reasons, figures, curves, and pictures of every family side by side."""
+    """Write the page: categories and reasons, measurements, curves, and pictures of every lineage side by side."""
     environment = page_environment()
-    joined = families(followed.course, followed.response)
+    lineages = find_lineages(followed.course, followed.response)
     roles = followed.response.roles
     html = environment.get_template("response.html.j2").render(
         followed=followed,
         points=_time_points(followed),
         targets=[number for number, role in roles.items() if role is Role.TARGET],
         tally={role: sum(each is role for each in roles.values()) for role in Role},
-        curves=response_plots.curves(followed.course, followed.response),
+        curves=response_plots.draw_curves(followed.course, followed.response),
         drawing=response_plots,
-        strips=_strips(followed, joined[:MOST_FAMILIES]),
-        hidden=max(0, len(joined) - MOST_FAMILIES),
+        strips=_strips(followed, lineages[:MAX_LINEAGES]),
+        hidden=max(0, len(lineages) - MAX_LINEAGES),
         version=version("ctlymph"),
     )
     path.write_text(html, encoding="utf-8")
 
 
-def _time_points(followed: FollowUp) -> list[TimePoint]:
+def _time_points(followed: FollowUp) -> list[VisitSummary]:
     visits, assessments = followed.course.visits, followed.response.assessments
     first = visits[0].day
     return [
-        TimePoint(
+        VisitSummary(
             visit=visit,
             days=(visit.day - first).days if visit.day and first else None,
             assessment=each,
@@ -125,27 +125,27 @@ def _time_points(followed: FollowUp) -> list[TimePoint]:
 
 
 def _percent(now: float, before: float) -> str:
-    """Give by how many per cent one figure is above another, one decimal; empty if that is 0."""
+    """Return by how many per cent a value is above another, with one decimal; empty if the other is 0."""
     return f"{100 * (now - before) / before:+.1f} %" if before > 0 else ""
 
 
-def _strips(followed: FollowUp, shown: list[Family]) -> list[Strip]:
-    """Take the pictures, visit by visit: only one CT need be at hand."""
-    widths = {family.number: _width_mm(followed, family) for family in shown}
-    cells: dict[int, list[Cell]] = {family.number: [] for family in shown}
+def _strips(followed: FollowUp, shown: list[Lineage]) -> list[LineageStrip]:
+    """Return the pictures, made visit by visit, so that one CT is in memory at a time."""
+    widths = {lineage.number: _width_mm(followed, lineage) for lineage in shown}
+    cells: dict[int, list[VisitCell]] = {lineage.number: [] for lineage in shown}
     for visit in followed.course.visits:
-        scene = Scene.upright(followed.volumes[visit.number], followed.masks[visit.number])
-        for family in shown:
-            nodes = [followed.course.node(ref) for ref in family.at(visit.number)]
+        scan = UprightScan.upright(followed.volumes[visit.number], followed.masks[visit.number])
+        for lineage in shown:
+            nodes = [followed.course.node(ref) for ref in lineage.at(visit.number)]
             nodes.sort(key=lambda node: -node.sizes.short_axis.length_mm)
             pictures = [
-                Picture(node, view_of(scene, AXIAL, node, widths[family.number])) for node in nodes[:MOST_PARTS]
+                NodePicture(node, view_of(scan, AXIAL, node, widths[lineage.number])) for node in nodes[:MAX_NODES]
             ]
-            cells[family.number].append(Cell(visit, tuple(pictures), len(nodes) - len(pictures)))
-    return [Strip(family, tuple(cells[family.number])) for family in shown]
+            cells[lineage.number].append(VisitCell(visit, tuple(pictures), len(nodes) - len(pictures)))
+    return [LineageStrip(lineage, tuple(cells[lineage.number])) for lineage in shown]
 
 
-def _width_mm(followed: FollowUp, family: Family) -> float:
-    """Give a field of view with room for a family's largest node, the same at all visits."""
-    longest_mm = max(followed.course.node(ref).sizes.long_axis.length_mm for ref in family.refs)
+def _width_mm(followed: FollowUp, lineage: Lineage) -> float:
+    """Return a field of view with room for a lineage's largest node, the same at all visits."""
+    longest_mm = max(followed.course.node(ref).sizes.long_axis.length_mm for ref in lineage.refs)
     return max(_VIEW_MM, 10 * math.ceil(0.15 * longest_mm))

@@ -1,4 +1,4 @@
-"""Curves of short axes over time, as shapes that a page can draw: units are those of the drawing, y grows downwards."""
+"""Curves of short axes over time, as shapes that a page can draw; units are those of the drawing, y grows downwards."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ctlymph.followup.course import Course, NodeRef, Response, Visit
-from ctlymph.followup.lineages import Family, Kind, families, kind_of
+from ctlymph.followup.lineages import Kind, Lineage, find_lineages, kind_of
 from ctlymph.outputs.slice_images import spread
 
 WIDTH, HEIGHT = 1000.0, 430.0
 LEFT, RIGHT, TOP, BOTTOM = 128.0, 940.0, 34.0, 360.0
 """Where the first and the last visit, the top of the scale and 0 mm are."""
 
-_DRAWN: tuple[Kind, ...] = ("target", "non-target", "new")
+_SHOWN: tuple[Kind, ...] = ("target", "non-target", "new")
 _LETTERS: dict[Kind, str] = {"target": "T", "non-target": "N", "new": "new ", "normal": "", "left out": ""}
 _LABEL_GAP = 15.0
 _NARROWEST = 0.08
@@ -24,15 +24,15 @@ _TICKS = 6
 
 
 @dataclass(frozen=True)
-class Line:
-    """A piece of a curve: from a node to what became of it."""
+class CurveSegment:
+    """A segment of a curve: from a node to what it became."""
 
     kind: Kind
     points: str
 
 
 @dataclass(frozen=True)
-class Dot:
+class CurvePoint:
     """A node at a visit, or the place at 0 mm of one that was not found."""
 
     kind: Kind
@@ -43,7 +43,7 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class Label:
+class CurveLabel:
     """The name of a curve before its first point, and where that is."""
 
     text: str
@@ -54,7 +54,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Column:
+class VisitColumn:
     """A visit on the axis of time."""
 
     x: float
@@ -65,51 +65,51 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Curves:
+class ResponseCurves:
     """The drawing.
 
     Attributes:
         ticks: Heights of the scale, and their mm.
         columns: The visits.
         to_scale: Whether time is.
-        lines: Pieces of curves.
+        lines: Segments of the curves.
         dots: Nodes.
         labels: Names.
         sums: The curve of the sum; empty where there is no target.
-        hidden: How many families are not drawn.
+        hidden: How many lineages are not shown.
     """
 
     ticks: tuple[tuple[float, int], ...]
-    columns: tuple[Column, ...]
+    columns: tuple[VisitColumn, ...]
     to_scale: bool
-    lines: tuple[Line, ...]
-    dots: tuple[Dot, ...]
-    labels: tuple[Label, ...]
+    lines: tuple[CurveSegment, ...]
+    dots: tuple[CurvePoint, ...]
+    labels: tuple[CurveLabel, ...]
     sums: str
     hidden: int
 
 
-def curves(course: Course, response: Response) -> Curves:
-    """Draw targets, non-targets and new lesions, and the sum; normal nodes and those left out are not drawn."""
-    joined = families(course, response)
-    drawn = [family for family in joined if family.kind in _DRAWN]
-    step, top_mm = _scale(course, response, drawn)
+def draw_curves(course: Course, response: Response) -> ResponseCurves:
+    """Return the curves of targets, non-targets, new lesions and the sum; other nodes are not shown."""
+    lineages = find_lineages(course, response)
+    shown = [lineage for lineage in lineages if lineage.kind in _SHOWN]
+    step, top_mm = _scale(course, response, shown)
     xs, to_scale = _times(course.visits)
     canvas = _Canvas(course, response, xs, top_mm)
     columns = tuple(
-        Column(x, visit, each.sum_mm, canvas.y(each.sum_mm), each.category or "")
+        VisitColumn(x, visit, each.sum_mm, canvas.y(each.sum_mm), each.category or "")
         for x, visit, each in zip(xs, course.visits, response.assessments, strict=True)
     )
     has_sum = any(each.adds_mm for each in response.assessments)
-    return Curves(
+    return ResponseCurves(
         ticks=tuple((canvas.y(mm), mm) for mm in range(0, top_mm + 1, step)),
         columns=columns,
         to_scale=to_scale,
-        lines=tuple(line for family in drawn for line in canvas.lines(family)),
-        dots=tuple(dot for family in drawn for dot in canvas.dots(family)),
-        labels=_apart([label for family in drawn for label in canvas.labels(family)]),
+        lines=tuple(line for lineage in shown for line in canvas.lines(lineage)),
+        dots=tuple(dot for lineage in shown for dot in canvas.dots(lineage)),
+        labels=_spread_labels([label for lineage in shown for label in canvas.labels(lineage)]),
         sums=" ".join(f"{column.x:.1f},{column.sum_y:.1f}" for column in columns) if has_sum else "",
-        hidden=len(joined) - len(drawn),
+        hidden=len(lineages) - len(shown),
     )
 
 
@@ -135,55 +135,57 @@ class _Canvas:
         end = min(after) if after else min(ref[0] + 2, len(self.xs))
         return list(range(ref[0] + 1, end))
 
-    def lines(self, family: Family) -> Iterable[Line]:
+    def lines(self, lineage: Lineage) -> Iterable[CurveSegment]:
         """Join nodes to their children; what was not found lies at 0 mm meanwhile."""
-        for ref in family.refs:
+        for ref in lineage.refs:
             absent = [(self.xs[visit], self.y(0)) for visit in self.gone(ref)]
             for child in self.course.children(ref) or (None,):
                 points = [self.place(ref), *absent, *([self.place(child)] if child else [])]
-                yield Line(self.kind(child or ref), " ".join(f"{x:.1f},{y:.1f}" for x, y in points))
+                yield CurveSegment(self.kind(child or ref), " ".join(f"{x:.1f},{y:.1f}" for x, y in points))
 
-    def dots(self, family: Family) -> Iterable[Dot]:
-        for ref in family.refs:
+    def dots(self, lineage: Lineage) -> Iterable[CurvePoint]:
+        for ref in lineage.refs:
             short_mm = self.course.node(ref).sizes.short_axis.length_mm
             name = self.course.visits[ref[0]].name
-            yield Dot(self.kind(ref), *self.place(ref), f"{family.title}; {name}, node {ref[1]}: {short_mm:.1f} mm")
+            yield CurvePoint(
+                self.kind(ref), *self.place(ref), f"{lineage.title}; {name}, node {ref[1]}: {short_mm:.1f} mm"
+            )
             for visit in self.gone(ref):
-                words = f"{family.title}; {self.course.visits[visit].name}: not found"
-                yield Dot(self.kind(ref), self.xs[visit], self.y(0), words, found=False)
+                words = f"{lineage.title}; {self.course.visits[visit].name}: not found"
+                yield CurvePoint(self.kind(ref), self.xs[visit], self.y(0), words, found=False)
 
-    def labels(self, family: Family) -> Iterable[Label]:
-        """Name what has no parents."""
-        for ref in family.refs:
+    def labels(self, lineage: Lineage) -> Iterable[CurveLabel]:
+        """Label the nodes without parents."""
+        for ref in lineage.refs:
             if not self.course.parents.get(ref):
                 x, y = self.place(ref)
-                yield Label(f"{_LETTERS[self.kind(ref)]}{ref[1]}", x - 22, y, x, y)
+                yield CurveLabel(f"{_LETTERS[self.kind(ref)]}{ref[1]}", x - 22, y, x, y)
 
 
-def _apart(labels: Sequence[Label]) -> tuple[Label, ...]:
-    """Move names that stand before the same visit so that none lies over another."""
+def _spread_labels(labels: Sequence[CurveLabel]) -> tuple[CurveLabel, ...]:
+    """Move labels of the same visit so that none lies over another."""
     found = []
     for x in sorted({label.x for label in labels}):
         column = sorted((label for label in labels if label.x == x), key=lambda label: label.y)
         gap = min(_LABEL_GAP, (BOTTOM - TOP) / len(column))
         heights = spread([label.y for label in column], gap, TOP, BOTTOM)
         found += [
-            Label(label.text, label.x, y, label.point_x, label.point_y)
+            CurveLabel(label.text, label.x, y, label.point_x, label.point_y)
             for label, y in zip(column, heights, strict=True)
         ]
     return tuple(found)
 
 
-def _scale(course: Course, response: Response, drawn: Sequence[Family]) -> tuple[int, int]:
-    """Give the step of the scale and its end, mm."""
-    shown = [course.node(ref).sizes.short_axis.length_mm for family in drawn for ref in family.refs]
-    highest = max([15.0, *shown, *(each.sum_mm for each in response.assessments)])
+def _scale(course: Course, response: Response, shown: Sequence[Lineage]) -> tuple[int, int]:
+    """Return the step of the scale and its end, mm."""
+    lengths_mm = [course.node(ref).sizes.short_axis.length_mm for lineage in shown for ref in lineage.refs]
+    highest = max([15.0, *lengths_mm, *(each.sum_mm for each in response.assessments)])
     step = next((step for step in (5, 10, 20, 50) if highest / step <= _TICKS), 100)
     return step, step * math.ceil(highest / step)
 
 
 def _times(visits: Sequence[Visit]) -> tuple[list[float], bool]:
-    """Place the visits by their days; evenly where a day is not known, or two are too close to be told apart."""
+    """Place the visits by their days; evenly where a day is not known, or two are too close to be distinguished."""
     evenly = [n / max(1, len(visits) - 1) for n in range(len(visits))]
     days = [visit.day.toordinal() for visit in visits if visit.day]
     parts = evenly

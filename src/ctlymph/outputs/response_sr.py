@@ -20,7 +20,7 @@ _SERIES_NUMBER = 303
 
 
 def write_reports(folder: Path, followed: FollowUp) -> list[Path]:
-    """Write a report of each follow-up whose CT was read from DICOM, ``response_1.dcm`` and so on; give their paths."""
+    """Write ``response_1.dcm`` and so on for each follow-up whose CT was read from DICOM; return their paths."""
     created, seed = datetime.now(), uuid4().hex
     paths = []
     for visit in range(1, len(followed.volumes)):
@@ -52,7 +52,7 @@ def write_response_report(path: Path, followed: FollowUp, visit: int, created: d
 
 
 def _total(assessment: Assessment, seed: str) -> Any:
-    """Make the group that tells of all targets together."""
+    """Return the group of measurements for all targets together."""
     numbers = [(codes.SUM, assessment.sum_mm), (codes.NADIR, assessment.nadir_mm)]
     numbers.append((codes.HYPOTHETICAL, assessment.hypothetical_mm))
     category = assessment.category

@@ -26,7 +26,7 @@ PICTURE_PX = 288
 
 
 @dataclass(frozen=True)
-class Plane:
+class ViewPlane:
     """A way to cut the volume: across array axis ``axis`` (0 z, 1 y, 2 x), with the letters at the picture's edges."""
 
     name: str
@@ -42,16 +42,16 @@ class Plane:
         return 1 if self.axis == 0 else -1
 
 
-AXIAL = Plane("Axial", 0, "R", "L", "A", "P")
-CORONAL = Plane("Coronal", 1, "R", "L", "S", "I")
-SAGITTAL = Plane("Sagittal", 2, "A", "P", "S", "I")
+AXIAL = ViewPlane("Axial", 0, "R", "L", "A", "P")
+CORONAL = ViewPlane("Coronal", 1, "R", "L", "S", "I")
+SAGITTAL = ViewPlane("Sagittal", 2, "A", "P", "S", "I")
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class PictureFrame:
     """The square cut out of a slice: where it lies, and how indices become mm in the picture."""
 
-    plane: Plane
+    plane: ViewPlane
     index: int
     centre: NDArray[np.float64]
     spacing_mm: NDArray[np.float64]
@@ -69,22 +69,24 @@ class Frame:
         return np.asarray(((row_column - self.centre) * self.step + self.width_mm / 2)[..., ::-1])
 
     def box(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
-        """Give the part of the slice that the picture needs, with a margin for the interpolation."""
-        reach = self.width_mm / 2 / self.spacing_mm + 3
-        low = np.clip(np.floor(self.centre - reach), 0, shape).astype(int)
-        high = np.clip(np.ceil(self.centre + reach) + 1, 0, shape).astype(int)
+        """Return the part of the slice that the picture needs, with a margin for the interpolation."""
+        half = self.width_mm / 2 / self.spacing_mm + 3
+        low = np.clip(np.floor(self.centre - half), 0, shape).astype(int)
+        high = np.clip(np.ceil(self.centre + half) + 1, 0, shape).astype(int)
         return slice(low[0], high[0]), slice(low[1], high[1])
 
 
-def frame_about(grid: Geometry, plane: Plane, centre_zyx: NDArray[np.float64], width_mm: float) -> Frame:
-    """Frame a square of a side of ``width_mm`` about a point, given as an index; the nearest slice is taken."""
+def frame_about(grid: Geometry, plane: ViewPlane, centre_zyx: NDArray[np.float64], width_mm: float) -> PictureFrame:
+    """PictureFrame a square of a side of ``width_mm`` about a point, given as an index; the nearest slice is taken."""
     size = grid.shape_zyx[plane.axis]
     index = int(np.clip(np.rint(centre_zyx[plane.axis]), 0, size - 1))
-    return Frame(plane, index, np.delete(centre_zyx, plane.axis), np.delete(grid.spacing_zyx, plane.axis), width_mm)
+    return PictureFrame(
+        plane, index, np.delete(centre_zyx, plane.axis), np.delete(grid.spacing_zyx, plane.axis), width_mm
+    )
 
 
-def caption(grid: Geometry, frame: Frame) -> str:
-    """Say where the slice lies, such as ``L 12.5 mm``."""
+def caption(grid: Geometry, frame: PictureFrame) -> str:
+    """Return where the slice lies, such as ``L 12.5 mm``."""
     index_zyx = np.insert(frame.centre, frame.plane.axis, frame.index)
     axis = 2 - frame.plane.axis
     letters = ("RL", "AP", "IS")[axis]
@@ -92,7 +94,7 @@ def caption(grid: Geometry, frame: Frame) -> str:
     return f"{letters[int(position > 0)]} {abs(position):.1f} mm"
 
 
-def square(part: NDArray[np.int16], start: NDArray[np.int_], frame: Frame) -> NDArray[np.uint8]:
+def square(part: NDArray[np.int16], start: NDArray[np.int_], frame: PictureFrame) -> NDArray[np.uint8]:
     """Resample a part of a slice, which begins at index ``start``, to the picture's square pixels; window it."""
     from PIL import Image
 
@@ -116,7 +118,7 @@ def grey(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.ui
 
 
 def jpeg(pixels: NDArray[np.uint8], quality: int) -> str:
-    """Give a picture as the text of an address that holds it."""
+    """Return a picture as a data URL."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -124,14 +126,14 @@ def jpeg(pixels: NDArray[np.uint8], quality: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def rows_columns(points_mm: Sequence[Point], grid: Geometry, plane: Plane) -> NDArray[np.float64]:
+def rows_columns(points_mm: Sequence[Point], grid: Geometry, plane: ViewPlane) -> NDArray[np.float64]:
     """Map points, LPS mm, to fractional rows and columns of the slices of a plane."""
     return np.delete(grid.mm_to_index(points_mm)[..., ::-1], plane.axis, axis=-1)
 
 
-def spread(wanted: list[float], gap: float, low: float, high: float) -> list[float]:
-    """Move sorted places apart until neighbours are ``gap`` apart, within ``low`` and ``high`` if they fit."""
-    places = list(wanted)
+def spread(positions: list[float], gap: float, low: float, high: float) -> list[float]:
+    """Move sorted positions until neighbours are ``gap`` apart, within ``low`` and ``high`` if they fit."""
+    places = list(positions)
     for n in range(len(places)):
         places[n] = max(places[n], low if n == 0 else places[n - 1] + gap)
     for n in reversed(range(len(places))):

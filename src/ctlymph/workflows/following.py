@@ -1,4 +1,4 @@
-"""A patient's scans, one after another: nodes in each, which became which, and RECIST's view of it."""
+"""A patient's scans, one after another: nodes in each, which became which, and the response by RECIST 1.1."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.result import Result
 from ctlymph.core.volume import Volume
 from ctlymph.followup.course import Course, FollowUp, Role, Visit
-from ctlymph.followup.node_matching import followed
-from ctlymph.followup.recist import respond
-from ctlymph.followup.registration import USUAL_AGREEMENT, Alignment, align
+from ctlymph.followup.node_matching import match_nodes
+from ctlymph.followup.recist import assess_response
+from ctlymph.followup.registration import USUAL_CORRELATION, Registration, register
 from ctlymph.io import read
 from ctlymph.io.dicom.seg_reader import is_segmentation, referenced_series
 from ctlymph.io.dicom.sr_reader import is_report, read_report
@@ -122,19 +122,19 @@ def follow(
     results = [_result_of(scan, options, progress) for scan in scans]
     check_scans(results)
     visits = [Visit(number, each.case, each.study_date, tuple(each.nodes)) for number, each in enumerate(results)]
-    alignments = [align(a.volume, b.volume, progress) for a, b in pairwise(results)]
+    registrations = [register(a.volume, b.volume, progress) for a, b in pairwise(results)]
     masks = [each.masks for each in results]
-    course = _with_node_rads(followed(visits, masks, alignments), results)
+    course = _with_node_rads(match_nodes(visits, masks, registrations), results)
     notes = [f"{each.case}, visit {number}: {note}" for number, each in enumerate(results) for note in each.notes]
     return FollowUp(
         patient=str(results[0].volume.attributes.get("PatientID") or results[0].case),
         volumes=[each.volume for each in results],
         masks=masks,
         course=course,
-        response=respond(course, roles),
+        response=assess_response(course, roles),
         model=", ".join(dict.fromkeys(each.model for each in results if each.model)),
         trained_on=" ".join(dict.fromkeys(each.trained_on for each in results if each.trained_on)),
-        notes=[*notes, *_caveats(results, alignments)],
+        notes=[*notes, *_caveats(results, registrations)],
     )
 
 
@@ -173,18 +173,18 @@ def check_scans(scans: Sequence[Result]) -> None:
             raise CtlymphError(f"{scan.case}: nodes overlap, and cannot be matched; give nodes that do not")
 
 
-def _caveats(scans: Sequence[Result], alignments: Sequence[Alignment]) -> list[str]:
+def _caveats(scans: Sequence[Result], registrations: Sequence[Registration]) -> list[str]:
     """Return what makes the course less certain, one sentence each."""
     notes = []
     if undated := dict.fromkeys(scan.case for scan in scans if scan.study_date is None):
         notes.append(f"{', '.join(undated)}: the date is not known; the scans are taken to be in the order of time.")
     if not all(scan.volume.attributes.get("PatientID") for scan in scans):
         notes.append("Not all scans name their patient; they are taken to be of one patient.")
-    for number, alignment in enumerate(alignments, start=1):
-        if alignment.agreement < USUAL_AGREEMENT:
+    for number, registration in enumerate(registrations, start=1):
+        if registration.correlation < USUAL_CORRELATION:
             notes.append(
-                f"Visit {number} agrees with the one before by {alignment.agreement:.2f} only; {USUAL_AGREEMENT} is "
-                "usual. Check that both are of one patient, and how nodes were matched."
+                f"Visit {number} correlates with the one before by {registration.correlation:.2f} only; "
+                f"{USUAL_CORRELATION} is usual. Check that both are of one patient, and how nodes were matched."
             )
     return notes
 
