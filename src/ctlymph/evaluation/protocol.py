@@ -120,7 +120,7 @@ def evaluate(
         Scan 1 holds the nodes A and B, scan 2 holds C. The detections: 0.9 on A, 0.8 on A again, 0.7 on nothing,
         0.6 on B, 0.5 on C. The curve has every operating point: false positives per CT, and sensitivity.
 
-        >>> from ctlymph.evaluation.detections import Detections, GroundTruth
+        >>> from ctlymph.evaluation import Detections, GroundTruth
         >>> a, b, c, nothing = (0, 0, 0), (100, 0, 0), (0, 50, 0), (0, 300, 0)
         >>> truth = GroundTruth.from_points({"scan 1": [a, b], "scan 2": [c]}, short_axis_mm=12)
         >>> detections = Detections.from_points(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,18 @@ def test_the_fields_of_the_pickle_as_json_hold_their_own_geometry(tmp_path: Path
     assert found.boxes_mm is not None
     assert found.boxes_mm[1].round(3).tolist() == LOW_HIGH
     assert read_detections(tmp_path / "A_boxes.json").cases == ("A",)
+
+
+def test_the_lines_in_the_documentation_write_pickles_as_json_that_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    code = page.split("## Boxes of nnDetection")[1].split("```python")[1].split("```")[0]
+    result = {key: tuple(value) for key, value in STATED.items()}
+    result |= {"pred_boxes": np.array([BOX], float), "pred_scores": np.array([0.5]), "pred_labels": np.zeros(1)}
+    (tmp_path / "A_boxes.pkl").write_bytes(pickle.dumps(result))
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True)
+    found = read_detections(tmp_path)
+    assert found.boxes_mm is not None
+    assert found.boxes_mm[0].round(3).tolist() == LOW_HIGH
 
 
 class Harmful:

@@ -1,0 +1,16 @@
+from .bootstrap import Resampling as Resampling
+from .detections import Detections as Detections
+from .detections import GroundTruth as GroundTruth
+from .froc import Curve as Curve
+from .matching import Matches as Matches
+from .matching import MatchingRules as MatchingRules
+from .matching import Outcome as Outcome
+from .matching import match as match
+from .protocol import DetectorResult as DetectorResult
+from .protocol import Evaluation as Evaluation
+from .protocol import Protocol as Protocol
+from .protocol import evaluate as evaluate
+from .protocol import evaluate_detections as evaluate_detections
+from .protocol import evaluate_region as evaluate_region
+from .readers.detection_files import read_detections as read_detections
+from .readers.ground_truth_files import read_ground_truth as read_ground_truth
