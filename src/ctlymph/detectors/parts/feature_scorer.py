@@ -51,13 +51,13 @@ def examples_of(candidates: Candidates, truth: TrueNodes, max_off_nodes: int | N
     used = labels >= 0
     if max_off_nodes is not None:
         used[np.flatnonzero(labels == 0)[max_off_nodes:]] = False
+    chosen = candidates.chosen(np.flatnonzero(used))
     enlarged = truth.short_axes_mm >= ENLARGED_MM
-    short_axes_mm = np.full(int(used.sum()), np.nan)
+    short_axes_mm = np.full(len(chosen), np.nan)
     if enlarged.any():
-        from_nodes = candidates.points_mm[used][:, None] - truth.points_mm[enlarged][None]
-        short_axes_mm = truth.short_axes_mm[enlarged][np.linalg.norm(from_nodes, axis=2).argmin(axis=1)]
-    features = candidates.features[used] if len(candidates) else candidates.features
-    return Examples(features, labels[used], candidates.radii_mm[used], short_axes_mm)
+        offsets_mm = chosen.points_mm[:, None] - truth.points_mm[enlarged][None]
+        short_axes_mm = truth.short_axes_mm[enlarged][np.linalg.norm(offsets_mm, axis=2).argmin(axis=1)]
+    return Examples(chosen.features, labels[used], chosen.radii_mm, short_axes_mm)
 
 
 def joined(extracted: Sequence[Examples], stage: str) -> tuple[Examples, NDArray[np.intp]]:
