@@ -244,7 +244,7 @@ def test_a_normal_node_counts_as_new_with_10_mm_and_5_mm_above_its_smallest(
 
 def test_a_normal_node_of_10_mm_that_does_not_count_as_new_is_named() -> None:
     (remark,) = judged({1: 20, 2: 9.8}, {1: 20, 2: 10.1}).assessments[1].remarks
-    assert "so not new: node 2 (9.8 to 10.1 mm)" in remark
+    assert "less than 5 mm: node 2 (9.8 to 10.1 mm)" in remark
 
 
 def test_a_normal_node_out_of_sight_and_seen_again_is_not_new() -> None:

@@ -440,7 +440,7 @@ def _normal_remarks(descent: _Descent, visit: int) -> Iterable[str]:
         yield (
             "normal before, now 10 mm or more, but not new, since grown by less than 5 mm: "
             f"{_numbered('node', grown)}; "
-            "check it"
+            "check this"
         )
 
 
