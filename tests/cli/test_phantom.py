@@ -112,6 +112,12 @@ def test_the_two_names_of_one_scan_have_its_voxels_and_come_into_one_fold(made: 
     assert folds.fold_of(chest.name) == folds.fold_of(belly.name) != folds.fold_of(first.name)
     assert read_ground_truth(made).patients == ("MED_LYMPH_001", "ABD_LYMPH_001", "ABD_LYMPH_001")
     assert "ABD_LYMPH_001,MED_LYMPH_002," in (made / "shared_scans.csv").read_text(encoding="utf-8")
+    assert (made / "cases.csv").read_text(encoding="utf-8").splitlines() == [
+        "case,patient,region",
+        "ABD_LYMPH_001,ABD_LYMPH_001,abdomen",
+        "MED_LYMPH_001,MED_LYMPH_001,mediastinum",
+        "MED_LYMPH_002,ABD_LYMPH_001,mediastinum",
+    ]
 
 
 def test_the_segmentation_object_holds_the_voxels_of_the_mask(cases: list[Case]) -> None:

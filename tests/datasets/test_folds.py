@@ -46,7 +46,8 @@ def test_both_names_of_a_scan_are_in_one_fold() -> None:
 def test_cases_that_a_table_puts_together_are_in_one_fold(tmp_path: Path) -> None:
     for number in range(1, 9):
         (tmp_path / f"C{number}_mask.nii.gz").touch()
-    (tmp_path / "patients.csv").write_text("case,patient\nC1,P\nC4,P\nC7,P\n")
+    rows = [f"C{number},{'P' if number in (1, 4, 7) else ''},abdomen\n" for number in range(1, 9)]
+    (tmp_path / "cases.csv").write_text("".join(["case,patient,region\n", *rows]))
     cases = Collection(tmp_path).cases()
     assert [case.patient for case in cases] == ["P", "C2", "C3", "P", "C5", "C6", "P", "C8"]
     for seed in range(10):
@@ -54,10 +55,10 @@ def test_cases_that_a_table_puts_together_are_in_one_fold(tmp_path: Path) -> Non
         assert len({folds.fold_of(name) for name in ("C1", "C4", "C7")}) == 1
 
 
-def test_a_table_of_patients_without_its_columns_is_refused(tmp_path: Path) -> None:
+def test_a_former_table_of_patients_is_not_passed_over(tmp_path: Path) -> None:
     (tmp_path / "C1_mask.nii.gz").touch()
-    (tmp_path / "patients.csv").write_text("name,who\nC1,P\n")
-    with pytest.raises(CtlymphError, match="its columns are case and patient"):
+    (tmp_path / "patients.csv").write_text("case,patient\nC1,P\n")
+    with pytest.raises(CtlymphError, match=r"rename it to cases\.csv and add a column region"):
         Collection(tmp_path)
 
 

@@ -16,10 +16,9 @@ from ctlymph.datasets.candidates import Candidate, read_candidates
 from ctlymph.datasets.cases_csv import CASES, EXAMPLE, HEADER, TEST, CaseRow, read_cases_csv
 from ctlymph.datasets.ct_lymph_nodes.catalogue import CatalogueEntry, catalogue
 from ctlymph.datasets.ct_lymph_nodes.cite import LICENSE_NAME
-from ctlymph.datasets.layout import PATIENTS, SYNTHETIC, CaseFiles, DicomSeries, FoundCases, find_cases
+from ctlymph.datasets.layout import SYNTHETIC, CaseFiles, DicomSeries, FoundCases, find_cases
 from ctlymph.datasets.node_labels import measured_nodes, read_labels, read_points_table, with_sizes
 from ctlymph.io import read
-from ctlymph.io.csv_table import read_rows
 from ctlymph.io.dicom.series import ReadOptions, read_dicom
 from ctlymph.io.images import image_suffix
 
@@ -34,6 +33,9 @@ HOW_TO = (
     f"and a row for each case, such as {EXAMPLE}"
 )
 """How a folder of one's own becomes a dataset."""
+
+_FORMER = "patients.csv"
+"""The table of patients before ``cases.csv``: to pass it over would put a patient into several folds."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,9 @@ class Collection:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).resolve()
         self.synthetic = (self.folder / SYNTHETIC).is_file()
-        table = self.folder / CASES
+        table, former = self.folder / CASES, self.folder / _FORMER
+        if former.is_file() and not table.is_file():
+            raise CtlymphError(f"{former} is no longer read; rename it to {CASES} and add a column region")
         rows = {row.case: row for row in read_cases_csv(table)} if table.is_file() else {}
         named = bool(rows) and all(row.names_files for row in rows.values())
         found = FoundCases({}, ()) if named else find_cases(self.folder)
@@ -237,8 +241,7 @@ class Collection:
             raise CtlymphError(f"{self.folder} holds no case{left_out}; give the folder of a collection, or {HOW_TO}")
         cases = [_listed(row, found.cases.get(row.case), self.synthetic) for row in rows.values()]
         if not rows:
-            patients = _patients(self.folder / PATIENTS)
-            cases = [_found(*each, self.synthetic, patients.get(each[0])) for each in found.cases.items()]
+            cases = [_found(name, files, self.synthetic) for name, files in found.cases.items()]
         self._cases = tuple(sorted(cases, key=_place))
         self.notes = (*found.notes, *_left_out(self._cases, found.cases if rows else ()))
 
@@ -271,14 +274,6 @@ class Collection:
         return [case for case in chosen if not names or case.name in names]
 
 
-def _patients(path: Path) -> dict[str, str]:
-    """Read which cases are of one patient, as collections before ``cases.csv`` say it."""
-    if not path.is_file():
-        return {}
-    rows = read_rows(path, ("case", "patient"), "its columns are case and patient")
-    return {row["case"]: row["patient"] for row in rows}
-
-
 def _listed(row: CaseRow, found: CaseFiles | None, synthetic: bool) -> Case:
     """Make a case of its row in ``cases.csv``, and of the files found by its name."""
     if found is None and not row.names_files:
@@ -292,12 +287,11 @@ def _listed(row: CaseRow, found: CaseFiles | None, synthetic: bool) -> Case:
     return Case(row.case, row.regions, patient, entry, files, row.split, licence)
 
 
-def _found(name: str, files: CaseFiles, synthetic: bool, patient: str | None) -> Case:
+def _found(name: str, files: CaseFiles, synthetic: bool) -> Case:
     """Make a case of its files alone; only names of the public collection say anything."""
     named = catalogue().entry(name)
     entry = None if synthetic else _entry(name, files)
-    if patient is None:
-        patient = catalogue().patient_of(name) if entry or synthetic else name
+    patient = catalogue().patient_of(name) if entry or synthetic else name
     regions = (named.region,) if named else ()
     return Case(name, regions, patient, entry, files, licence=LICENSE_NAME if entry else "")
 

@@ -21,9 +21,6 @@ from ctlymph.io.dicom.header import Header, read_header
 SYNTHETIC = "SYNTHETIC.txt"
 """File at the top of a collection that ``ctlymph phantom`` made: its names are the public one's, its data not."""
 
-PATIENTS = "patients.csv"
-"""File at the top of a collection that says, where it is there, which cases are of one patient: case, patient."""
-
 CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 """What a case may be called: it names files and folders."""
 

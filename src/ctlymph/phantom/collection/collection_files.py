@@ -10,11 +10,12 @@ from pathlib import Path
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.regions import ABDOMEN
+from ctlymph.datasets.cases_csv import CASES
 from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
-from ctlymph.datasets.layout import PATIENTS, SYNTHETIC, DicomSeries, find_cases
+from ctlymph.datasets.layout import SYNTHETIC, DicomSeries, find_cases
 from ctlymph.io.atomic import new_file
 from ctlymph.phantom.collection.case_files import DICOM, SIDES, TRUTH, replace_csv
-from ctlymph.phantom.collection.patients import PhantomOptions, roots
+from ctlymph.phantom.collection.patients import PhantomOptions, region_of, roots
 
 SETS = {"small": (6, 6), "full": (90, 86)}
 """How many cases of mediastinum and abdomen each standard set has."""
@@ -60,8 +61,7 @@ def finish(folder: Path, options: PhantomOptions, *, zipped: bool = False) -> No
     for root in roots(folder, options.timepoints):
         series = {name: files.series for name, files in find_cases(root).cases.items()}
         replace_csv(root / "shared_scans.csv", _SHARED, _shared_rows(series))
-        if patients := _patients(folder / TRUTH, series):
-            replace_csv(root / PATIENTS, ("case", "patient"), patients)
+        replace_csv(root / CASES, ("case", "patient", "region"), _case_rows(folder / TRUTH, series))
         if options.layout == "nbia":
             table = root / DICOM["nbia"] / "metadata.csv"
             rows = [_metadata(table.parent, each) for found in series.values() for each in found]
@@ -82,12 +82,16 @@ def _shared_rows(series: dict[str, tuple[DicomSeries, ...]]) -> list[tuple[objec
     return rows
 
 
-def _patients(truth: Path, names: Iterable[str]) -> list[tuple[object, ...]]:
-    """Return the case and the patient of each case that was made from a given CT."""
-    recipes = {name: truth / f"{name}_phantom.json" for name in sorted(names)}
-    made = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in recipes.items() if path.is_file()}
-    digests = {name: recipe.get("background_sha256", "") for name, recipe in made.items()}
-    return [(name, f"CT_{digest[:16]}") for name, digest in digests.items() if digest]
+def _case_rows(truth: Path, names: Iterable[str]) -> list[tuple[object, ...]]:
+    """Return name, patient and annotated region of each case; all cases of one background CT are of one patient."""
+    rows: list[tuple[object, ...]] = []
+    for name in sorted(names):
+        recipe = truth / f"{name}_phantom.json"
+        made = json.loads(recipe.read_text(encoding="utf-8")) if recipe.is_file() else {}
+        background = made.get("background_sha256", "")
+        patient = f"CT_{background[:16]}" if background else catalogue().patient_of(name)
+        rows.append((name, patient, region_of(name)))
+    return rows
 
 
 def _metadata(folder: Path, series: DicomSeries) -> tuple[object, ...]:

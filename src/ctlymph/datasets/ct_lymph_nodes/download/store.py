@@ -12,13 +12,14 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.datasets.ct_lymph_nodes.catalogue import Series
@@ -188,7 +189,7 @@ class Store:
         with stream:
             os.set_inheritable(stream.fileno(), True)
             deadline = time.monotonic() + _LOCK_PATIENCE_S
-            while not _try_lock(stream.fileno()):
+            while not lock_descriptor(stream.fileno(), blocking=False):
                 if time.monotonic() > deadline:
                     raise CtlymphError(
                         f"another download is at work in {self.root}, or just ending; wait for it, or stop it"
@@ -355,22 +356,3 @@ def _harmless_uid(uid: str) -> str:
 def _margin(needed_bytes: int) -> int:
     """Give what to leave free: for names and checksums, and for whoever else writes."""
     return max(needed_bytes // 100, 100_000_000) if needed_bytes else 0
-
-
-def _try_lock(handle: int) -> bool:
-    """Lock an open file against other processes, if none has; it is unlocked with the last process that has it open."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
