@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ctlymph.core.regions import ABDOMEN, MEDIASTINUM, REGIONS
 from ctlymph.datasets.annotations import INDICES, POINTS, SIZES, read_annotations
-from ctlymph.datasets.archive_file import StoredFile
+from ctlymph.datasets.archive_file import CollectionFile
 from ctlymph.phantom.nodes.growth import node_generations
 from ctlymph.phantom.nodes.node_shapes import axes_of_sections
 from ctlymph.phantom.nodes.patient_anatomy import Body
@@ -62,7 +62,7 @@ def annotated(folder: Path, region: str) -> Sample:
     """Read the annotation files of a region's cases."""
     sample = Sample([], {})
     for case in sorted(folder.glob(f"{PREFIX[region]}*")):
-        files = {name: StoredFile(case / f"{case.name}_lymphnodes_{name}") for name in (POINTS, INDICES, SIZES)}
+        files = {name: CollectionFile(case / f"{case.name}_lymphnodes_{name}") for name in (POINTS, INDICES, SIZES)}
         nodes = read_annotations(files)
         sample.counts.append(len(nodes))
         add_distances(sample, [node.point_mm for node in nodes])

@@ -95,7 +95,7 @@ def test_verify_counts_what_is_whole_and_what_is_not_and_fails(tmp_path: Path) -
     assert "4 of 4 are not whole, the first annotations of MED_LYMPH_001 (altered)" in str(result.exception)
     assert "annotations\t0\t1\t0\t1\nmasks\t0\t2\t0\t0" in result.stdout
     here = CliRunner().invoke(app, ["collection", *map(str, asked), "--here", "--json"])
-    assert [(each["kind"], each["state"]) for each in json.loads(here.stdout)] == [("annotations", "altered")]
+    assert [(each["data_type"], each["state"]) for each in json.loads(here.stdout)] == [("annotations", "altered")]
 
 
 def test_odd_answers_of_sql_are_still_json() -> None:

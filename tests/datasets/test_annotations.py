@@ -6,14 +6,14 @@ import pytest
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.annotations import AnnotatedNode, read_annotations
-from ctlymph.datasets.archive_file import StoredFile
+from ctlymph.datasets.archive_file import CollectionFile
 
 
-def files(folder: Path, **contents: str) -> dict[str, StoredFile]:
+def files(folder: Path, **contents: str) -> dict[str, CollectionFile]:
     names = {"points": "physicalPoints.txt", "indices": "indices.txt", "sizes": "sizes.txt"}
     for kind, content in contents.items():
         (folder / names[kind]).write_text(content)
-    return {names[kind]: StoredFile(folder / names[kind]) for kind in contents}
+    return {names[kind]: CollectionFile(folder / names[kind]) for kind in contents}
 
 
 def test_row_i_is_the_same_node_in_every_file(tmp_path: Path) -> None:

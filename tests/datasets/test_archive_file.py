@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from ctlymph.core.errors import CtlymphError
-from ctlymph.datasets.archive_file import StoredFile, numbers, whole_numbers
+from ctlymph.datasets.archive_file import CollectionFile, numbers, whole_numbers
 
 
-def written(folder: Path, content: bytes) -> StoredFile:
+def written(folder: Path, content: bytes) -> CollectionFile:
     path = folder / "a.txt"
     path.write_bytes(content)
-    return StoredFile(path)
+    return CollectionFile(path)
 
 
 def test_numbers_are_read_with_either_line_ending_blank_lines_and_long_exponents(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_rows_must_be_of_one_length(tmp_path: Path) -> None:
 def test_a_member_of_an_archive_is_read_and_put_on_disk_for_a_while(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("x/b.txt", "1 2 3")
-    file = StoredFile(tmp_path / "a.zip", "x/b.txt")
+    file = CollectionFile(tmp_path / "a.zip", "x/b.txt")
     assert file.read(100) == b"1 2 3"
     with file.on_disk(100) as path:
         assert path.name == "b.txt"
@@ -50,12 +50,12 @@ def test_more_bytes_than_plausible_are_refused_whatever_the_archive_declares(tmp
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("b.txt", b"\0" * 1_000_000)
     with pytest.raises(CtlymphError, match=r"a\.zip:b\.txt has more than 1000 bytes"):
-        StoredFile(tmp_path / "a.zip", "b.txt").read(1000)
+        CollectionFile(tmp_path / "a.zip", "b.txt").read(1000)
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"PK no archive")
-    for file in (StoredFile(tmp_path / "none.txt"), StoredFile(tmp_path / "a.zip", "b.txt")):
+    for file in (CollectionFile(tmp_path / "none.txt"), CollectionFile(tmp_path / "a.zip", "b.txt")):
         with pytest.raises(CtlymphError, match=r"cannot read .*fetch it again"):
             file.read(10)
 
@@ -68,7 +68,7 @@ def test_a_damaged_member_of_an_archive_is_named(tmp_path: Path, place: int) -> 
     content[place] ^= 0xFF
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(CtlymphError, match=r"cannot read .*a\.zip:b"):
-        StoredFile(tmp_path / "a.zip", "b").read(10_000)
+        CollectionFile(tmp_path / "a.zip", "b").read(10_000)
 
 
 @pytest.mark.parametrize("word", ["1e300", "3.7", "-1000001"])

@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 
 from ctlymph.core.errors import CtlymphError
-from ctlymph.datasets.archive_file import StoredFile
+from ctlymph.datasets.archive_file import CollectionFile
 from ctlymph.datasets.candidates import Candidate, read_candidates
 
 
-def files(folder: Path, points: str, ids: str | None) -> dict[str, StoredFile]:
+def files(folder: Path, points: str, ids: str | None) -> dict[str, CollectionFile]:
     folder.mkdir()
     (folder / "physicalPoints.txt").write_text(points)
-    found = {"physicalPoints.txt": StoredFile(folder / "physicalPoints.txt")}
+    found = {"physicalPoints.txt": CollectionFile(folder / "physicalPoints.txt")}
     if ids is not None:
         (folder / "grtIDs.txt").write_text(ids)
-        found["grtIDs.txt"] = StoredFile(folder / "grtIDs.txt")
+        found["grtIDs.txt"] = CollectionFile(folder / "grtIDs.txt")
     return found
 
 

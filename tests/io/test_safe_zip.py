@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ctlymph.core.errors import CtlymphError
-from ctlymph.io.safe_zip import Limits, SafeZip, unpack
+from ctlymph.io.safe_zip import SafeZip, ZipLimits, unpack
 
 SLICE = random.Random(0).randbytes(3000)
 
@@ -25,11 +25,11 @@ def write_zip(path: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> Path
     return path
 
 
-def refused(archive: Path, tmp_path: Path, limits: Limits | None = None) -> str:
+def refused(archive: Path, tmp_path: Path, limits: ZipLimits | None = None) -> str:
     """Unpack, see that it is refused and that nothing is left, and give the reason."""
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     with pytest.raises(CtlymphError) as caught:
-        unpack(archive, tmp_path / "deep" / "into", limits or Limits())
+        unpack(archive, tmp_path / "deep" / "into", limits or ZipLimits())
     left = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.name != "deep"}
     assert left == before
     assert "\n" not in str(caught.value)
@@ -138,13 +138,13 @@ def test_refuses_packings_that_cannot_be_undone_in_little_memory(tmp_path: Path)
 
 def test_refuses_more_bytes_than_the_limit(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "a.zip", ("1", bytes(600_000)), ("2", bytes(600_000)))
-    assert "more than 1 MB, with 2" in refused(archive, tmp_path, Limits(total_bytes=1_000_000))
-    assert "'1' would unpack from" in refused(archive, tmp_path, Limits(ratio=100))
+    assert "more than 1 MB, with 2" in refused(archive, tmp_path, ZipLimits(total_bytes=1_000_000))
+    assert "'1' would unpack from" in refused(archive, tmp_path, ZipLimits(ratio=100))
 
 
 def test_refuses_more_entries_than_the_limit(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "a.zip", *((str(number), b"") for number in range(11)))
-    assert "11 entries" in refused(archive, tmp_path, Limits(entries=10))
+    assert "11 entries" in refused(archive, tmp_path, ZipLimits(entries=10))
 
 
 def forged(archive: Path, stated: int) -> Path:

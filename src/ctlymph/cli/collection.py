@@ -17,7 +17,7 @@ from ctlymph.cli.collection_export import export
 from ctlymph.cli.collection_folds import folds
 from ctlymph.cli.collection_init import init
 from ctlymph.cli.console import progress, say, show_json, show_table
-from ctlymph.cli.options import CasesOption, JsonOption, RegionOption, WhatOption, kinds_of, names_of
+from ctlymph.cli.options import CasesOption, JsonOption, RegionOption, WhatOption, data_types_of, names_of
 from ctlymph.core.errors import CtlymphError, shown
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def stats(as_json: JsonOption = False) -> None:
       ctlymph collection stats
     """
     from ctlymph.datasets.ct_lymph_nodes.catalogue import FLAGS, TITLE, VERSIONS
-    from ctlymph.datasets.ct_lymph_nodes.database import figures
+    from ctlymph.datasets.ct_lymph_nodes.database import statistics
 
-    found = figures()
+    found = statistics()
     if as_json:
         versions = [{"version": number, "month": month, "came": came} for number, month, came in VERSIONS]
         show_json({**asdict(found), "versions": versions})
@@ -59,7 +59,7 @@ def stats(as_json: JsonOption = False) -> None:
         rows.append((region, f"{found.cases[region]}", f"cases, {found.nodes[region]} annotated nodes, {candidates}"))
     rows += [(f"version {number}", month, came) for number, month, came in VERSIONS]
     rows += [(flag, f"{found.flags[flag]}", f"cases: {meaning}") for flag, meaning in FLAGS.items()]
-    show_table(TITLE, ("what", "number", "about"), rows)
+    show_table(TITLE, ("what", "number", "details"), rows)
 
 
 @app.command("list")
@@ -76,7 +76,7 @@ def list_cases(
     flag: Annotated[list[str] | None, typer.Option(metavar="FLAG", help="Only with this defect.")] = None,
     without: Annotated[list[str] | None, typer.Option(metavar="FLAG", help="Only without this defect.")] = None,
     sql: Annotated[
-        str | None, typer.Option(metavar="QUERY", help="Any question in SQL, instead; nothing can be changed.")
+        str | None, typer.Option(metavar="QUERY", help="Any query in SQL, instead; nothing can be changed.")
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
     as_json: JsonOption = False,
@@ -99,7 +99,7 @@ def list_cases(
     if as_csv and as_json:
         raise typer.BadParameter("choose one of --csv and --json")
     show = _show_json if as_json else _show_csv if as_csv else _show_text
-    wanted = Selection(
+    selection = Selection(
         region=region,
         cases=names_of(cases),
         sex=sex,
@@ -111,14 +111,14 @@ def list_cases(
         without_flags=without or (),
     )
     if sql is not None:
-        if wanted != Selection():
+        if selection != Selection():
             raise typer.BadParameter(
                 "it asks the whole collection; write the other conditions into the query", param_hint="--sql"
             )
-        answer = database.sql(sql)
-        show("SQL", answer.columns, answer.rows)
+        result = database.sql(sql)
+        show("SQL", result.columns, result.rows)
     else:
-        entries = select(wanted)
+        entries = select(selection)
         rows = [_row(entry) for entry in entries]
         columns = tuple(_row(catalogue().entries[0]))  # also where nothing was found
         show(f"{len(rows)} cases", columns, [tuple(row.values()) for row in rows])
@@ -150,12 +150,12 @@ def verify(
     from ctlymph.datasets.ct_lymph_nodes.verify import MISSING, WHOLE
     from ctlymph.datasets.ct_lymph_nodes.verify import verify as check
 
-    kinds = kinds_of(what)
+    data_types = data_types_of(what)
     collection = Collection(folder)
     expected = select(Selection(region=region, cases=names_of(cases)))
-    findings = check(collection, expected, kinds, quick=quick, progress=progress())
+    findings = check(collection, expected, data_types, quick=quick, progress=progress())
     if here:
-        findings = [finding for finding in findings if finding.state != MISSING or finding.about]
+        findings = [finding for finding in findings if finding.state != MISSING or finding.remark]
         if not findings:
             raise CtlymphError(f"{folder} holds nothing of what was asked for; leave --here out to see what is missing")
     for note in collection.notes:
@@ -168,7 +168,8 @@ def verify(
     if faults:
         first = faults[0]
         raise CtlymphError(
-            f"{len(faults)} of {len(findings)} are not whole, the first {first.kind} of {first.case} ({first.state}); "
+            f"{len(faults)} of {len(findings)} are not whole, the first {first.data_type} of {first.case} "
+            f"({first.state}); "
             "fetch them with ctlymph collection download --recheck"
         )
 
@@ -191,9 +192,9 @@ def _range(option: str, text: str | None) -> Range:
     """Read ``40-60``, ``40-``, ``-60`` or ``40``."""
     if text is None:
         return None, None
-    least, separator, greatest = text.replace("–", "-").partition("-")
+    low_text, separator, high_text = text.replace("–", "-").partition("-")
     try:
-        low, high = (float(end) if end.strip() else None for end in (least, greatest if separator else least))
+        low, high = (float(end) if end.strip() else None for end in (low_text, high_text if separator else low_text))
     except ValueError:
         low = high = None
     known = [end for end in (low, high) if end is not None]
@@ -220,7 +221,7 @@ def _row(entry: CatalogueEntry) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Give a value that JSON can hold: SQL also knows bytes and infinity."""
+    """Return a value that JSON can hold: SQL also knows bytes and infinity."""
     is_odd = isinstance(value, bytes) or (isinstance(value, float) and not isfinite(value))
     return str(value) if is_odd else value
 
@@ -240,21 +241,22 @@ def _show_csv(_title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 
 def _show_findings(folder: Path, findings: Sequence[Finding]) -> None:
-    """Print a table of states by kind, and a line for each that is not whole; alike ones once."""
+    """Print a table of states by data_type, and a line for each that is not whole; alike ones once."""
     from ctlymph.datasets.ct_lymph_nodes.verify import MISSING, STATES, WHOLE
 
-    kinds = list(dict.fromkeys(finding.kind for finding in findings))
-    counted = [(finding.kind, finding.state) for finding in findings]
-    rows = [(kind, *(str(counted.count((kind, state))) for state in STATES)) for kind in kinds]
-    show_table(f"{folder}, cases by what became of their data", ("data", *STATES), rows)
+    data_types = list(dict.fromkeys(finding.data_type for finding in findings))
+    counted = [(finding.data_type, finding.state) for finding in findings]
+    rows = [(data_type, *(str(counted.count((data_type, state))) for state in STATES)) for data_type in data_types]
+    show_table(f"{folder}, cases by the state of their data", ("data", *STATES), rows)
     for finding in findings:
         if finding.state not in (WHOLE, MISSING):
-            say(f"{finding.case}: {finding.kind} {finding.state}: {shown(finding.about, 300)}")
-    for kind in kinds:
-        absent = [finding.case for finding in findings if (finding.kind, finding.state) == (kind, MISSING)]
+            say(f"{finding.case}: {finding.data_type} {finding.state}: {shown(finding.remark, 300)}")
+    for data_type in data_types:
+        absent = [finding.case for finding in findings if (finding.data_type, finding.state) == (data_type, MISSING)]
         if absent:
-            say(f"{kind} missing: {', '.join(absent[:5])}{f' and {len(absent) - 5} more' if len(absent) > 5 else ''}")
-    remarks = [finding.about for finding in findings if finding.state == WHOLE and finding.about]
+            more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+            say(f"{data_type} missing: {', '.join(absent[:5])}{more}")
+    remarks = [finding.remark for finding in findings if finding.state == WHOLE and finding.remark]
     for remark in dict.fromkeys(remarks):
         say(f"{remarks.count(remark)} whole, but {remark}")
 

@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import progress, say, show_table
-from ctlymph.cli.options import CasesOption, RegionOption, WhatOption, kinds_of, names_of
+from ctlymph.cli.options import CasesOption, RegionOption, WhatOption, data_types_of, names_of
 from ctlymph.cli.remedies import in_options
 from ctlymph.core.errors import CtlymphError
 
 if TYPE_CHECKING:
     from ctlymph.datasets.ct_lymph_nodes.catalogue import Series
     from ctlymph.datasets.ct_lymph_nodes.download.nbia import NbiaSource
-    from ctlymph.datasets.ct_lymph_nodes.download.run import Plan
-    from ctlymph.datasets.ct_lymph_nodes.download.source import Source
+    from ctlymph.datasets.ct_lymph_nodes.download.run import DownloadPlan
+    from ctlymph.datasets.ct_lymph_nodes.download.source import SeriesSource
 
 _SHOWN_FAILURES = 5
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _Order:
     """What a command asks for: DICOM series, who serves them, and names of archives beside them."""
 
     series: tuple[Series, ...]
-    source: Source
+    source: SeriesSource
     archives: tuple[str, ...] = ()
 
 
@@ -55,7 +55,7 @@ def download(
     recheck: Annotated[
         bool, typer.Option("--recheck", help="Compare what is there with its checksums; fetch what was altered.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be fetched.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be fetched.")] = False,
     s3_endpoint: Annotated[str | None, typer.Option(metavar="URL", help="A mirror of the S3 service.")] = None,
     nbia_url: Annotated[str | None, typer.Option(metavar="URL", help="Another NBIA service.")] = None,
     zip_url: Annotated[str | None, typer.Option(metavar="URL", help="Another folder of the three archives.")] = None,
@@ -72,49 +72,49 @@ def download(
 
       ctlymph collection download DATA --region abdomen --what ct,annotations --source nbia --accept-license
     """
-    from ctlymph.datasets.ct_lymph_nodes.download.run import Request, plan
+    from ctlymph.datasets.ct_lymph_nodes.download.run import DownloadRequest, plan
 
     names = names_of(cases)
     servers = _Servers(s3_endpoint, nbia_url)
     if source in ("idc", "nbia"):
-        wanted = _of_collection(source, servers, names, region, what)
+        order = _of_collection(source, servers, names, region, what)
     elif names or region or what:
         raise typer.BadParameter(
             f"{source} names its series itself; leave out --cases, --region and --what", param_hint="--source"
         )
     else:
-        wanted = _of_manifest(Path(source), servers)
+        order = _of_manifest(Path(source), servers)
     if recheck:
-        _recheck(folder, wanted)
-    todo = plan(Request(folder, wanted.series))
+        _recheck(folder, order)
+    todo = plan(DownloadRequest(folder, order.series))
     if dry_run:
-        _show_plan(folder, todo, wanted.archives)
+        _show_plan(folder, todo, order.archives)
         return
     _agree_to_terms(folder, accept_license)
-    failed = _fetch_archives(folder, wanted.archives, zip_url) + _fetch_series(folder, wanted, todo)
+    failed = _fetch_archives(folder, order.archives, zip_url) + _fetch_series(folder, order, todo)
     if failed:
         for reason in failed[:_SHOWN_FAILURES]:
             say(reason)
         more = f", of which {_SHOWN_FAILURES} are named above" if len(failed) > _SHOWN_FAILURES else ""
         raise CtlymphError(
-            f"{len(failed)} of {len(wanted.series) + len(wanted.archives)} series and archives could not be had{more}; "
+            f"{len(failed)} of {len(order.series) + len(order.archives)} series and archives could not be had{more}; "
             "the same command goes on where it stopped"
         )
 
 
 def _of_collection(
     source: str, servers: _Servers, cases: Sequence[str], region: str | None, what: str | None
-) -> _Wanted:
+) -> _Order:
     from ctlymph.datasets.ct_lymph_nodes.database import Selection, select
     from ctlymph.datasets.ct_lymph_nodes.download.supplements import SUPPLEMENTS
 
-    kinds = kinds_of(what)
+    data_types = data_types_of(what)
     entries = select(Selection(region=region, cases=cases))
-    series = tuple(each for entry in entries for each in entry.series if each.modality.lower() in kinds)
-    return _Wanted(series, _source(source, servers), tuple(kind for kind in kinds if kind in SUPPLEMENTS))
+    series = tuple(each for entry in entries for each in entry.series if each.modality.lower() in data_types)
+    return _Order(series, _source(source, servers), tuple(each for each in data_types if each in SUPPLEMENTS))
 
 
-def _of_manifest(path: Path, servers: _Servers) -> _Wanted:
+def _of_manifest(path: Path, servers: _Servers) -> _Order:
     """Read a manifest; series that are not of this collection are asked for at NBIA."""
     from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
     from ctlymph.datasets.ct_lymph_nodes.download.manifest import read_manifest
@@ -126,10 +126,10 @@ def _of_manifest(path: Path, servers: _Servers) -> _Wanted:
         say(f"{path}: {manifest.stray_lines} lines of the list are no UIDs and were left out")
     nbia = _nbia(servers)
     known = catalogue().series_of_uid
-    return _Wanted(tuple(known(uid) or nbia.describe_series(uid) for uid in manifest.series_uids), nbia)
+    return _Order(tuple(known(uid) or nbia.describe_series(uid) for uid in manifest.series_uids), nbia)
 
 
-def _source(name: str, servers: _Servers) -> Source:
+def _source(name: str, servers: _Servers) -> SeriesSource:
     from ctlymph.datasets.ct_lymph_nodes.download.idc import IdcSource
 
     return IdcSource(servers.s3) if name == "idc" else _nbia(servers)
@@ -141,7 +141,7 @@ def _nbia(servers: _Servers) -> NbiaSource:
     return NbiaSource(servers.nbia) if servers.nbia else NbiaSource()
 
 
-def _show_plan(folder: Path, todo: Plan, archives: Sequence[str]) -> None:
+def _show_plan(folder: Path, todo: DownloadPlan, archives: Sequence[str]) -> None:
     from ctlymph.datasets.ct_lymph_nodes.download.store import Store
     from ctlymph.datasets.ct_lymph_nodes.download.supplements import SUPPLEMENTS, is_there
 
@@ -157,13 +157,13 @@ def _show_plan(folder: Path, todo: Plan, archives: Sequence[str]) -> None:
     show_table(f"To fetch into {folder}", ("what", "there", "to fetch", "files", "GB"), rows)
 
 
-def _recheck(folder: Path, wanted: _Wanted) -> None:
+def _recheck(folder: Path, order: _Order) -> None:
     """Have what was altered since it was downloaded count as missing."""
     from ctlymph.datasets.ct_lymph_nodes.download.store import Store
     from ctlymph.datasets.ct_lymph_nodes.download.supplements import SUPPLEMENTS
 
     store = Store(folder)
-    items: list[Series | str] = [*wanted.series, *(SUPPLEMENTS[name].name for name in wanted.archives)]
+    items: list[Series | str] = [*order.series, *(SUPPLEMENTS[name].name for name in order.archives)]
     with progress().task("comparing checksums", len(items)) as advance:
         for item in items:
             if store.forget_harmed(item):
@@ -191,7 +191,7 @@ def _agree_to_terms(folder: Path, accept: bool) -> None:
 
 
 def _fetch_archives(folder: Path, names: Sequence[str], base_url: str | None) -> list[str]:
-    """Fetch the archives; give the reasons of those that could not be had."""
+    """Fetch the archives; return why any failed."""
     from ctlymph.datasets.ct_lymph_nodes.download.store import Store
     from ctlymph.datasets.ct_lymph_nodes.download.supplements import SUPPLEMENTS, SupplementSource
 
@@ -206,15 +206,15 @@ def _fetch_archives(folder: Path, names: Sequence[str], base_url: str | None) ->
     return failed
 
 
-def _fetch_series(folder: Path, wanted: _Wanted, todo: Plan) -> list[str]:
-    """Fetch the series; give the reasons of those that could not be had."""
-    from ctlymph.datasets.ct_lymph_nodes.download.run import Request
+def _fetch_series(folder: Path, order: _Order, todo: DownloadPlan) -> list[str]:
+    """Fetch the series; return why any failed."""
+    from ctlymph.datasets.ct_lymph_nodes.download.run import DownloadRequest
     from ctlymph.datasets.ct_lymph_nodes.download.run import download as fetch
 
     if todo.present:
         size = sum(series.bytes for series in todo.present)
-        say(f"{len(todo.present)} of {len(wanted.series)} series are there already ({size / 1e9:.1f} GB)")
-    outcome = fetch(Request(folder, wanted.series), wanted.source, progress())
-    if wanted.series:
+        say(f"{len(todo.present)} of {len(order.series)} series are there already ({size / 1e9:.1f} GB)")
+    outcome = fetch(DownloadRequest(folder, order.series), order.source, progress())
+    if order.series:
         say(f"{folder}: {len(outcome.fetched)} series fetched and checked")
     return [failure.reason for failure in outcome.failed]

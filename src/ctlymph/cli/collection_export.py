@@ -61,18 +61,18 @@ def export(
 
     exports = _exports()
     chosen = choices_of(formats, exports, "--formats") or ()
-    needed = tuple(dict.fromkeys(kinds for each in chosen for kinds in exports[each].NEEDS))
+    needed = tuple(dict.fromkeys(types for each in chosen for types in exports[each].NEEDS))
     collection = Collection(folder)
     for note in collection.notes:
         say(shown(note, 300))
-    wanted, remarks = complete_cases(collection.cases(region, names_of(cases)), needed, skip=skip_incomplete)
+    selected, remarks = complete_cases(collection.cases(region, names_of(cases)), needed, skip=skip_incomplete)
     for remark in remarks:
         say(remark)
-    training = [case for case in wanted if not case.is_test]
+    training = [case for case in selected if not case.is_test]
     fold_list = chosen_folds(folds, training, seed) if folds and chosen != (CSV,) else None  # a table has none
-    job = ExportJob(wanted, output, task, name or default_name(wanted, collection.folder), fold_list, overwrite)
+    job = ExportJob(selected, output, task, name or default_name(selected, collection.folder), fold_list, overwrite)
     for path in _write(job, chosen, jobs):
-        say(f"{path}: {len(wanted)} cases")
+        say(f"{path}: {len(selected)} cases")
 
 
 def _exports() -> dict[str, ModuleType]:

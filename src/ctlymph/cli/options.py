@@ -60,15 +60,15 @@ def names_of(given: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def kinds_of(what: str | None) -> tuple[str, ...]:
-    """Read the value of ``--what``; all kinds of data where it is not given.
+def data_types_of(what: str | None) -> tuple[str, ...]:
+    """Read the value of ``--what``; all types of data where it is not given.
 
     Raises:
         typer.BadParameter: If it names something that the collection does not have.
     """
-    from ctlymph.datasets.case import KINDS
+    from ctlymph.datasets.case import DATA_TYPES
 
-    return choices_of(what, KINDS, "--what") or KINDS
+    return choices_of(what, DATA_TYPES, "--what") or DATA_TYPES
 
 
 def formats_of(text: str | None) -> tuple[str, ...] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.nodes import Point
-from ctlymph.datasets.archive_file import LARGEST_TEXT, StoredFile, numbers, whole_numbers
+from ctlymph.datasets.archive_file import LARGEST_TEXT, CollectionFile, numbers, whole_numbers
 from ctlymph.io.mitk import parse_point_set
 
 POINTS, POINT_SET, INDICES, SIZES = "physicalPoints.txt", "physicalPoints.mps", "indices.txt", "sizes.txt"
@@ -34,7 +34,7 @@ class AnnotatedNode:
     region: str = ""
 
 
-def read_annotations(files: Mapping[str, StoredFile]) -> tuple[AnnotatedNode, ...]:
+def read_annotations(files: Mapping[str, CollectionFile]) -> tuple[AnnotatedNode, ...]:
     """Read the nodes of one case.
 
     A size of 0 means that it is not known. Where the long axis was written
@@ -64,7 +64,7 @@ def read_annotations(files: Mapping[str, StoredFile]) -> tuple[AnnotatedNode, ..
     return tuple(nodes)
 
 
-def read_points(files: Mapping[str, StoredFile]) -> list[Point]:
+def read_points(files: Mapping[str, CollectionFile]) -> list[Point]:
     """Read points from a case's ``physicalPoints.txt``, or else from its ``.mps``; LPS mm.
 
     Raises:
@@ -74,5 +74,5 @@ def read_points(files: Mapping[str, StoredFile]) -> list[Point]:
         return [(x, y, z) for x, y, z in numbers(files[POINTS], (3,)).tolist()]
     if POINT_SET in files:
         return parse_point_set(files[POINT_SET].read(LARGEST_TEXT), str(files[POINT_SET]))
-    beside = next(iter(files.values()), "the case")
-    raise CtlymphError(f"{beside} comes without its points (…{POINTS}); fetch the files again")
+    other = next(iter(files.values()), "the case")
+    raise CtlymphError(f"{other} comes without its points (…{POINTS}); fetch the files again")

@@ -1,4 +1,4 @@
-"""Files of the collection as they lie: on the disk, or still within a zip archive."""
+"""Files of the collection: on the disk, or still within a zip archive."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LARGEST_MASK = 1 << 30
 
 
 @dataclass(frozen=True)
-class StoredFile:
+class CollectionFile:
     """A file on the disk, or a member of a zip archive there.
 
     Attributes:
@@ -41,16 +41,16 @@ class StoredFile:
     def __str__(self) -> str:
         return f"{self.path}:{shown(self.member)}" if self.member else str(self.path)
 
-    def kept(self, limit: int) -> StoredFile:
-        """Give the same file with its content in memory: to open an archive anew for each of many small ones is slow.
+    def kept(self, limit: int) -> CollectionFile:
+        """Return the same file with its content in memory: opening an archive for each of many small files is slow.
 
         Raises:
             CtlymphError: As :meth:`read`.
         """
-        return StoredFile(self.path, self.member, self.read(limit))
+        return CollectionFile(self.path, self.member, self.read(limit))
 
     def read(self, limit: int) -> bytes:
-        """Give the content.
+        """Return the content.
 
         Raises:
             CtlymphError: If it cannot be read, or has more than ``limit`` bytes.
@@ -91,7 +91,7 @@ class StoredFile:
             raise CtlymphError(f"cannot read {self}: {shown(error)}; fetch it again") from error
 
 
-def whole_numbers(file: StoredFile, columns: tuple[int, ...]) -> list[list[int]]:
+def whole_numbers(file: CollectionFile, columns: tuple[int, ...]) -> list[list[int]]:
     """Read a table of whole numbers, as :func:`numbers` reads others.
 
     Raises:
@@ -103,7 +103,7 @@ def whole_numbers(file: StoredFile, columns: tuple[int, ...]) -> list[list[int]]
     return [[int(value) for value in row] for row in table]
 
 
-def numbers(file: StoredFile, columns: tuple[int, ...]) -> NDArray[np.float64]:
+def numbers(file: CollectionFile, columns: tuple[int, ...]) -> NDArray[np.float64]:
     """Read a table of numbers: one row a line, columns apart by spaces.
 
     Empty lines, either kind of line ending, and a file of no bytes are taken.
@@ -129,7 +129,9 @@ def numbers(file: StoredFile, columns: tuple[int, ...]) -> NDArray[np.float64]:
         except ValueError:
             row = [np.nan]
         if not np.isfinite(row).all() or len(row) not in columns or (rows and len(row) != len(rows[0])):
-            wanted = " or ".join(map(str, columns))
-            raise CtlymphError(f"{file}, line {number}: {shown(line)!r} is not {wanted} numbers; fetch the file again")
+            expected = " or ".join(map(str, columns))
+            raise CtlymphError(
+                f"{file}, line {number}: {shown(line)!r} is not {expected} numbers; fetch the file again"
+            )
         rows.append(row)
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(rows[0]) if rows else columns[0])

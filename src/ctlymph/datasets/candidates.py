@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.nodes import Point
 from ctlymph.datasets.annotations import read_points
-from ctlymph.datasets.archive_file import StoredFile, whole_numbers
+from ctlymph.datasets.archive_file import CollectionFile, whole_numbers
 
 IDS = "grtIDs.txt"
 OFF_ALL_NODES = -1
@@ -36,7 +36,7 @@ class Candidate:
 
 
 def read_candidates(
-    case: str, positives: Mapping[str, StoredFile], negatives: Mapping[str, StoredFile]
+    case: str, positives: Mapping[str, CollectionFile], negatives: Mapping[str, CollectionFile]
 ) -> tuple[Candidate, ...]:
     """Read the candidates of one case: those on nodes, then the others, each in the order of their file.
 
@@ -58,7 +58,7 @@ def read_candidates(
     return (*candidates, *(Candidate(point_mm, False, None) for point_mm in off_nodes))
 
 
-def _points_and_ids(files: Mapping[str, StoredFile]) -> tuple[list[Point], list[int | None]]:
+def _points_and_ids(files: Mapping[str, CollectionFile]) -> tuple[list[Point], list[int | None]]:
     points = read_points(files)
     if IDS not in files:
         return points, [None] * len(points)
@@ -68,8 +68,8 @@ def _points_and_ids(files: Mapping[str, StoredFile]) -> tuple[list[Point], list[
     return points, ids
 
 
-def _row(case: str, number: int | None, files: Mapping[str, StoredFile]) -> int | None:
-    """Give the annotation row that a ground-truth id means."""
+def _row(case: str, number: int | None, files: Mapping[str, CollectionFile]) -> int | None:
+    """Return the annotation row that a ground-truth id stands for."""
     if number is None:
         return None
     name = _CASE.fullmatch(case)

@@ -1,4 +1,4 @@
-"""The collection as Python sees it: cases with their CT, nodes, candidates and masks."""
+"""Cases with their CT, nodes, candidates and masks, and the collections that they are in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ctlymph.core.errors import CtlymphError, Remedy, UsageError, shown
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import REGIONS
 from ctlymph.datasets.annotations import AnnotatedNode, read_annotations
-from ctlymph.datasets.archive_file import LARGEST_MASK, StoredFile
+from ctlymph.datasets.archive_file import LARGEST_MASK, CollectionFile
 from ctlymph.datasets.candidates import Candidate, read_candidates
 from ctlymph.datasets.cases_csv import CASES, EXAMPLE, HEADER, TEST, CaseRow, read_cases_csv
 from ctlymph.datasets.ct_lymph_nodes.catalogue import CatalogueEntry, catalogue
@@ -25,8 +25,8 @@ from ctlymph.io.images import image_suffix
 if TYPE_CHECKING:
     from ctlymph.core.volume import Geometry, Masks, Volume
 
-KINDS = ("ct", "seg", "annotations", "candidates", "masks")
-"""The kinds of data that the collection has of a case."""
+DATA_TYPES = ("ct", "seg", "annotations", "candidates", "masks")
+"""The types of data that the public collection has of a case."""
 
 HOW_TO = (
     f"write {CASES} into it (ctlymph collection init drafts it), with the columns {','.join(HEADER)} "
@@ -40,7 +40,7 @@ _FORMER = "patients.csv"
 
 @dataclass(frozen=True)
 class Case:
-    """One case: what is known of it, and which of its data lie in the folder.
+    """One case and its data: CT, annotated nodes, masks, candidates.
 
     Data are read when asked for. Each method that reads raises :class:`~ctlymph.core.errors.CtlymphError` where files
     are absent or damaged.
@@ -77,7 +77,7 @@ class Case:
 
     @property
     def has(self) -> frozenset[str]:
-        """Which of :data:`KINDS` lie in the folder.
+        """Which of :data:`DATA_TYPES` lie in the folder.
 
         A case of ``cases.csv`` has annotations if it has points or labels: its nodes can be measured.
         """
@@ -89,7 +89,7 @@ class Case:
             "candidates": bool(files.positives and files.negatives),
             "masks": bool(files.mask or files.labels),
         }
-        return frozenset(kind for kind, is_there in there.items() if is_there)
+        return frozenset(each for each, is_there in there.items() if is_there)
 
     @property
     def flags(self) -> frozenset[str]:
@@ -99,9 +99,9 @@ class Case:
     @property
     def missing_slices(self) -> int:
         """Slices of the collection's CT that are not here, where there is any: reading sees no end that is cut off."""
-        wanted = [series.files for series in self.entry.series if series.modality == "CT"] if self.entry else []
+        expected = [series.files for series in self.entry.series if series.modality == "CT"] if self.entry else []
         found = self._series("CT")
-        return max(0, wanted[0] - len(found.files)) if wanted and found else 0
+        return max(0, expected[0] - len(found.files)) if expected and found else 0
 
     def ct(self, progress: Progress = SILENT) -> Volume:
         """Read the CT.
@@ -180,7 +180,7 @@ class Case:
             return read_labels(self.files.labels, grid)
         return self._seg_masks(grid) if self.files.mask is None else self._nifti_masks(self.files.mask, grid)
 
-    def _nifti_masks(self, file: StoredFile, grid: Geometry | None) -> Masks:
+    def _nifti_masks(self, file: CollectionFile, grid: Geometry | None) -> Masks:
         from ctlymph.io.images import read_masks
         from ctlymph.measurement.masks import on_grid
 
@@ -204,14 +204,16 @@ class Case:
                 return read_segmentation(stream, grid)
 
     def _series(self, modality: str) -> DicomSeries | None:
-        """Give the series of a modality: that of the catalogue, or else the largest."""
+        """Return the series of a modality: that of the catalogue, or else the largest."""
         known = {series.series_uid for series in self.entry.series} if self.entry else set()
         alike = [series for series in self.files.series if series.modality == modality]
         return max(alike, key=lambda series: (series.series_uid in known, len(series.files)), default=None)
 
-    def _absent(self, what: str, kind: str) -> CtlymphError:
+    def _absent(self, what: str, data_type: str) -> CtlymphError:
         if self.entry:
-            return CtlymphError(f"{self.name} has no {what} here", Remedy.DOWNLOAD_CASE, case=self.name, kinds=kind)
+            return CtlymphError(
+                f"{self.name} has no {what} here", Remedy.DOWNLOAD_CASE, case=self.name, kinds=data_type
+            )
         return CtlymphError(f"{self.name} has no {what} here; name it in {CASES}")
 
 
@@ -238,7 +240,7 @@ class Collection:
         found = FoundCases({}, ()) if named else find_cases(self.folder)
         if not found.cases and not rows:
             left_out = f" ({found.notes[0]})" if found.notes else ""
-            raise CtlymphError(f"{self.folder} holds no case{left_out}; give the folder of a collection, or {HOW_TO}")
+            raise CtlymphError(f"{self.folder} holds no case{left_out}; return the folder of a collection, or {HOW_TO}")
         cases = [_listed(row, found.cases.get(row.case), self.synthetic) for row in rows.values()]
         if not rows:
             cases = [_found(name, files, self.synthetic) for name, files in found.cases.items()]
@@ -306,7 +308,7 @@ def _entry(name: str, files: CaseFiles) -> CatalogueEntry | None:
 
 
 def _left_out(cases: Sequence[Case], found: Iterable[str]) -> Iterator[str]:
-    """Say which cases belong to no region, and which the folder holds beyond its table."""
+    """Describe which cases belong to no region, and which the folder holds beyond its table."""
     if without := [case.name for case in cases if not case.regions]:
         yield f"{len(without)} cases belong to no region ({', '.join(without[:3])}, …); {HOW_TO}"
     if unlisted := sorted(set(found) - {case.name for case in cases}):

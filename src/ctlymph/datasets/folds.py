@@ -19,7 +19,7 @@ from ctlymph.datasets.ct_lymph_nodes.catalogue import TITLE, CatalogueEntry, cat
 from ctlymph.io.atomic import explained, new_file
 
 SCHEME = "ctlymph-folds-1"
-"""Names the way in which :func:`make_folds` deals cases out; it changes when the same seed would give other folds."""
+"""Names the way in which :func:`make_folds` distributes cases; it changes when the same seed would give other folds."""
 
 _NOT_PUBLISHED = "Only the number of folds is the paper's: its lists of cases were not published."
 
@@ -90,7 +90,7 @@ class Folds:
         return sorted(self._fold_of)
 
     def fold_of(self, name: str) -> int:
-        """Give the fold of a case, from 0.
+        """Return the fold of a case, from 0.
 
         Raises:
             CtlymphError: If it is in none.
@@ -100,7 +100,7 @@ class Folds:
         return self._fold_of[name]
 
     def check(self, cases: Iterable[Case]) -> None:
-        """See that every case is in a fold, and all cases of a patient are in the same.
+        """Check that every case is in a fold, and all cases of a patient are in the same.
 
         Raises:
             CtlymphError: If not; it names the cases.
@@ -120,7 +120,7 @@ class Folds:
         return sorted(name for number, names in enumerate(self.folds) if number != fold for name in names)
 
     def only(self, names: Iterable[str]) -> Folds:
-        """Give the folds of some of the cases.
+        """Return the folds of some of the cases.
 
         Raises:
             CtlymphError: If a case is in no fold, or a fold would be empty.
@@ -178,9 +178,9 @@ def _are_names(folds: Any) -> bool:
 
 
 def make_folds(cases: Iterable[CatalogueEntry | Case], k: int, seed: int = 0, setting: str = "") -> Folds:
-    """Deal cases out to folds that are nearly equal in cases and annotated nodes, for each region.
+    """Distribute cases over folds that are nearly equal in cases and annotated nodes, for each region.
 
-    All names of one scan come into the same fold. Scans are dealt out in an
+    All cases of a patient come into the same fold. Patients are distributed in an
     order that follows from the seed, then moved and exchanged as long as that
     evens the folds. The same cases, k and seed give the same folds in
     whatever order the cases come, on any machine: the arithmetic is whole-numbered.
@@ -193,11 +193,11 @@ def make_folds(cases: Iterable[CatalogueEntry | Case], k: int, seed: int = 0, se
         setting: Key of :data:`FOLD_SETTINGS` to note in them.
 
     Raises:
-        CtlymphError: If ``k`` is below 2 or above the number of scans, or a case comes twice.
+        CtlymphError: If ``k`` is below 2 or above the number of patients, or a case comes twice.
     """
-    groups = _scans([Countable.of(case) for case in cases])
+    groups = _scans([CaseCounts.of(case) for case in cases])
     if not 2 <= k <= len(groups):
-        raise CtlymphError(f"{len(groups)} scans cannot be dealt out to {k} folds; choose 2 to {len(groups)} folds")
+        raise CtlymphError(f"{len(groups)} patients do not fill {k} folds; choose 2 to {len(groups)} folds")
     groups.sort(key=lambda group: _shuffled(group[0].name, seed))
     fold_of = _evened(_counts(groups), np.arange(len(groups)) % k, k)
     folds: list[list[str]] = [[] for _ in range(k)]
@@ -206,21 +206,21 @@ def make_folds(cases: Iterable[CatalogueEntry | Case], k: int, seed: int = 0, se
     return Folds(tuple(tuple(sorted(names)) for names in folds), seed, setting)
 
 
-def counts(cases: Iterable[CatalogueEntry | Case]) -> dict[str, Countable]:
-    """Give what :func:`make_folds` counts of each case, by its name."""
-    return {case.name: case for case in map(Countable.of, cases)}
+def counts(cases: Iterable[CatalogueEntry | Case]) -> dict[str, CaseCounts]:
+    """Return the counts that :func:`make_folds` evens out, by case."""
+    return {case.name: case for case in map(CaseCounts.of, cases)}
 
 
 @dataclass(frozen=True)
-class Countable:
-    """What the balance of folds is made of: one case, its annotated nodes by region, and its patient."""
+class CaseCounts:
+    """One case as folds count it: its annotated nodes by region, and its patient."""
 
     name: str
     nodes: dict[str, int]
     patient: str
 
     @classmethod
-    def of(cls, case: CatalogueEntry | Case) -> Countable:
+    def of(cls, case: CatalogueEntry | Case) -> CaseCounts:
         """Count a case."""
         entry = case if isinstance(case, CatalogueEntry) else case.entry
         if entry is not None:
@@ -233,23 +233,23 @@ class Countable:
         return cls(case.name, {region: of_region[region] for region in case.regions}, case.patient)
 
 
-def _scans(cases: Sequence[Countable]) -> list[list[Countable]]:
+def _scans(cases: Sequence[CaseCounts]) -> list[list[CaseCounts]]:
     """Put the cases of each patient together, sorted by name."""
     names = [case.name for case in cases]
     if twice := next((name for name, count in Counter(names).items() if count > 1), None):
         raise CtlymphError(f"{shown(twice)} comes twice; name each case once")
-    of_patient: dict[str, list[Countable]] = {}
+    of_patient: dict[str, list[CaseCounts]] = {}
     for case in sorted(cases, key=lambda case: case.name):
         of_patient.setdefault(case.patient, []).append(case)
     return list(of_patient.values())
 
 
 def _shuffled(name: str, seed: int) -> bytes:
-    """Give a sort key that is as good as random, and unlike a random generator the same in every version of numpy."""
+    """Return a sort key that is as good as random, and the same in every version of numpy."""
     return hashlib.sha256(f"{seed} {name}".encode()).digest()
 
 
-def _counts(groups: Sequence[Sequence[Countable]]) -> NDArray[np.int64]:
+def _counts(groups: Sequence[Sequence[CaseCounts]]) -> NDArray[np.int64]:
     """Count cases and nodes of each region, ``(groups, 2 · regions)``."""
     regions = sorted({region for group in groups for case in group for region in case.nodes})
     counts = np.zeros((len(groups), len(regions), 2), dtype=np.int64)

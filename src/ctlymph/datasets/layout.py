@@ -1,4 +1,4 @@
-"""What lies in a folder of the collection, whoever downloaded it and however it is laid out.
+"""The files of a collection in a folder, whoever downloaded it and however it is laid out.
 
 Nothing depends on the names of folders: files of the three side downloads are
 known by their own names, and DICOM series by the header of a file, so that the
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ctlymph.core.errors import CtlymphError, shown
-from ctlymph.datasets.archive_file import LARGEST_TEXT, StoredFile
+from ctlymph.datasets.archive_file import LARGEST_TEXT, CollectionFile
 from ctlymph.io.dicom.files import ByteSource, ZipMember, files_below, is_named_as_dicom, open_files
 from ctlymph.io.dicom.header import Header, read_header
 
@@ -26,10 +26,10 @@ CASE_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 _SIDE_FILE = re.compile(
     rf"(?P<case>{CASE_NAME}?)_(?P<kind>lymphnodes|posCADe|negCADe)_"
-    r"(?P<what>indices\.txt|sizes\.txt|grtIDs\.txt|physicalPoints\.(?:txt|mps))"
+    r"(?P<rest>indices\.txt|sizes\.txt|grtIDs\.txt|physicalPoints\.(?:txt|mps))"
 )
 _MASK = re.compile(rf"(?P<case>{CASE_NAME}?)_mask\.nii(?:\.gz)?")
-_SERIES_LOOKED_AT = 5  # files of a folder that are tried until one is DICOM: a licence may lie beside
+_HEADERS_TRIED = 5  # files of a folder that are tried until one is DICOM: a licence may lie beside
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class DicomSeries:
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """All that was found of one case.
+    """The files of one case.
 
     Attributes:
         series: Its DICOM series, CT and SEG.
@@ -67,10 +67,10 @@ class CaseFiles:
     """
 
     series: tuple[DicomSeries, ...] = ()
-    annotations: Mapping[str, StoredFile] = field(default_factory=dict)
-    positives: Mapping[str, StoredFile] = field(default_factory=dict)
-    negatives: Mapping[str, StoredFile] = field(default_factory=dict)
-    mask: StoredFile | None = None
+    annotations: Mapping[str, CollectionFile] = field(default_factory=dict)
+    positives: Mapping[str, CollectionFile] = field(default_factory=dict)
+    negatives: Mapping[str, CollectionFile] = field(default_factory=dict)
+    mask: CollectionFile | None = None
     ct: Path | None = None
     labels: Path | None = None
     points: Path | None = None
@@ -92,7 +92,7 @@ class CaseFiles:
 
 @dataclass(frozen=True)
 class FoundCases:
-    """What :func:`find_cases` found.
+    """The result of :func:`find_cases`.
 
     Attributes:
         cases: Files of each case, by its name.
@@ -108,14 +108,14 @@ def find_cases(folder: Path) -> FoundCases:
 
     Of a kind of file that is there several times for a case, the fullest set is
     taken, and of equals that on the disk rather than in an archive. One file of
-    a folder tells which DICOM series lies in it. Files that are damaged and archives
+    a folder shows which DICOM series lies in it. Files that are damaged and archives
     that are damaged or unsafe are left out and noted.
 
     Raises:
         CtlymphError: If the folder cannot be read.
     """
     if not folder.is_dir():
-        raise CtlymphError(f"{folder} is not a folder; give the one that the collection was downloaded to")
+        raise CtlymphError(f"{folder} is not a folder; return the one that the collection was downloaded to")
     gathered = _Gathered()
     with ExitStack() as archives:
         for path in files_below(folder):
@@ -144,8 +144,8 @@ def find_cases(folder: Path) -> FoundCases:
 class _Gathered:
     """Files by what they are: side files by case, kind and place; masks by case; what may be DICOM by folder."""
 
-    sides: dict[tuple[str, str], dict[Path, dict[str, StoredFile]]] = field(default_factory=dict)
-    masks: dict[str, list[StoredFile]] = field(default_factory=dict)
+    sides: dict[tuple[str, str], dict[Path, dict[str, CollectionFile]]] = field(default_factory=dict)
+    masks: dict[str, list[CollectionFile]] = field(default_factory=dict)
     dicom: dict[Path, list[ByteSource]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -154,26 +154,26 @@ class _Gathered:
         name = source.path.name
         if side := _SIDE_FILE.fullmatch(name):
             places = self.sides.setdefault((side["case"], side["kind"]), {})
-            places.setdefault(source.path.parent, {})[side["what"]] = _stored(source).kept(LARGEST_TEXT)
+            places.setdefault(source.path.parent, {})[side["rest"]] = _collection_file(source).kept(LARGEST_TEXT)
         elif mask := _MASK.fullmatch(name):
-            self.masks.setdefault(mask["case"], []).append(_stored(source))
+            self.masks.setdefault(mask["case"], []).append(_collection_file(source))
         elif is_named_as_dicom(source) or not source.path.suffix:
             self.dicom.setdefault(source.path.parent, []).append(source)
 
 
-def _with_files(case: CaseFiles, kind: str, files: Mapping[str, StoredFile]) -> CaseFiles:
+def _with_files(case: CaseFiles, kind: str, files: Mapping[str, CollectionFile]) -> CaseFiles:
     if kind == "lymphnodes":
         return replace(case, annotations=files)
     return replace(case, positives=files) if kind == "posCADe" else replace(case, negatives=files)
 
 
-def _stored(source: ByteSource) -> StoredFile:
+def _collection_file(source: ByteSource) -> CollectionFile:
     if isinstance(source, ZipMember):
-        return StoredFile(Path(str(source.archive.filename)), source.member.filename)
-    return StoredFile(source.path)
+        return CollectionFile(Path(str(source.archive.filename)), source.member.filename)
+    return CollectionFile(source.path)
 
 
-def _in_archive(files: Mapping[str, StoredFile]) -> bool:
+def _in_archive(files: Mapping[str, CollectionFile]) -> bool:
     return any(file.member for file in files.values())
 
 
@@ -186,7 +186,7 @@ def _all_series(folders: Mapping[Path, Sequence[ByteSource]]) -> tuple[dict[str,
                 patient = shown(header.patient_id) or "(none)"
                 notes.append(f"{folder}: the PatientID {patient} is no name for a case; the series was left out.")
             elif header.modality in ("CT", "SEG"):
-                place = _stored(sources[0])
+                place = _collection_file(sources[0])
                 path = place.path if place.member else folder
                 files = tuple(member.path for member in members)
                 series = DicomSeries(path, header.patient_id, header.series_uid, header.modality, files)
@@ -195,12 +195,12 @@ def _all_series(folders: Mapping[Path, Sequence[ByteSource]]) -> tuple[dict[str,
 
 
 def _series_in(sources: Sequence[ByteSource], notes: list[str]) -> Iterator[tuple[Header, Sequence[ByteSource]]]:
-    """Give the series of one folder, each with the header of a file.
+    """Return the series of one folder, each with the header of a file.
 
-    The first and the last file tell whether there is only one; only else are all headers read.
+    If the first and the last file are of one series, all are taken to be; only else are all headers read.
     """
-    first = _first_header(sources[:_SERIES_LOOKED_AT], notes)
-    last = _first_header(sources[: -_SERIES_LOOKED_AT - 1 : -1], notes)
+    first = _first_header(sources[:_HEADERS_TRIED], notes)
+    last = _first_header(sources[: -_HEADERS_TRIED - 1 : -1], notes)
     if first is None or last is None:
         return
     if first.series_uid == last.series_uid:
@@ -214,7 +214,7 @@ def _series_in(sources: Sequence[ByteSource], notes: list[str]) -> Iterator[tupl
 
 
 def _first_header(sources: Sequence[ByteSource], notes: list[str]) -> Header | None:
-    """Give the header of the first file that is whole; damaged ones are noted."""
+    """Return the header of the first file that is whole; damaged ones are noted."""
     for source in sources:
         try:
             header = read_header(source)

@@ -26,7 +26,7 @@ from ctlymph.measurement.masks import on_grid, split
 _POINT, _AXES = ("x_mm", "y_mm", "z_mm"), ("short_axis_mm", "long_axis_mm")
 _COLUMNS = CsvColumns(("case", "region"), (*_POINT, *_AXES), ("case", "region", *_AXES))
 _BINARY = ([1], [255])
-"""Labels in use of a mask that tells nodes from background, but not one node from another."""
+"""Labels of a binary mask: it separates nodes from background, but not from each other."""
 
 
 def read_labels(path: Path, grid: Geometry | None) -> Masks:

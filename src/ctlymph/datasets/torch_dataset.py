@@ -1,4 +1,4 @@
-"""Cases as a map-style dataset: what torch's ``DataLoader`` wants, in plain numpy, so that nothing here needs torch."""
+"""Cases as a map-style dataset for torch's ``DataLoader``, in plain numpy, so that nothing here needs torch."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class CaseDataset:
 
         Raises:
             IndexError: If there are fewer cases.
-            CtlymphError: If its CT, its annotations or, where they are wanted, its masks are absent or damaged.
+            CtlymphError: If its CT, its annotations or, if ``masks`` is set, its masks are absent or damaged.
         """
         case = self.cases[index]
         ct = case.ct()

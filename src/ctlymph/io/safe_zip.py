@@ -30,8 +30,8 @@ _DISTRUST = "do not use this archive; fetch it again from where it was published
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Limits of an archive; one that states or has more is rejected.
+class ZipLimits:
+    """ZipLimits of an archive; one that states or has more is rejected.
 
     Attributes:
         total_bytes: Size of all entries together, unpacked.
@@ -44,12 +44,12 @@ class Limits:
     ratio: float = 1100.0
 
 
-LIMITS = Limits()
-"""Limits that every archive of the public collection meets."""
+LIMITS = ZipLimits()
+"""ZipLimits that every archive of the public collection meets."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class ZipEntry:
     """A file in an archive.
 
     Attributes:
@@ -90,7 +90,7 @@ class SafeZip:
             another, or passes the limits.
     """
 
-    def __init__(self, path: Path, limits: Limits = LIMITS) -> None:
+    def __init__(self, path: Path, limits: ZipLimits = LIMITS) -> None:
         self.path = path
         self._limits = limits
         with _readable(path):
@@ -113,7 +113,7 @@ class SafeZip:
     ) -> None:
         self._archive.close()
 
-    def read(self, entry: Entry) -> bytes:
+    def read(self, entry: ZipEntry) -> bytes:
         """Return the content of an entry.
 
         Raises:
@@ -122,7 +122,7 @@ class SafeZip:
         """
         return b"".join(self.chunks(entry))
 
-    def chunks(self, entry: Entry) -> Iterator[bytes]:
+    def chunks(self, entry: ZipEntry) -> Iterator[bytes]:
         """Yield the content of an entry in pieces of at most 1 MiB.
 
         Raises:
@@ -169,7 +169,7 @@ class SafeZip:
             if end > self._archive.start_dir:
                 raise self._refusal(info.orig_filename, "reaches beyond the archive's files")
 
-    def _harmless(self, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
+    def _harmless(self, infos: list[zipfile.ZipInfo]) -> Iterator[ZipEntry]:
         for info in infos:
             # The attribute filename of zipfile ends at the first zero byte.
             name = info.orig_filename
@@ -177,10 +177,10 @@ class SafeZip:
             if fault := _fault_of_name(name) or _fault_of_kind(info):
                 raise self._refusal(name, fault)
             if not info.is_dir() and _JUNK.isdisjoint(path.parts):
-                yield Entry(str(path), info.file_size, info)
+                yield ZipEntry(str(path), info.file_size, info)
 
     def _check_names(self) -> None:
-        entries: dict[str, Entry] = {}
+        entries: dict[str, ZipEntry] = {}
         for entry in self.entries:
             # In some file systems upper and lower case are the same, and é the same as e with an accent.
             key = unicodedata.normalize("NFC", entry.name).casefold()
@@ -196,7 +196,7 @@ class SafeZip:
 
 
 def unpack(
-    path: Path, into: Path, limits: Limits = LIMITS, advance: Callable[[int], None] = lambda steps: None
+    path: Path, into: Path, limits: ZipLimits = LIMITS, advance: Callable[[int], None] = lambda steps: None
 ) -> dict[str, str]:
     """Unpack an archive into a new folder; after any error the folder does not exist.
 
@@ -205,7 +205,7 @@ def unpack(
     Args:
         path: The archive.
         into: The folder to make. It must not exist; its parents are made.
-        limits: Limits of the archive.
+        limits: ZipLimits of the archive.
         advance: Called with the number of bytes just written.
 
     Returns:
@@ -225,7 +225,7 @@ def unpack(
             raise
 
 
-def _write(archive: SafeZip, entry: Entry, target: Path, advance: Callable[[int], None]) -> str:
+def _write(archive: SafeZip, entry: ZipEntry, target: Path, advance: Callable[[int], None]) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)

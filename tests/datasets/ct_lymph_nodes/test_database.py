@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.ct_lymph_nodes.catalogue import FLAGS, CatalogueEntry, catalogue
-from ctlymph.datasets.ct_lymph_nodes.database import TABLES, Range, Selection, figures, select, sql
+from ctlymph.datasets.ct_lymph_nodes.database import TABLES, Range, Selection, select, sql, statistics
 
 ends = st.none() | st.integers(0, 90)
 flags = st.lists(st.sampled_from(sorted(FLAGS)), max_size=2)
@@ -72,7 +72,7 @@ def test_what_does_not_exist_is_named(wanted: Selection) -> None:
 
 
 def test_the_figures_are_those_of_the_collections_page() -> None:
-    found = figures()
+    found = statistics()
     assert (found.participants, found.studies, found.series, found.images) == (176, 176, 352, 110_179)
     assert f"{found.bytes / 1e9:.1f} GB" == "58.4 GB"
     assert (found.male, found.female) == (101, 75)
@@ -111,6 +111,6 @@ def test_sql_answers_questions_over_all_tables() -> None:
     ],
 )
 def test_sql_can_change_nothing_and_open_nothing(question: str, tmp_path: Path) -> None:
-    with pytest.raises(CtlymphError, match="ask by SELECT"):
+    with pytest.raises(CtlymphError, match="use SELECT on the tables"):
         sql(question.format(folder=tmp_path))
     assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ from ctlymph.datasets.layout import find_cases
 from small_collection import ct_folder, write_small_collection
 
 NAME = "ABD_LYMPH_003"
-KINDS = ("ct", "annotations", "candidates", "masks")
+DATA_TYPES = ("ct", "annotations", "candidates", "masks")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def write_checksums(folder: Path) -> None:
 
 
 def found(folder: Path, entry: CatalogueEntry, quick: bool = False) -> dict[str, Finding]:
-    return {finding.kind: finding for finding in verify(Collection(folder), [entry], KINDS, quick=quick)}
+    return {finding.data_type: finding for finding in verify(Collection(folder), [entry], DATA_TYPES, quick=quick)}
 
 
 def slices(folder: Path) -> list[Path]:
@@ -62,9 +62,9 @@ def slices(folder: Path) -> list[Path]:
 def test_a_whole_case_is_whole_and_it_is_said_what_nothing_vouches_for(tmp_path: Path, entry: CatalogueEntry) -> None:
     findings = found(tmp_path, entry)
     assert {finding.state for finding in findings.values()} == {"whole"}
-    assert "no checksums here" in findings["ct"].about
+    assert "no checksums here" in findings["ct"].remark
     write_checksums(tmp_path)
-    assert {finding.about for finding in found(tmp_path, entry).values()} == {""}
+    assert {finding.remark for finding in found(tmp_path, entry).values()} == {""}
 
 
 def test_what_is_not_there_is_missing(tmp_path: Path, entry: CatalogueEntry) -> None:
@@ -79,7 +79,7 @@ def test_what_is_not_there_is_missing(tmp_path: Path, entry: CatalogueEntry) -> 
 def test_a_slice_too_few_is_short(tmp_path: Path, entry: CatalogueEntry) -> None:
     slices(tmp_path)[3].unlink()
     finding = found(tmp_path, entry)["ct"]
-    assert (finding.state, finding.about) == ("short", "29 of 30 files")
+    assert (finding.state, finding.remark) == ("short", "29 of 30 files")
 
 
 def cut_a_slice(folder: Path) -> None:
@@ -121,7 +121,7 @@ def test_any_change_of_a_slice_is_found_with_checksums(
     write_checksums(tmp_path)
     spoil(tmp_path)
     finding = found(tmp_path, entry)["ct"]
-    assert (finding.state, finding.about) == ("altered", f"{slices(tmp_path)[5].name} is not as it was downloaded")
+    assert (finding.state, finding.remark) == ("altered", f"{slices(tmp_path)[5].name} is not as it was downloaded")
 
 
 def test_the_quick_check_sees_numbers_and_sizes_alone(tmp_path: Path, entry: CatalogueEntry) -> None:
@@ -135,7 +135,7 @@ def test_the_quick_check_sees_numbers_and_sizes_alone(tmp_path: Path, entry: Cat
 def test_a_slice_too_many_is_altered(tmp_path: Path, entry: CatalogueEntry) -> None:
     shutil.copy(slices(tmp_path)[0], slices(tmp_path)[0].with_name("z.dcm"))
     finding = found(tmp_path, entry)["ct"]
-    assert (finding.state, finding.about) == ("altered", "31 files, not 30")
+    assert (finding.state, finding.remark) == ("altered", "31 files, not 30")
 
 
 def test_a_ct_of_the_same_name_that_is_another_counts_as_missing(tmp_path: Path, entry: CatalogueEntry) -> None:
@@ -145,7 +145,7 @@ def test_a_ct_of_the_same_name_that_is_another_counts_as_missing(tmp_path: Path,
         dataset.save_as(path)
     finding = found(tmp_path, entry)["ct"]
     assert finding.state == "missing"
-    assert "another" in finding.about
+    assert "another" in finding.remark
 
 
 def test_an_altered_mask_is_found(tmp_path: Path, entry: CatalogueEntry) -> None:

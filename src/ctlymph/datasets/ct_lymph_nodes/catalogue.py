@@ -60,7 +60,7 @@ class Series:
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """What the catalogue says of one case.
+    """One case of the public collection, as the catalogue describes it.
 
     Attributes:
         case: PatientID, e.g. ``ABD_LYMPH_001``.
@@ -68,13 +68,13 @@ class CatalogueEntry:
         sex: ``M`` or ``F``.
         age_years: Age, or None where not given.
         slices: Number of CT slices.
-        pixel_mm: Distance of pixels, where it can be told from the annotation files; else None.
+        pixel_mm: Distance of pixels, where the annotation files show it; else None.
         slice_mm: Distance of slices, likewise.
         short_axes_mm: Of each annotated node, in the order of the files; None where not known.
         long_axes_mm: Likewise; None in the mediastinum, where they were not written.
         positives: Published candidates on a node.
         negatives: Published candidates off all nodes.
-        annotations_sha256: Digest of the numbers in the annotation files, as ``verify.numbers_digest`` gives.
+        annotations_sha256: Digest of the numbers in the annotation files, from ``verify.numbers_digest``.
         candidates_sha256: The same of the candidate files.
         flags: Keys of :data:`FLAGS`.
         same_scan_as: The case that is the same scan under another name, or None.
@@ -106,7 +106,7 @@ class CatalogueEntry:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All cases, in order of region and number; :func:`catalogue` gives the one of the package."""
+    """All cases, in order of region and number; :func:`catalogue` returns the one of the package."""
 
     entries: tuple[CatalogueEntry, ...]
     _by_case: dict[str, CatalogueEntry] = field(init=False, repr=False, compare=False)
@@ -117,26 +117,26 @@ class Catalogue:
         object.__setattr__(self, "_by_uid", {series.series_uid: series for series in self.series()})
 
     def entry(self, case: str) -> CatalogueEntry | None:
-        """Give what is known of a case, or None if the collection has none of that name."""
+        """Return what is known of a case, or None if the collection has none of that name."""
         return self._by_case.get(case)
 
     def patient_of(self, case: str) -> str:
-        """Give a name that all cases of one patient share: some scans have two names. Other cases keep theirs."""
+        """Return a name that all cases of one patient share: some scans have two names. Other cases keep theirs."""
         entry = self.entry(case)
         return entry.patient if entry else case
 
     def series(self) -> list[Series]:
-        """Give all series."""
+        """Return all series."""
         return [series for entry in self.entries for series in entry.series]
 
     def series_of_uid(self, series_uid: str) -> Series | None:
-        """Give the series with a SeriesInstanceUID, or None if the collection has none."""
+        """Return the series with a SeriesInstanceUID, or None if the collection has none."""
         return self._by_uid.get(series_uid)
 
 
 @cache
 def catalogue() -> Catalogue:
-    """Give the catalogue of the public collection, from the tables in the package."""
+    """Return the catalogue of the public collection, from the tables in the package."""
     flags, scans = _together("flags"), {}
     for row in _rows("shared_scans"):
         scans[row["abdominal_case"]], scans[row["mediastinal_case"]] = row["mediastinal_case"], row["abdominal_case"]
@@ -173,7 +173,7 @@ def _series(row: dict[str, str]) -> Series:
 
 
 def _together(table: str) -> dict[str, list[dict[str, str]]]:
-    """Give the rows of each case."""
+    """Return the rows of each case."""
     rows: dict[str, list[dict[str, str]]] = {}
     for row in _rows(table):
         rows.setdefault(row["case"], []).append(row)

@@ -35,7 +35,7 @@ class Reference:
     details: tuple[tuple[str, str], ...]
 
     def as_text(self) -> str:
-        """Give the reference as a line of a bibliography."""
+        """Return the reference as a line of a bibliography."""
         names = self.authors.replace(",", "").replace(" and ", ", ")
         inside = dict(self.details)
         source = next(inside[name] for name in ("journal", "booktitle", "publisher") if name in inside)
@@ -45,7 +45,7 @@ class Reference:
         return f"{names.rstrip('.')}. {self.title}. {source}{volume}{number}{pages}, {self.year}. https://doi.org/{self.doi}"
 
     def as_bibtex(self) -> str:
-        """Give the reference as a BibTeX entry."""
+        """Return the reference as a BibTeX entry."""
         fields = (("author", self.authors), ("title", f"{{{self.title}}}"), *self.details)
         lines = [f"  {name} = {{{value}}}," for name, value in (*fields, ("year", str(self.year)), ("doi", self.doi))]
         return "\n".join((f"@{self.kind}{{{self.key},", *lines, "}"))
@@ -124,17 +124,17 @@ REFERENCES = (
 
 
 def as_text() -> str:
-    """Give all references as paragraphs, each with what it is to be cited for."""
+    """Return all references as paragraphs, each with what it is to be cited for."""
     return "\n\n".join(f"For {reference.use}:\n{reference.as_text()}" for reference in REFERENCES) + "\n"
 
 
 def as_bibtex() -> str:
-    """Give all references as BibTeX."""
+    """Return all references as BibTeX."""
     return "\n\n".join(reference.as_bibtex() for reference in REFERENCES) + "\n"
 
 
 def license_text() -> str:
-    """Give the terms of the collection in short, with where they stand in full."""
+    """Return the terms of the collection in short, with where they stand in full."""
     return (
         f"CT Lymph Nodes, The Cancer Imaging Archive, {PAGE_URL}\n\n"
         f"Licence: Creative Commons Attribution 3.0 Unported ({LICENSE_NAME}), {LICENSE_URL}\n"

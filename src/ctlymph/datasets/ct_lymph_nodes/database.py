@@ -1,4 +1,4 @@
-"""The catalogue as a small database in memory: selections, free questions in SQL, and the figures of the collection."""
+"""The catalogue as a small database in memory: selections, free queries in SQL, and statistics of the collection."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ CREATE TABLE series (
 CREATE TABLE versions (version INTEGER PRIMARY KEY, month TEXT, came TEXT);
 """
 TABLES = tuple(line.split()[2] for line in _SCHEMA.splitlines() if line.startswith("CREATE TABLE"))
-"""Names of the tables that SQL can ask. ``case`` is a word of SQL: write it ``"case"``."""
+"""Names of the tables for SQL. ``case`` is a word of SQL: write it ``"case"``."""
 
 _READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 _STEPS_BETWEEN_SIGNALS = 100_000
 
 Range = tuple[float | None, float | None]
-"""Least and greatest value, both included; None leaves an end open."""
+"""Lowest and highest value, both included; None leaves an end open."""
 
 OPEN: Range = (None, None)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which cases are wanted; what is left at its default does not restrict.
+    """Which cases to select; what is left at its default does not restrict.
 
     Attributes:
         region: ``mediastinum`` or ``abdomen``.
@@ -64,15 +64,15 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a question in SQL gave: the names of its columns, numbered where one comes twice, and its rows."""
+class SqlResult:
+    """The result of a query in SQL: the names of its columns, numbered where one comes twice, and its rows."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
 
 
 @dataclass(frozen=True)
-class Figures:
+class Statistics:
     """The collection in numbers, as its page gives them."""
 
     participants: int
@@ -89,50 +89,50 @@ class Figures:
     flags: dict[str, int]
 
 
-def select(wanted: Selection, of: Catalogue | None = None) -> list[CatalogueEntry]:
-    """Give the cases that meet a selection, in the order of the catalogue.
+def select(selection: Selection, of: Catalogue | None = None) -> list[CatalogueEntry]:
+    """Return the cases that meet a selection, in the order of the catalogue.
 
     Raises:
         CtlymphError: If it names a case, region, sex or flag that does not exist.
     """
     of = of or catalogue()
-    _check(wanted, of)
-    clauses, values = _where(wanted)
+    _check(selection, of)
+    clauses, values = _where(selection)
     query = f'SELECT "case" FROM cases WHERE {" AND ".join(clauses) or "TRUE"}'
     chosen = {row[0] for row in _database(of).execute(query, values)}
     return [entry for entry in of.entries if entry.case in chosen]
 
 
-def sql(question: str, of: Catalogue | None = None) -> Answer:
-    """Answer a question in SQL (SQLite's dialect) over the tables :data:`TABLES`; nothing can be changed or opened.
+def sql(query: str, of: Catalogue | None = None) -> SqlResult:
+    """Run a query in SQL (SQLite's dialect) over the tables :data:`TABLES`; nothing can be changed or opened.
 
     Raises:
-        CtlymphError: If it is no single question that reads the catalogue.
+        CtlymphError: If it is not one query that reads the catalogue.
     """
     database = _database(of or catalogue())
     database.set_authorizer(_only_reading)
     database.set_progress_handler(lambda: 0, _STEPS_BETWEEN_SIGNALS)  # back in Python now and then: Ctrl-C works
     try:
-        cursor = database.execute(question)
+        cursor = database.execute(query)
         rows = tuple(cursor.fetchall())
     except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
         tables = ", ".join(TABLES)
-        raise CtlymphError(f"SQL: {shown(error)}; ask by SELECT, of the tables {tables}") from error
+        raise CtlymphError(f"SQL: {shown(error)}; use SELECT on the tables {tables}") from error
     columns: list[str] = []
     for name, *_ in cursor.description or ():
         again = columns.count(name) + sum(each.startswith(f"{name}_") for each in columns)
         columns.append(f"{name}_{again + 1}" if name in columns else name)
     if not columns:
-        raise UsageError(f"SQL: this asks nothing; ask by SELECT, of the tables {', '.join(TABLES)}")
-    return Answer(tuple(columns), rows)
+        raise UsageError(f"SQL: this query returns nothing; use SELECT on the tables {', '.join(TABLES)}")
+    return SqlResult(tuple(columns), rows)
 
 
-def figures(of: Catalogue | None = None) -> Figures:
+def statistics(of: Catalogue | None = None) -> Statistics:
     """Count what the collection holds."""
     of = of or catalogue()
     entries, series = of.entries, of.series()
     regions = {region: [entry for entry in entries if entry.region == region] for region in REGIONS}
-    return Figures(
+    return Statistics(
         participants=len(entries),
         studies=len({each.study_uid for each in series}),
         series=len(series),
@@ -148,19 +148,19 @@ def figures(of: Catalogue | None = None) -> Figures:
     )
 
 
-def _check(wanted: Selection, of: Catalogue) -> None:
-    for case in wanted.cases:
+def _check(selection: Selection, of: Catalogue) -> None:
+    for case in selection.cases:
         if of.entry(case) is None:
             raise UsageError(f"the collection has no case {shown(case)}; names look like {of.entries[0].case}")
-    choices = ((wanted.region, REGIONS, "region"), (wanted.sex, ("M", "F"), "sex"))
-    flags = ((flag, tuple(FLAGS), "flag") for flag in (*wanted.flags, *wanted.without_flags))
+    choices = ((selection.region, REGIONS, "region"), (selection.sex, ("M", "F"), "sex"))
+    flags = ((flag, tuple(FLAGS), "flag") for flag in (*selection.flags, *selection.without_flags))
     for value, known, what in (*choices, *flags):
         if value is not None and value not in known:
             raise UsageError(f"there is no {what} {shown(value)}; choose of {', '.join(known)}")
 
 
-def _where(wanted: Selection) -> tuple[list[str], list[Any]]:
-    """Give the conditions of a selection, and the values of their question marks."""
+def _where(selection: Selection) -> tuple[list[str], list[Any]]:
+    """Return the conditions of a selection, and the values of their question marks."""
     clauses: list[str] = []
     values: list[Any] = []
 
@@ -168,22 +168,22 @@ def _where(wanted: Selection) -> tuple[list[str], list[Any]]:
         clauses.append(clause)
         values.extend(of)
 
-    if wanted.cases:
-        demand(f'"case" IN ({", ".join("?" * len(wanted.cases))})', *wanted.cases)
+    if selection.cases:
+        demand(f'"case" IN ({", ".join("?" * len(selection.cases))})', *selection.cases)
     for name in ("region", "sex"):
-        if (value := getattr(wanted, name)) is not None:
+        if (value := getattr(selection, name)) is not None:
             demand(f"{name} = ?", value)
     for name in ("age_years", "slices", "nodes"):
-        for end, sign in zip(getattr(wanted, name), (">=", "<="), strict=True):
+        for end, sign in zip(getattr(selection, name), (">=", "<="), strict=True):
             if end is not None:
                 demand(f"{name} {sign} ?", end)
-    least, greatest = wanted.short_axis_mm
-    if (least, greatest) != OPEN:
-        limits = (0 if least is None else least, 1e9 if greatest is None else greatest)
+    low, high = selection.short_axis_mm
+    if (low, high) != OPEN:
+        limits = (0 if low is None else low, 1e9 if high is None else high)
         demand('"case" IN (SELECT "case" FROM nodes WHERE short_axis_mm BETWEEN ? AND ?)', *limits)
-    for flag in wanted.flags:
+    for flag in selection.flags:
         demand('"case" IN (SELECT "case" FROM flags WHERE flag = ?)', flag)
-    for flag in wanted.without_flags:
+    for flag in selection.without_flags:
         demand('"case" NOT IN (SELECT "case" FROM flags WHERE flag = ?)', flag)
     return clauses, values
 
@@ -192,12 +192,14 @@ def _database(of: Catalogue) -> sqlite3.Connection:
     database = sqlite3.connect(":memory:")
     database.executescript(_SCHEMA)
     for entry in of.entries:
-        about = (entry.case, entry.region, entry.sex, entry.age_years, entry.slices, entry.pixel_mm, entry.slice_mm)
+        row = (entry.case, entry.region, entry.sex, entry.age_years, entry.slices, entry.pixel_mm, entry.slice_mm)
         counts = (len(entry.short_axes_mm), entry.positives, entry.negatives)
         flags = ", ".join(sorted(entry.flags))
-        _insert(database, "cases", [(*about, *counts, entry.same_scan_as, flags)])
+        _insert(database, "cases", [(*row, *counts, entry.same_scan_as, flags)])
         axes = zip(entry.short_axes_mm, entry.long_axes_mm, strict=True)
-        _insert(database, "nodes", [(entry.case, row, short, long) for row, (short, long) in enumerate(axes, start=1)])
+        _insert(
+            database, "nodes", [(entry.case, number, short, long) for number, (short, long) in enumerate(axes, start=1)]
+        )
         _insert(database, "flags", [(entry.case, flag, FLAGS[flag]) for flag in sorted(entry.flags)])
         _insert(database, "series", [tuple(getattr(each, f.name) for f in fields(each)) for each in entry.series])
     _insert(database, "versions", VERSIONS)
@@ -210,5 +212,5 @@ def _insert(database: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, 
         database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
 
 
-def _only_reading(action: int, *_about: str | None) -> int:
+def _only_reading(action: int, *_details: str | None) -> int:
     return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY

@@ -1,4 +1,4 @@
-"""Is what lies in a folder the collection, whole and unaltered?"""
+"""Compare a folder with the catalogue: is the public collection there, whole and unaltered?"""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.datasets.annotations import POINT_SET, POINTS, read_points
-from ctlymph.datasets.archive_file import LARGEST_MASK, StoredFile, numbers
-from ctlymph.datasets.case import KINDS, Case, Collection
+from ctlymph.datasets.archive_file import LARGEST_MASK, CollectionFile, numbers
+from ctlymph.datasets.case import DATA_TYPES, Case, Collection
 from ctlymph.datasets.ct_lymph_nodes.catalogue import CatalogueEntry, Series
 from ctlymph.datasets.ct_lymph_nodes.download.store import CHECKSUM_FOLDER, md5_of, read_checksums
 from ctlymph.datasets.layout import DicomSeries
@@ -24,25 +24,25 @@ _COLUMNS = {"indices.txt": (3,), "sizes.txt": (1, 2), "grtIDs.txt": (1,), "physi
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one kind of data of one case.
+    """The state of one type of data of one case.
 
     Attributes:
         case: Its name.
-        kind: ``ct``, ``seg``, ``annotations``, ``candidates`` or ``masks``.
+        data_type: ``ct``, ``seg``, ``annotations``, ``candidates`` or ``masks``.
         state: One of :data:`STATES`.
-        about: What is wrong; or, of data that are whole, what could not be checked. Often empty.
+        remark: What is wrong; or, of data that are whole, what could not be checked. Often empty.
     """
 
     case: str
-    kind: str
+    data_type: str
     state: str
-    about: str = ""
+    remark: str = ""
 
 
 def verify(
     collection: Collection,
     expected: Sequence[CatalogueEntry],
-    kinds: Sequence[str] = KINDS,
+    data_types: Sequence[str] = DATA_TYPES,
     *,
     quick: bool = False,
     progress: Progress = SILENT,
@@ -52,15 +52,18 @@ def verify(
     DICOM series: number of files, their size together, and every file's MD5
     where the download left one, else its header. Annotations and candidates: their numbers,
     line endings aside, and that the point sets agree with the text. Masks: their MD5 where
-    the download left one, else whether they can be read. Of a synthetic collection, whose
-    data nobody published, only what its own files tell is checked: that they can be read and agree.
+    the download left one, else whether they can be read. The data of a synthetic collection were
+    never published: its files are only checked for being readable and for agreeing with each other.
 
     Args:
         collection: What is to be checked.
         expected: The cases that should be there.
-        kinds: The kinds of data that should be there, of :data:`~ctlymph.datasets.case.KINDS`.
+        data_types: What should be there of each case, of :data:`~ctlymph.datasets.case.DATA_TYPES`.
         quick: Leave the content of DICOM files and masks unread: only number and size are compared.
-        progress: Told the bytes that have been checked.
+        progress: Shows the bytes that have been checked.
+
+    Returns:
+        A finding for each expected case and data type.
 
     Raises:
         CtlymphError: If a list of checksums cannot be read.
@@ -70,23 +73,23 @@ def verify(
         expected = [_entry_of(cases[entry.case], entry) if entry.case in cases else entry for entry in expected]
     check = _Check({} if quick else _md5s(collection.folder), quick)
     findings = []
-    work = [(entry, kind, cases.get(entry.case)) for entry in expected for kind in kinds]
+    work = [(entry, data_type, cases.get(entry.case)) for entry in expected for data_type in data_types]
     with progress.task("checking", sum(_bytes(*each) for each in work), in_bytes=True) as advance:
-        for entry, kind, case in work:
-            findings.append(check.finding(entry, kind, case))
-            advance(_bytes(entry, kind, case))
+        for entry, data_type, case in work:
+            findings.append(check.finding(entry, data_type, case))
+            advance(_bytes(entry, data_type, case))
     return findings
 
 
-def numbers_digest(*sets: Mapping[str, StoredFile]) -> str:
-    """Give a SHA-256 over the numbers in a case's text files, whatever their line endings and spaces.
+def numbers_digest(*tables: Mapping[str, CollectionFile]) -> str:
+    """Return a SHA-256 over the numbers in a case's text files, whatever their line endings and spaces.
 
     Args:
-        sets: Files by what follows the case's name, as in :class:`~ctlymph.datasets.layout.CaseFiles`;
+        tables: Files by what follows the case's name, as in :class:`~ctlymph.datasets.layout.CaseFiles`;
             point sets are passed over.
     """
     digest = hashlib.sha256()
-    for files in sets:
+    for files in tables:
         for name in sorted(files.keys() & _COLUMNS.keys()):
             digest.update(f"{name} {numbers(files[name], _COLUMNS[name]).tolist()}\n".encode())
     return digest.hexdigest()
@@ -94,43 +97,43 @@ def numbers_digest(*sets: Mapping[str, StoredFile]) -> str:
 
 @dataclass(frozen=True)
 class _Check:
-    """The checks of one run; each gives the state and what is to be said of it."""
+    """The checks of one run; each returns a state and a remark."""
 
     md5s: Mapping[Path, str]
     quick: bool
 
-    def finding(self, entry: CatalogueEntry, kind: str, case: Case | None) -> Finding:
-        if case is None or kind not in case.has:
-            return Finding(entry.case, kind, MISSING)
+    def finding(self, entry: CatalogueEntry, data_type: str, case: Case | None) -> Finding:
+        if case is None or data_type not in case.has:
+            return Finding(entry.case, data_type, MISSING)
         try:
-            if kind in ("ct", "seg"):
-                state, about = self._series(entry, kind.upper(), case)
-            elif kind == "masks":
-                state, about = self._mask(case)
+            if data_type in ("ct", "seg"):
+                state, remark = self._series(entry, data_type.upper(), case)
+            elif data_type == "masks":
+                state, remark = self._mask(case)
             else:
-                state, about = self._texts(entry, kind, case)
+                state, remark = self._texts(entry, data_type, case)
         except CtlymphError as error:
-            state, about = ALTERED, str(error)
-        return Finding(entry.case, kind, state, about)
+            state, remark = ALTERED, str(error)
+        return Finding(entry.case, data_type, state, remark)
 
     def _series(self, entry: CatalogueEntry, modality: str, case: Case) -> tuple[str, str]:
-        wanted = next(series for series in entry.series if series.modality == modality)
-        copies = [found for found in case.files.series if found.series_uid == wanted.series_uid]
+        expected = next(series for series in entry.series if series.modality == modality)
+        copies = [found for found in case.files.series if found.series_uid == expected.series_uid]
         if not copies:
             return MISSING, f"a {modality} is there, but another (SeriesInstanceUID) than the collection's"
         found = max(copies, key=lambda series: len(series.files))
-        if len(found.files) < wanted.files:
-            return SHORT, f"{len(found.files)} of {wanted.files} files"
+        if len(found.files) < expected.files:
+            return SHORT, f"{len(found.files)} of {expected.files} files"
         if found.path.is_file():
             return WHOLE, "in an archive: only the number of its files was compared; unpack it to have them checked"
         if wrong := self._wrong_file(found):
             return ALTERED, wrong
-        if len(found.files) > wanted.files:
-            return ALTERED, f"{len(found.files)} files, not {wanted.files}"
+        if len(found.files) > expected.files:
+            return ALTERED, f"{len(found.files)} files, not {expected.files}"
         stated = all(path in self.md5s for path in found.files)
         size = sum(path.stat().st_size for path in found.files)
-        if size != wanted.bytes and not stated:
-            return (SHORT if size < wanted.bytes else ALTERED), f"{size:,} bytes, not {wanted.bytes:,}"
+        if size != expected.bytes and not stated:
+            return (SHORT if size < expected.bytes else ALTERED), f"{size:,} bytes, not {expected.bytes:,}"
         return WHOLE, "" if stated or self.quick else "no checksums here: headers and sizes were compared"
 
     def _wrong_file(self, found: DicomSeries) -> str:
@@ -156,19 +159,19 @@ class _Check:
             return MISSING, ""
         return (WHOLE, "") if md5_of(path) == self.md5s[path] else (ALTERED, f"{path.name} is not as it was downloaded")
 
-    def _texts(self, entry: CatalogueEntry, kind: str, case: Case) -> tuple[str, str]:
+    def _texts(self, entry: CatalogueEntry, data_type: str, case: Case) -> tuple[str, str]:
         files = case.files
-        if kind == "annotations":
-            sets, wanted = [files.annotations], entry.annotations_sha256
+        if data_type == "annotations":
+            tables, expected = [files.annotations], entry.annotations_sha256
             count, due = len(case.nodes()), len(entry.short_axes_mm)
         else:
-            sets, wanted = [files.positives, files.negatives], entry.candidates_sha256
+            tables, expected = [files.positives, files.negatives], entry.candidates_sha256
             count, due = len(case.candidates()), entry.positives + entry.negatives
         if count < due:
             return SHORT, f"{count} of {due} points"
-        if numbers_digest(*sets) != wanted:
+        if numbers_digest(*tables) != expected:
             return ALTERED, "the numbers are not those that were published"
-        disagreeing = [str(each[POINT_SET]) for each in sets if not _point_set_agrees(each)]
+        disagreeing = [str(each[POINT_SET]) for each in tables if not _point_set_agrees(each)]
         return (ALTERED, f"{disagreeing[0]} and the text beside it differ") if disagreeing else (WHOLE, "")
 
 
@@ -183,7 +186,7 @@ def _entry_of(case: Case, named: CatalogueEntry) -> CatalogueEntry:
         candidates = case.candidates() if "candidates" in case.has else ()
         annotations = numbers_digest(case.files.annotations)
         both = numbers_digest(case.files.positives, case.files.negatives)
-    except CtlymphError:  # told by the check itself, which reads them again
+    except CtlymphError:  # the check itself reads them again, and reports it
         return replace(named, series=series)
     positives = sum(candidate.positive for candidate in candidates)
     return replace(
@@ -201,14 +204,14 @@ def _size(series: DicomSeries) -> int:
     return sum(path.stat().st_size for path in series.files) if series.path.is_dir() else 0
 
 
-def _bytes(entry: CatalogueEntry, kind: str, case: Case | None) -> int:
-    """Give the size of the DICOM files that are to be checked."""
-    mine = {series.series_uid for series in entry.series if series.modality.lower() == kind}
+def _bytes(entry: CatalogueEntry, data_type: str, case: Case | None) -> int:
+    """Return the size of the DICOM files that are to be checked."""
+    mine = {series.series_uid for series in entry.series if series.modality.lower() == data_type}
     series = [each for each in case.files.series if each.series_uid in mine and each.path.is_dir()] if case else []
     return sum(map(_size, series))
 
 
-def _point_set_agrees(files: Mapping[str, StoredFile]) -> bool:
+def _point_set_agrees(files: Mapping[str, CollectionFile]) -> bool:
     if POINT_SET not in files or POINTS not in files:
         return True
     return read_points(files) == read_points({POINT_SET: files[POINT_SET]})
@@ -229,6 +232,6 @@ def _header_fault(path: Path, series: DicomSeries) -> str:
 
 
 def _md5s(folder: Path) -> dict[Path, str]:
-    """Give the MD5s that downloads wrote, by file."""
+    """Return the MD5s that downloads wrote, by file."""
     lists = sorted((folder / CHECKSUM_FOLDER).glob("*.md5"))
     return {folder / name: md5 for path in lists for name, md5 in read_checksums(path).items()}

@@ -88,13 +88,13 @@ def default_name(cases: Sequence[Case], folder: Path) -> str:
 def complete_cases(
     cases: Iterable[Case], needed: Sequence[frozenset[str]], *, skip: bool
 ) -> tuple[list[Case], list[str]]:
-    """Part the cases into those that have what an export needs, and a sentence for each of the others.
+    """Split the cases into those that have what an export needs, and a sentence for each of the others.
 
     Cases whose CT has fewer slices than the collection's stay in, and a sentence says so.
 
     Args:
         cases: Cases.
-        needed: Kinds of data; of each set one must be there.
+        needed: Data types, of :data:`ctlymph.datasets.case.DATA_TYPES`; of each set one must be there.
         skip: Go on without the others, rather than refuse.
 
     Raises:
@@ -102,7 +102,7 @@ def complete_cases(
     """
     whole, lacking = [], {}
     for case in cases:
-        absent = [" or ".join(sorted(kinds)) for kinds in needed if not kinds & case.has]
+        absent = [" or ".join(sorted(types)) for types in needed if not types & case.has]
         if absent:
             lacking[case.name] = " and ".join(absent)
         else:
@@ -113,7 +113,7 @@ def complete_cases(
             f"{len(lacking)} of {len(lacking) + len(whole)} cases are incomplete, they lack: {listed}",
             Remedy.SKIP_INCOMPLETE,
         )
-    cut = [case for case in whole if case.missing_slices and any("ct" in kinds for kinds in needed)]
+    cut = [case for case in whole if case.missing_slices and any("ct" in types for types in needed)]
     remarks = [
         f"{case.name} lacks {case.missing_slices} slices of its CT; see ctlymph collection verify" for case in cut
     ]
@@ -137,7 +137,7 @@ def provenance(job: ExportJob) -> dict[str, Any]:
     }
 
 
-def parted(job: ExportJob, cases: Sequence[PreparedCase]) -> tuple[list[PreparedCase], list[PreparedCase]]:
+def split_by_use(job: ExportJob, cases: Sequence[PreparedCase]) -> tuple[list[PreparedCase], list[PreparedCase]]:
     """Return the cases to train on, and those of the test split."""
     tests = job.tests
     return [case for case in cases if case.name not in tests], [case for case in cases if case.name in tests]
@@ -198,7 +198,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def place(folder: Path, files: Mapping[str, Path], *, overwrite: bool) -> None:
-    """Let ``folder`` hold these files, and no others.
+    """Make ``folder`` hold these files and no others.
 
     Each is a hard link, which takes no space, or a copy where the disk knows no links.
 
@@ -227,7 +227,7 @@ def place(folder: Path, files: Mapping[str, Path], *, overwrite: bool) -> None:
 
 
 def _is_same(target: Path, source: Path) -> bool:
-    """Tell a link to the source, or a copy of it: by size and time of writing, or else by content."""
+    """Return whether a file is a link to the source, or a copy: by size and time of writing, or else by content."""
     return target.exists() and (target.samefile(source) or filecmp.cmp(target, source))
 
 

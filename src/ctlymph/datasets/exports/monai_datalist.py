@@ -23,7 +23,7 @@ LIST, BOXES, POINTS = "datalist.json", "datalist_boxes.json", "datalist_points.j
 
 
 def write_monai(job: ExportJob, cases: Sequence[PreparedCase]) -> Path:
-    """Write the lists and give the folder that they are in.
+    """Write the lists and return the folder that they are in.
 
     Args:
         job: What to write. Cases without annotations are not in the list of points.

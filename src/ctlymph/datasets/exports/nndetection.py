@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ctlymph.datasets.exports.export_job import ExportJob, parted, place, provenance, write_json, write_splits
+from ctlymph.datasets.exports.export_job import ExportJob, place, provenance, split_by_use, write_json, write_splits
 from ctlymph.datasets.exports.prepared import CLASSES, CT, INSTANCES, PreparedCase
 
 NEEDS = (frozenset({"ct"}), frozenset({"masks", "seg"}))
 
 
 def write_nndetection(job: ExportJob, cases: Sequence[PreparedCase]) -> Path:
-    """Write the task and give its folder.
+    """Write the task and return its folder.
 
     Args:
         job: What to write.
@@ -27,7 +27,7 @@ def write_nndetection(job: ExportJob, cases: Sequence[PreparedCase]) -> Path:
     """
     task = job.folder / f"Task{job.task:03d}_{job.name}"
     raw = task / "raw_splitted"
-    training, tests = parted(job, cases)
+    training, tests = split_by_use(job, cases)
     for suffix, part in (("Tr", training), ("Ts", tests)):
         images = {f"{case.name}_0000.nii.gz": case.folder / CT for case in part}
         labels = {f"{case.name}.nii.gz": case.folder / INSTANCES for case in part}

@@ -1,6 +1,6 @@
 """The collection as a raw dataset of nnU-Net v2: ``DatasetNNN_NAME`` with ``imagesTr``, ``labelsTr``, ``dataset.json``.
 
-Labels are 0 background and 1 lymph node: nnU-Net segments, it does not tell nodes apart. Cases of the test split are in
+Labels are 0 background and 1 lymph node: nnU-Net segments, it does not separate nodes. Cases of the test split are in
 ``imagesTs`` and ``labelsTs``.
 ``splits_final.json`` holds the folds; nnU-Net looks for it beside its preprocessed data.
 """
@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ctlymph.datasets.exports.export_job import ExportJob, parted, place, provenance, write_json, write_splits
+from ctlymph.datasets.exports.export_job import ExportJob, place, provenance, split_by_use, write_json, write_splits
 from ctlymph.datasets.exports.prepared import CT, NODES, PreparedCase
 
 NEEDS = (frozenset({"ct"}), frozenset({"masks", "seg"}))
 
 
 def write_nnunet(job: ExportJob, cases: Sequence[PreparedCase]) -> Path:
-    """Write the dataset and give its folder.
+    """Write the dataset and return its folder.
 
     Args:
         job: What to write.
@@ -27,7 +27,7 @@ def write_nnunet(job: ExportJob, cases: Sequence[PreparedCase]) -> Path:
         CtlymphError: If other files stand in its place, or it cannot be written.
     """
     dataset = job.folder / f"Dataset{job.task:03d}_{job.name}"
-    training, tests = parted(job, cases)
+    training, tests = split_by_use(job, cases)
     for suffix, part in (("Tr", training), ("Ts", tests)):
         images = {f"{case.name}_0000.nii.gz": case.folder / CT for case in part}
         labels = {f"{case.name}.nii.gz": case.folder / NODES for case in part}

@@ -14,7 +14,7 @@ NEEDS = (frozenset({"annotations"}),)
 
 
 def write_table(job: ExportJob) -> Path:
-    """Write ``nodes.csv`` and give its path.
+    """Write ``nodes.csv`` and return its path.
 
     ``node`` is the row in the annotation files, sizes are those of the annotation.
     What an annotation does not say stays empty: score, station, volume, HU,
@@ -32,7 +32,7 @@ def write_table(job: ExportJob) -> Path:
 
 
 def _holds(path: Path, rows: list[NodeRow]) -> bool:
-    """Tell whether a file is the table of the same nodes already, which a second run may write again."""
+    """Return whether a file is the table of the same nodes already, which a second run may write again."""
     if not path.is_file():
         return False
     there = [(row.case, row.node) for row in read_nodes_csv(path)]

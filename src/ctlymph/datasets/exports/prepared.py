@@ -96,7 +96,7 @@ class Preparation:
     progress: Progress = SILENT
 
     def prepare_all(self, cases: Sequence[Case]) -> list[PreparedCase]:
-        """Make cases ready, those that are not yet, and give them in the order that they came in.
+        """Convert those cases that are not ready yet, and return all in their order.
 
         Raises:
             CtlymphError: If data are absent or damaged, a mask is not of its CT, a case was made from other
@@ -140,7 +140,7 @@ def prepare(case: Case, folder: Path, overwrite: bool = False) -> PreparedCase:
 
 
 def _sources(case: Case) -> dict[str, Any]:
-    """Tell one state of a case's files from another without reading the CT: its UID, number of files and bytes."""
+    """Describe the state of a case's files without reading the CT: UIDs, numbers of files, bytes."""
     sources: dict[str, Any] = {}
     for series in case.files.series:
         files = [series.path] if series.path.is_file() else series.files  # an archive, or files in a folder
@@ -163,13 +163,13 @@ class _Record:
     instances: tuple[Instance, ...]
 
     def is_whole(self, folder: Path) -> bool:
-        """Tell whether the files are there, in their sizes."""
+        """Return whether the files are there, in their sizes."""
         paths = {folder / file: size for file, size in self.bytes.items()}
         return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
 
 def _read_record(folder: Path) -> _Record | None:
-    """Give what was written of a case before; None if nothing was."""
+    """Return the record of an earlier export; None if there is none."""
     path = folder / RECORD
     if not path.is_file():
         return None
@@ -209,7 +209,7 @@ def _consecutive(masks: Masks) -> tuple[NDArray[np.uint16], tuple[Instance, ...]
 
 
 def _box_mm(geometry: Geometry, low: tuple[int, ...], high: tuple[int, ...]) -> Box:
-    """Give the centre and extent, in LPS mm, of the box around whole voxels, not their centres."""
+    """Return the centre and extent, in LPS mm, of the box around whole voxels, not their centres."""
     edges = np.array([low, high]) + np.array([[-0.5], [0.5]])
     corners_mm = geometry.index_to_mm(np.stack(np.meshgrid(*edges.T), axis=-1).reshape(-1, 3))
     low_mm, high_mm = corners_mm.min(axis=0), corners_mm.max(axis=0)

@@ -13,7 +13,7 @@ from fake_series import FakeSeries
 from ctlymph.cli.processes import Stopped, stoppable
 from ctlymph.datasets.ct_lymph_nodes.catalogue import Series
 from ctlymph.datasets.ct_lymph_nodes.download.idc import IdcSource
-from ctlymph.datasets.ct_lymph_nodes.download.run import Request, download
+from ctlymph.datasets.ct_lymph_nodes.download.run import DownloadRequest, download
 
 
 def start(folder: Path, fakes: list[FakeSeries], url: str) -> Popen[str]:
@@ -30,7 +30,7 @@ def start(folder: Path, fakes: list[FakeSeries], url: str) -> Popen[str]:
 
 def main() -> None:
     told = json.load(sys.stdin)
-    request = Request(Path(told["folder"]), tuple(Series(**each) for each in told["series"]))
+    request = DownloadRequest(Path(told["folder"]), tuple(Series(**each) for each in told["series"]))
     source = IdcSource(told["url"], waits_s=[])
     with stoppable():
         try:

@@ -18,7 +18,7 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.datasets.ct_lymph_nodes.catalogue import catalogue
 from ctlymph.datasets.ct_lymph_nodes.download import idc, terms
 from ctlymph.datasets.ct_lymph_nodes.download.idc import IdcSource
-from ctlymph.datasets.ct_lymph_nodes.download.run import Outcome, Request, download
+from ctlymph.datasets.ct_lymph_nodes.download.run import DownloadRequest, DownloadResult, download
 from ctlymph.datasets.ct_lymph_nodes.download.store import Store, check_series, md5_of
 
 
@@ -36,8 +36,8 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def fetch(folder: Path, fakes: list[FakeSeries], source: IdcSource) -> Outcome:
-    return download(Request(folder, tuple(fake.series for fake in fakes)), source)
+def fetch(folder: Path, fakes: list[FakeSeries], source: IdcSource) -> DownloadResult:
+    return download(DownloadRequest(folder, tuple(fake.series for fake in fakes)), source)
 
 
 def quick(bucket: Bucket, tries: int = 1) -> IdcSource:
@@ -131,7 +131,7 @@ def test_a_series_that_has_moved_is_found_through_the_index(
     moved = replace(fakes[0].series, crdc_series_uuid="00000000-0000-0000-0000-000000000000")
     now = f"s3://{BUCKET}/{fakes[0].series.crdc_series_uuid}"
     monkeypatch.setattr(idc, "_current_address", {moved.series_uid: now}.get)
-    assert download(Request(folder, (moved,)), quick(bucket)).fetched == (moved,)
+    assert download(DownloadRequest(folder, (moved,)), quick(bucket)).fetched == (moved,)
 
 
 def test_the_index_knows_the_catalogue_s_addresses() -> None:

@@ -14,7 +14,7 @@ from nbia_server import Member, Nbia, answers, checksums, drops, ends_early, sen
 from ctlymph.datasets.ct_lymph_nodes.catalogue import Series
 from ctlymph.datasets.ct_lymph_nodes.download import terms
 from ctlymph.datasets.ct_lymph_nodes.download.nbia import NbiaSource
-from ctlymph.datasets.ct_lymph_nodes.download.run import Request, download
+from ctlymph.datasets.ct_lymph_nodes.download.run import DownloadRequest, download
 from ctlymph.datasets.ct_lymph_nodes.download.store import Store
 from ctlymph.datasets.ct_lymph_nodes.download.web import Patience
 
@@ -37,8 +37,8 @@ def source(nbia: Nbia) -> NbiaSource:
     return NbiaSource(nbia.base_url, Patience(tries=3, silent_s=5.0, sleep=lambda seconds: None))
 
 
-def request(folder: Path, fakes: list[FakeSeries]) -> Request:
-    return Request(folder, tuple(fake.series for fake in fakes))
+def request(folder: Path, fakes: list[FakeSeries]) -> DownloadRequest:
+    return DownloadRequest(folder, tuple(fake.series for fake in fakes))
 
 
 def assert_only_right_files(folder: Path, fakes: list[FakeSeries]) -> list[FakeSeries]:
@@ -125,4 +125,4 @@ def test_a_download_that_is_killed_at_any_moment_goes_on_with_what_was_whole(
 
 def run(folder: Path, series: list[Series], base_url: str) -> None:
     """Download in a process of its own."""
-    assert not download(Request(folder, tuple(series)), NbiaSource(base_url)).failed
+    assert not download(DownloadRequest(folder, tuple(series)), NbiaSource(base_url)).failed

@@ -22,7 +22,7 @@ from ctlymph.core.progress import Advance
 from ctlymph.datasets.ct_lymph_nodes.catalogue import Series
 from ctlymph.datasets.ct_lymph_nodes.download import store as store_module
 from ctlymph.datasets.ct_lymph_nodes.download import terms
-from ctlymph.datasets.ct_lymph_nodes.download.run import Request, download, plan
+from ctlymph.datasets.ct_lymph_nodes.download.run import DownloadRequest, download, plan
 from ctlymph.datasets.ct_lymph_nodes.download.store import Store, md5_of
 
 
@@ -76,8 +76,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def request(folder: Path, fakes: list[FakeSeries]) -> Request:
-    return Request(folder, tuple(fake.series for fake in fakes))
+def request(folder: Path, fakes: list[FakeSeries]) -> DownloadRequest:
+    return DownloadRequest(folder, tuple(fake.series for fake in fakes))
 
 
 def whole_files(folder: Path, fakes: list[FakeSeries]) -> set[str]:
@@ -167,7 +167,7 @@ def test_a_disk_without_room_is_told_before_anything_is_fetched(
     huge = replace(fakes[0].series, bytes=50_000_000_000)
     source = FolderSource(fakes)
     with pytest.raises(CtlymphError, match=r"50\.5 GB are needed and 30\.0 GB are free"):
-        download(Request(folder, (huge,)), source)
+        download(DownloadRequest(folder, (huge,)), source)
     assert not source.fetched
 
 

@@ -59,7 +59,7 @@ class _PassingError(Exception):
 
 
 class IdcSource:
-    """The Imaging Data Commons, or a mirror of its bucket: a ``Source``.
+    """The Imaging Data Commons, or a mirror of its bucket: a ``SeriesSource``.
 
     A process that is killed leaves s5cmd behind, which ends with the next file that it finishes,
     since nobody reads its report any more. Until then it holds the lock of the folder, which it inherits.
@@ -84,30 +84,30 @@ class IdcSource:
         self._down = False
 
     def fetch(self, series: Series, into: Path, advance: Advance) -> dict[str, str]:
-        """Fill a folder with all files of a series; see ``Source``."""
+        """Fill a folder with all files of a series; see ``SeriesSource``."""
         objects = self._find(series, into, advance)
-        wanted = dict(objects)
+        missing = dict(objects)
         for path in into.iterdir():
             if path.name in objects and _is_whole(path, objects[path.name]):
-                advance(wanted.pop(path.name).bytes)
+                advance(missing.pop(path.name).bytes)
             else:
                 path.unlink()
 
         def copy() -> None:
-            self._copy(wanted, into, advance)
+            self._copy(missing, into, advance)
 
         self._patiently(series, copy, advance)
         return {name: each.md5 for name, each in objects.items() if each.md5}
 
     def _find(self, series: Series, into: Path, advance: Advance) -> dict[str, _Object]:
-        """Give the files of a series by name, from the first address where all are."""
+        """Return the files of a series by name, from the first address where all are."""
         seen = []
         for address in _addresses(series):
 
-            def look(address: str = address) -> dict[str, _Object]:
+            def list_address(address: str = address) -> dict[str, _Object]:
                 return self._list(address, into, advance)
 
-            objects = self._patiently(series, look, advance)
+            objects = self._patiently(series, list_address, advance)
             total = sum(each.bytes for each in objects.values())
             if (len(objects), total) == (series.files, series.bytes):
                 return objects
@@ -133,16 +133,16 @@ class IdcSource:
             raise _refusal(errors)
         return objects
 
-    def _copy(self, wanted: dict[str, _Object], into: Path, advance: Advance) -> None:
-        """Copy files into the folder, and strike each from ``wanted`` that has arrived."""
+    def _copy(self, missing: dict[str, _Object], into: Path, advance: Advance) -> None:
+        """Copy files into the folder, and remove each from ``missing`` that has arrived."""
 
         def take(report: dict[str, Any]) -> None:
-            advance(wanted.pop(Path(report["destination"]).name).bytes)
+            advance(missing.pop(Path(report["destination"]).name).bytes)
 
         # In the folder itself, so that its name, which may be any, need not be quoted.
-        lines = [f"cp {each.address} {name}\n" for name, each in wanted.items()]
+        lines = [f"cp {each.address} {name}\n" for name, each in missing.items()]
         errors = self._run(["run"], into, advance, take, "".join(lines)) if lines else []
-        if wanted:
+        if missing:
             raise _refusal(errors)
 
     def _patiently(self, series: Series, attempt: Callable[[], T], advance: Advance) -> T:
@@ -172,7 +172,7 @@ class IdcSource:
         take: Callable[[dict[str, Any]], None],
         commands: str = "",
     ) -> list[str]:
-        """Run s5cmd in a folder; hand each thing that it has done to ``take``; if it failed, give the errors."""
+        """Run s5cmd in a folder; hand each of its reports to ``take``; return its errors if it failed."""
         with tempfile.TemporaryFile("w+", encoding="utf-8") as stdin:
             stdin.write(commands)
             stdin.seek(0)
@@ -202,7 +202,7 @@ class IdcSource:
 
 
 def _reports(process: subprocess.Popen[str], advance: Advance) -> Iterator[dict[str, Any]]:
-    """Yield what s5cmd reports, line by line; between lines give ``advance`` the chance to end this thread."""
+    """Yield what s5cmd reports, line by line; call ``advance`` between lines, which may end this thread."""
     lines: SimpleQueue[str | None] = SimpleQueue()
 
     def read() -> None:
@@ -236,7 +236,7 @@ def _object(address: str, report: dict[str, Any]) -> tuple[str, _Object]:
 
 
 def _refusal(errors: list[str]) -> Exception:
-    """Give the error for what s5cmd reported: one that may pass, unless something in it will last."""
+    """Return the error for what s5cmd reported: one that may pass, unless something in it will last."""
     for error in errors:
         if _LASTING.search(error):
             return CtlymphError(f"s5cmd reports: {shown(error, 200)}; check the address, the folder and the disk")
@@ -275,7 +275,7 @@ def _program() -> Path:
 
 
 def _package(name: str) -> Path:
-    """Give the folder of a package that comes with idc-index, without importing it."""
+    """Return the folder of a package that comes with idc-index, without importing it."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         raise CtlymphError(
@@ -285,7 +285,7 @@ def _package(name: str) -> Path:
 
 
 def _is_whole(path: Path, expected: _Object) -> bool:
-    """Tell whether a file of an earlier try is what the bucket has; without an MD5 that cannot be shown."""
+    """Return whether a file of an earlier try is what the bucket has; without an MD5 that cannot be shown."""
     return expected.md5 is not None and path.stat().st_size == expected.bytes and md5_of(path) == expected.md5
 
 

@@ -62,7 +62,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def is_uid(text: str) -> bool:
-    """Tell whether a text can be a DICOM UID. Any root will do: the collection's CTs have ``61.7``."""
+    """Return whether a text can be a DICOM UID. Any root will do: the collection's CTs have ``61.7``."""
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 

@@ -35,7 +35,7 @@ _PACKED_RATIO = 1.2
 
 @dataclass(frozen=True)
 class NbiaSource:
-    """TCIA's NBIA as a :class:`~ctlymph.datasets.ct_lymph_nodes.download.source.Source`.
+    """TCIA's NBIA as a :class:`~ctlymph.datasets.ct_lymph_nodes.download.source.SeriesSource`.
 
     A series is fetched whole or not at all: what an interrupted try has left is thrown away.
 
@@ -52,7 +52,7 @@ class NbiaSource:
     at_once: int = 2
 
     def fetch(self, series: Series, into: Path, advance: Callable[[int], None]) -> dict[str, str]:
-        """See :meth:`~ctlymph.datasets.ct_lymph_nodes.download.source.Source.fetch`."""
+        """See :meth:`~ctlymph.datasets.ct_lymph_nodes.download.source.SeriesSource.fetch`."""
         return self.patience.persist(
             f"{self.name}, {series.modality} series {series.series_uid} of {series.case}",
             lambda: self._fetch_once(series, into, advance),
@@ -91,7 +91,7 @@ class NbiaSource:
         return described
 
     def _ask(self, endpoint: str, series_uid: str) -> dict[str, Any]:
-        """Give the only row of an answer about a series."""
+        """Return the only row of an answer about a series."""
         what = f"{self.name}, {endpoint} of series {series_uid}"
 
         def attempt() -> bytes:
@@ -124,7 +124,7 @@ class NbiaSource:
                 web.save(response, archive, limit, advance)
             self._check_is_archive(archive, series.series_uid)
             try:
-                md5s = safe_zip.unpack(archive, unpacked, safe_zip.Limits(limit, 2 * series.files + 100))
+                md5s = safe_zip.unpack(archive, unpacked, safe_zip.ZipLimits(limit, 2 * series.files + 100))
             except safe_zip.DamagedError as error:
                 raise web.PassingError(f"the server sent a damaged archive ({error.fault})") from error
             slices = _slices(md5s)
@@ -162,7 +162,7 @@ class NbiaSource:
 
 @contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder that goes with the block."""
+    """Return an empty folder that goes with the block."""
     with explained(path):
         if path.exists():
             shutil.rmtree(path)
@@ -174,7 +174,7 @@ def _new_folder(path: Path) -> Iterator[Path]:
 
 
 def _slices(md5s: dict[str, str]) -> dict[str, str]:
-    """Give the DICOM files of an archive, which also holds a licence and the checksums."""
+    """Return the DICOM files of an archive, which also holds a licence and the checksums."""
     slices = {name: md5 for name, md5 in md5s.items() if name.lower().endswith(".dcm")}
     if len({Path(name).name for name in slices}) != len(slices):
         raise CtlymphError("NBIA sent an archive with files of the same name in several folders; use another source")

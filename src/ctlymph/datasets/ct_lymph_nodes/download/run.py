@@ -1,4 +1,4 @@
-"""Downloads series: several at once, each checked, and what failed told at the end."""
+"""Download series: several at once, each checked; failures are reported at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.datasets.ct_lymph_nodes.catalogue import Series
 from ctlymph.datasets.ct_lymph_nodes.download import terms
-from ctlymph.datasets.ct_lymph_nodes.download.source import Source
+from ctlymph.datasets.ct_lymph_nodes.download.source import SeriesSource
 from ctlymph.datasets.ct_lymph_nodes.download.store import Store, check_series
 
 _TRIES = 2
@@ -27,8 +27,8 @@ _STOP_PATIENCE_S = 3.0
 
 
 @dataclass(frozen=True)
-class Request:
-    """What is wanted, and where.
+class DownloadRequest:
+    """Which series to download, and where to.
 
     Attributes:
         folder: The folder to download into.
@@ -40,8 +40,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What of a request is there, and what would be fetched.
+class DownloadPlan:
+    """Which series of a request are there, and which are to be fetched.
 
     Attributes:
         present: Series that are complete.
@@ -58,16 +58,16 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A series that could not be had, and why."""
+class FailedSeries:
+    """A series that could not be fetched, and why."""
 
     series: Series
     reason: str
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a request.
+class DownloadResult:
+    """Which series of a request were fetched.
 
     Attributes:
         present: Series that were complete before.
@@ -77,29 +77,29 @@ class Outcome:
 
     present: tuple[Series, ...]
     fetched: tuple[Series, ...]
-    failed: tuple[Failure, ...]
+    failed: tuple[FailedSeries, ...]
 
 
-def plan(request: Request) -> Plan:
-    """Tell what of a request is there already; nothing is fetched or written.
+def plan(request: DownloadRequest) -> DownloadPlan:
+    """Return which series of a request are there already; nothing is fetched or written.
 
     Raises:
         CtlymphError: If a series has an identifier that cannot be a file's name.
     """
-    wanted = tuple(dict.fromkeys(request.series))  # two threads must not work on the same
-    missing = tuple(Store(request.folder).missing(wanted))
-    return Plan(tuple(series for series in wanted if series not in missing), missing)
+    requested = tuple(dict.fromkeys(request.series))  # two threads must not work on the same
+    missing = tuple(Store(request.folder).missing(requested))
+    return DownloadPlan(tuple(series for series in requested if series not in missing), missing)
 
 
-def download(request: Request, source: Source, progress: Progress = SILENT) -> Outcome:
+def download(request: DownloadRequest, source: SeriesSource, progress: Progress = SILENT) -> DownloadResult:
     """Fetch what is missing of a request.
 
     It may be killed at any moment: the same request then goes on where it stopped. A series
     that fails does not stop the others.
 
     Args:
-        request: What is wanted, and where.
-        source: Who serves it.
+        request: Which series, and where to.
+        source: Who serves them.
         progress: Shows the bytes of what was missing at the start.
 
     Raises:
@@ -115,8 +115,8 @@ def download(request: Request, source: Source, progress: Progress = SILENT) -> O
         todo = plan(request)
         store.check_space(todo.bytes - sum(store.staged_bytes(series) for series in todo.missing))
         results = _fetch_all(store, todo, source, progress) if todo.missing else {}
-    failed = tuple(Failure(series, str(results[series])) for series in todo.missing if results[series])
-    return Outcome(todo.present, tuple(series for series in todo.missing if not results[series]), failed)
+    failed = tuple(FailedSeries(series, str(results[series])) for series in todo.missing if results[series])
+    return DownloadResult(todo.present, tuple(series for series in todo.missing if not results[series]), failed)
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,10 @@ class _Halted(BaseException):
     """Raised in a thread whose download is stopped."""
 
 
-def _fetch_all(store: Store, todo: Plan, source: Source, progress: Progress) -> dict[Series, Exception | None]:
-    """Fetch all missing series; give the error of each, or None."""
+def _fetch_all(
+    store: Store, todo: DownloadPlan, source: SeriesSource, progress: Progress
+) -> dict[Series, Exception | None]:
+    """Fetch all missing series; return the error of each, or None."""
     waiting: SimpleQueue[Series] = SimpleQueue()
     for series in todo.missing:
         waiting.put(series)
@@ -162,8 +164,8 @@ def _fetch_all(store: Store, todo: Plan, source: Source, progress: Progress) -> 
     return results
 
 
-def _fetch(store: Store, series: Series, source: Source, gauge: _Gauge) -> Exception | None:
-    """Fetch one series, check it and put it in its place; give what went wrong."""
+def _fetch(store: Store, series: Series, source: SeriesSource, gauge: _Gauge) -> Exception | None:
+    """Fetch one series, check it and put it in its place; return what went wrong."""
     try:
         for left in reversed(range(_TRIES)):
             folder = store.stage(series)
@@ -188,8 +190,8 @@ class _Gauge:
     Bytes that come a second time are not counted again.
     """
 
-    def __init__(self, total: int, tell: Callable[[int], None], halt: Event) -> None:
-        self.left, self._tell, self._halt = total, tell, halt
+    def __init__(self, total: int, report: Callable[[int], None], halt: Event) -> None:
+        self.left, self._report, self._halt = total, report, halt
 
     def __call__(self, count: int) -> None:
         if self._halt.is_set():
@@ -197,14 +199,14 @@ class _Gauge:
         step = min(count, self.left)
         self.left -= step
         if step:
-            self._tell(step)
+            self._report(step)
 
 
 @contextmanager
 def _threads(number: int, work: Callable[[], None], halt: Event) -> Iterator[None]:
     """Run ``work`` in threads for the length of the block, and have them stop when the block fails.
 
-    The threads are such as do not keep a process alive that wants to end.
+    The threads do not keep a process alive that wants to end.
     """
     threads = [Thread(target=work, daemon=True) for _ in range(number)]
     for thread in threads:

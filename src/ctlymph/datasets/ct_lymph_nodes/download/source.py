@@ -1,4 +1,4 @@
-"""What every place that serves DICOM series can do, whatever its protocol."""
+"""The interface of a service that DICOM series are downloaded from, whatever its protocol."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 from ctlymph.datasets.ct_lymph_nodes.catalogue import Series
 
 
-class Source(Protocol):
+class SeriesSource(Protocol):
     """A service that series are fetched from."""
 
     @property
@@ -31,15 +31,15 @@ class Source(Protocol):
         tried again before it gives up.
 
         Args:
-            series: What is wanted.
+            series: What to fetch.
             into: An existing folder of this series alone.
-            advance: Told the bytes that have arrived, as they arrive; kept files count too.
+            advance: Called with the number of bytes that have arrived, as they arrive; kept files count too.
 
         Returns:
             The MD5 (32 lower-case hexadecimal digits) that the service states for each file, by
             file name; files for which it states none are left out.
 
         Raises:
-            CtlymphError: If the series cannot be had: what the service answered, and what to do.
+            CtlymphError: If the series cannot be fetched: what the service answered, and what to do.
         """
         ...

@@ -59,7 +59,7 @@ class Store:
         self.root = root.resolve()
 
     def place(self, item: Series | str) -> Place:
-        """Give the paths of a series or a zip's content.
+        """Return the paths of a series or a zip's content.
 
         Raises:
             CtlymphError: If an identifier, which may come from a file of a stranger, would be no harmless name.
@@ -78,14 +78,14 @@ class Store:
         return Place(self.root / STAGING_FOLDER / staging, final, checksums)
 
     def is_complete(self, item: Series | str) -> bool:
-        """Tell whether all its files are in their place and were checked then (not whether they are still unharmed)."""
+        """Return whether all its files are in their place; they were checked when they were put there."""
         place = self.place(item)
         listed = set(read_checksums(place.checksums)) if place.checksums.is_file() else set()
         files = (self.root / name for name in listed)
         return bool(listed) and all(path.is_file() and path.stat().st_size for path in files)
 
     def forget_harmed(self, item: Series | str) -> bool:
-        """Have what is no longer as it was downloaded count as missing; tell whether it was so.
+        """Have what is no longer as it was downloaded count as missing; return whether it was so.
 
         Files of a series that are unharmed are not fetched again by a source that states MD5s.
         """
@@ -104,11 +104,11 @@ class Store:
         return True
 
     def missing(self, series: Iterable[Series]) -> list[Series]:
-        """Give those that are not complete, in the same order."""
+        """Return those that are not complete, in the same order."""
         return [each for each in series if not self.is_complete(each)]
 
     def stage(self, item: Series | str) -> Path:
-        """Give the staging folder, with what an earlier try, or another program, has left of it.
+        """Return the staging folder, with what an earlier try, or another program, has left of it.
 
         DICOM files that lie in the final folder without having been checked are taken into staging.
 
@@ -141,17 +141,17 @@ class Store:
         folder = place.final.relative_to(self.root).as_posix()
         lines = [f"{md5s[name]}  {folder}/{name}\n" for name in sorted(md5s)]
         with explained(place.checksums):
-            written = place.staging.with_name(place.checksums.name)
-            with written.open("w", encoding="utf-8", newline="\n") as stream:
+            staged = place.staging.with_name(place.checksums.name)
+            with staged.open("w", encoding="utf-8", newline="\n") as stream:
                 stream.writelines(lines)
                 stream.flush()
                 os.fsync(stream.fileno())
-            written.replace(place.checksums)
+            staged.replace(place.checksums)
         with explained(place.final):
             place.staging.replace(place.final)
 
     def staged_bytes(self, item: Series | str) -> int:
-        """Give the size of what lies in staging already."""
+        """Return the size of what lies in staging already."""
         staging = self.place(item).staging
         with explained(staging):
             return sum(path.lstat().st_size for path in staging.rglob("*") if not path.is_dir())
@@ -276,7 +276,7 @@ def read_checksums(path: Path) -> dict[str, str]:
 
 
 def md5_of(path: Path) -> str:
-    """Give the MD5 of a file, as 32 lower-case hexadecimal digits."""
+    """Return the MD5 of a file, as 32 lower-case hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -284,7 +284,7 @@ def md5_of(path: Path) -> str:
 def _fault(
     paths: list[Path], faults: Mapping[Path, str], images: Counter[str], total: int, series: Series
 ) -> str | None:
-    """Say what is wrong with a series: of single files, or else of all together."""
+    """Describe what is wrong with a series: of single files, or else of all together."""
     if faults:
         path, fault = next(iter(faults.items()))
         return f"{path.name} {fault} ({len(faults)} of {len(paths)} files are wrong)"
@@ -298,7 +298,7 @@ def _fault(
 
 
 def _header_fault(path: Path, series: Series) -> tuple[str | None, str]:
-    """Give what is wrong with the header of a file, or None, and the image's UID."""
+    """Return what is wrong with the header of a file, or None, and the image's UID."""
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
@@ -341,7 +341,7 @@ def _remove(paths: Iterable[Path]) -> None:
 
 
 def _harmless(name: str) -> str:
-    """Give a name that is a plain name of a file on every system, and no path."""
+    """Return a name that is a plain name of a file on every system, and no path."""
     if not _NAME.fullmatch(name):
         raise CtlymphError(f"{shown(name)!r} is no name that a file can safely have; is the list of series damaged?")
     return name
@@ -354,5 +354,5 @@ def _harmless_uid(uid: str) -> str:
 
 
 def _margin(needed_bytes: int) -> int:
-    """Give what to leave free: for names and checksums, and for whoever else writes."""
+    """Return what to leave free: for names and checksums, and for whoever else writes."""
     return max(needed_bytes // 100, 100_000_000) if needed_bytes else 0

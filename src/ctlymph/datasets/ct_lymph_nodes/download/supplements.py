@@ -49,7 +49,7 @@ SUPPLEMENTS = {
 
 
 def is_there(store: Store, supplement: Supplement) -> bool:
-    """Tell whether a folder has a supplement: fetched, or put there by a person, unpacked or not."""
+    """Return whether a folder has a supplement: fetched, or put there by a person, unpacked or not."""
     place = store.place(supplement.name)
     if place.checksums.is_file():
         return store.is_complete(supplement.name)
@@ -76,14 +76,14 @@ class SupplementSource:
 
         Args:
             store: The folder.
-            supplement: What is wanted.
+            supplement: Which archive.
             progress: Shows the bytes of the archive, anew for each try.
 
         Returns:
             Whether it was fetched.
 
         Raises:
-            CtlymphError: If it cannot be had, is not what it should be, or cannot be written; if another
+            CtlymphError: If it cannot be fetched, is not what it should be, or cannot be written; if another
                 download is at work in the folder, or its terms were not accepted.
         """
         if not terms.accepted(store.root):
@@ -120,7 +120,7 @@ class _Transfer:
 
     @property
     def origin(self) -> Path:
-        """Keeps what tells this version of the archive on the server from others: its ETag, or its date."""
+        """The file with the ETag or date of the archive on the server, by which another version is recognised."""
         return self.part.with_suffix(".origin")
 
     def forget(self) -> None:
@@ -129,7 +129,7 @@ class _Transfer:
         self.origin.unlink(missing_ok=True)
 
     def attempt(self, supplement: Supplement, progress: Progress) -> dict[str, str]:
-        """Fetch what is missing of the archive, and fill the staging folder from it; give the MD5 of each file."""
+        """Fetch what is missing of the archive, and fill the staging folder from it; return the MD5 of each file."""
         self._receive(progress)
         unpacked = self.part.with_suffix(".unpacked")
         _clear(unpacked)
@@ -178,7 +178,7 @@ class _Transfer:
             raise web.PassingError("the server sent another part than was asked for")
 
     def _begin(self, response: httpx.Response) -> None:
-        """Remember which version this is; one that cannot be told from others is not resumed."""
+        """Remember which version this is; one that cannot be recognised again is not resumed."""
         self.forget()
         etag = response.headers.get("ETag", "")
         # Weak ones, W/"…", do not promise the same bytes.

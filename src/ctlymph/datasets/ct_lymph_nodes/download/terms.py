@@ -11,7 +11,7 @@ LICENSE_FILE = "LICENSE.txt"
 
 
 def accepted(folder: Path) -> bool:
-    """Tell whether the terms were accepted for this folder."""
+    """Return whether the terms were accepted for this folder."""
     return (folder / LICENSE_FILE).is_file()
 
 

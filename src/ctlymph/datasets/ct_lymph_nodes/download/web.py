@@ -82,7 +82,7 @@ class Patience:
 
 
 def new_client(patience: Patience) -> httpx.Client:
-    """Give a client that says who it is and does not wait for ever."""
+    """Return a client that says who it is and does not wait for ever."""
     from importlib.metadata import version
 
     import httpx
@@ -112,7 +112,7 @@ def check(response: httpx.Response) -> None:
 
 
 def content(response: httpx.Response) -> bytes:
-    """Give the body of an answer that should be short.
+    """Return the body of an answer that should be short.
 
     Raises:
         CtlymphError: If it is not.
@@ -155,7 +155,7 @@ def _refuse_length(response: httpx.Response, limit: int) -> NoReturn:
 
 
 def _seconds(retry_after: str) -> float:
-    """Give the wait that a ``Retry-After`` asks for, in seconds or as a date; 0 where it says neither."""
+    """Return the wait that a ``Retry-After`` asks for, in seconds or as a date; 0 where it says neither."""
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after)
     try:
