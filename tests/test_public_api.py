@@ -38,8 +38,11 @@ def textured(balls: Mapping[int, Ball]) -> tuple[Volume, Masks]:
 def test_every_name_that_a_package_exports_exists(name: str) -> None:
     package = importlib.import_module(name)
     for exported in getattr(package, "__all__", ()):
-        assert getattr(package, exported) is not None, exported
         assert exported in dir(package)
+        try:
+            assert getattr(package, exported) is not None, exported
+        except ModuleNotFoundError as error:
+            assert error.name == "torch", error  # of an extra
 
 
 def test_the_public_names_are_those_of_the_guide() -> None:

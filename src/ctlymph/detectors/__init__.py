@@ -1,1 +1,5 @@
 """Detectors of lymph nodes, one file a method of the literature."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

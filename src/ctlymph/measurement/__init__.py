@@ -1,1 +1,5 @@
 """Segmentation of detected nodes, their sizes, and Node-RADS."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
-"""Systems learned from the cases of a collection, every result kept, so that work goes on where it stopped."""
+"""Training of detectors on the cases of a dataset, by cross-validation; results are cached so that work can resume."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
 """Readers of detections and of the ground truth, in all formats."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
 """DICOM: reading CTs, segmentations and reports, and writing them."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,10 @@
+from .annotations import AnnotatedNode as AnnotatedNode
+from .candidates import Candidate as Candidate
+from .case import Case as Case
+from .case import Collection as Collection
+from .cases_csv import CaseRow as CaseRow
+from .cases_csv import read_cases_csv as read_cases_csv
+from .folds import Folds as Folds
+from .folds import make_folds as make_folds
+from .folds import read_folds as read_folds
+from .torch_dataset import CaseDataset as CaseDataset

@@ -1,0 +1,17 @@
+from .base import Candidates as Candidates
+from .base import Configurable as Configurable
+from .base import DetectionContext as DetectionContext
+from .base import Generator as Generator
+from .base import Scorer as Scorer
+from .base import System as System
+from .base import TrainableGenerator as TrainableGenerator
+from .base import TrainableScorer as TrainableScorer
+from .base import TrueNodes as TrueNodes
+from .method import Method as Method
+from .method import Published as Published
+from .model_store import ModelCard as ModelCard
+from .model_store import TrainedModel as TrainedModel
+from .model_store import models_in as models_in
+from .model_store import read_model as read_model
+from .registry import all_methods as all_methods
+from .settings import StageSettings as StageSettings

@@ -1,0 +1,4 @@
+from .inference import compile_network as compile_network
+from .run_context import RunContext as RunContext
+from .training_loop import TrainingSpec as TrainingSpec
+from .training_loop import fit as fit
