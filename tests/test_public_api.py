@@ -42,7 +42,8 @@ def test_every_name_that_a_package_exports_exists(name: str) -> None:
         try:
             assert getattr(package, exported) is not None, exported
         except ModuleNotFoundError as error:
-            assert error.name == "torch", error  # of an extra
+            if error.name != "torch":  # which the extra for training brings
+                raise
 
 
 def test_the_public_names_are_those_of_the_guide() -> None:
