@@ -20,7 +20,7 @@ RESEARCH_USE = "For research use, not for diagnosis."
 
 
 def progress() -> Progress:
-    """Give a progress bar on a terminal, and plain lines elsewhere; both on standard error."""
+    """Return a progress bar on a terminal, and plain lines elsewhere; both on standard error."""
     return Bars() if sys.stderr.isatty() else Lines()
 
 
@@ -71,7 +71,7 @@ class Lines:
 
 
 def reason(error: Exception) -> str:
-    """Say in a line why a command, or one CT of many, could not be done."""
+    """Return in one line why a command, or one CT of many, failed."""
     if isinstance(error, MemoryError):
         return "not enough memory; close other programs, or use a machine with more"
     if isinstance(error, OSError):
@@ -88,15 +88,15 @@ def say(text: str) -> None:
 
 
 def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to standard output: drawn on a terminal that is wide enough, tab-separated elsewhere."""
-    if not (sys.stdout.isatty() and _drawn(title, header, rows)):
+    """Print a table to standard output: with borders on a terminal that is wide enough, tab-separated elsewhere."""
+    if not (sys.stdout.isatty() and _with_borders(title, header, rows)):
         print("\t".join(header))
         for row in rows:
             print("\t".join(row))
 
 
-def _drawn(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Draw a table, unless the terminal is so narrow that numbers would be cut."""
+def _with_borders(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Print a table with borders, unless the terminal is so narrow that numbers would be cut."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -120,7 +120,7 @@ def _is_number(text: str) -> bool:
 
 
 def show_nodes(title: str, nodes: Sequence[LymphNode]) -> None:
-    """Print the table of nodes: what they measure, where they are (LPS mm), how sure the detector is."""
+    """Print the table of nodes: their sizes, positions (LPS mm) and scores."""
     header = (
         "node",
         "region",

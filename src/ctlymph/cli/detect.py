@@ -147,7 +147,7 @@ def _many(cts: Sequence[Path], output: Path, job: _Job, jobs: int, as_json: bool
 
 
 def _run_all(work: list[tuple[Path, Path]], job: _Job, jobs: int) -> list[str]:
-    """Do every CT whose folder is not complete yet; give the errors of those that failed."""
+    """Process every CT whose folder is not complete yet; return the errors of those that failed."""
     todo = []
     for ct, folder in work:
         if (folder / "nodes.csv").exists() and not job.overwrite:
@@ -160,7 +160,7 @@ def _run_all(work: list[tuple[Path, Path]], job: _Job, jobs: int) -> list[str]:
 
 
 def _attempt(ct: Path, folder: Path, job: _Job) -> str | None:
-    """Do one CT of many; give the error, if any, so that the others go on."""
+    """Process one CT of many; return the error, if any, so that the others go on."""
     try:
         result = _one(ct, folder, job)
     except CtlymphError as error:

@@ -27,7 +27,7 @@ from ctlymph.core.errors import CtlymphError, UsageError
 from ctlymph.core.extras import EXTRAS, how_to_install
 
 app = typer.Typer(
-    help=f"Lymph nodes in CT: found, measured, compared. {RESEARCH_USE}",
+    help=f"Detect, measure and follow lymph nodes in CT. {RESEARCH_USE}",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -35,8 +35,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(asked: bool) -> None:
+    if asked:
         from ctlymph.core.version import __version__
 
         print(f"ctlymph {__version__}")
@@ -93,11 +93,11 @@ def _run() -> None:
     try:
         app()
     finally:
-        sys.stdout.flush()  # while a reader that went away can still be told apart
+        sys.stdout.flush()  # while a reader that went away can still be detected
 
 
 def _prepare_streams() -> None:
-    """Open what the caller closed (``2>&-``) on nothing; print ``?`` for letters that the terminal does not have."""
+    """Open streams that the caller closed (``2>&-``) on nothing; print ``?`` for letters that the terminal lacks."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             handle = os.open(os.devnull, os.O_RDWR)

@@ -47,7 +47,7 @@ def measure(
       ctlymph measure ct.nii.gz one_label_for_all.nrrd -o OUT --split
     """
     check_new_folder(output, overwrite=overwrite)
-    wanted = formats_of(formats)
+    names = formats_of(formats)
     from ctlymph.io import read
     from ctlymph.io.node_tables import row_of
     from ctlymph.outputs.result_files import write_results
@@ -58,7 +58,7 @@ def measure(
     reading = time.perf_counter() - start
     result = measure_nodes(volume, mask, split=split)
     result = replace(result, seconds={"reading": reading, **result.seconds})
-    left_out = write_results(output, result, wanted, overwrite=overwrite)
+    left_out = write_results(output, result, names, overwrite=overwrite)
     for note in (*result.notes, *left_out.values()):
         say(f"note: {note}")
     if as_json:

@@ -1,4 +1,4 @@
-"""Work in several processes, and how a command stops: whole, quietly, and leaving nothing half-written."""
+"""Work in several processes; and how a command stops without a traceback or partial files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class Stopped(BaseException):
-    """Someone, or a batch system, told the command to stop."""
+    """A person or a batch system has asked the command to stop."""
 
 
 _STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
@@ -43,8 +43,8 @@ def usable_cores() -> int:
 class _Stop:
     """A signal handler that raises :class:`Stopped`, but not again within two seconds.
 
-    So long nothing disturbs the removal of what was half written. Later it may
-    be needed again: an exception out of a handler can get lost in other people's code.
+    Meanwhile nothing disturbs the removal of partial files. Later it may be needed
+    again: an exception raised by a handler can get lost in other code.
     """
 
     pause_s = 2.0
@@ -72,7 +72,7 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     finally:
-        if stop.last < 0:  # else the process is about to end, and no further signal shall disturb that
+        if stop.last < 0:  # else the process is about to end, which no further signal may disturb
             for number, handler in former.items():
                 signal.signal(number, handler)
 
@@ -136,7 +136,7 @@ def _work(pool: Executor, function: Callable[..., T], work: Sequence[tuple[Any, 
 
 @contextmanager
 def _interrupt_held() -> Iterator[None]:
-    """Hold Ctrl-C back, for this process and those that it starts, until the block ends (not on Windows)."""
+    """Delay Ctrl-C, for this process and those that it starts, until the block ends (not on Windows)."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -148,9 +148,9 @@ def _interrupt_held() -> Iterator[None]:
 
 
 def _begin(threads: int) -> None:
-    """Prepare a process: heed Ctrl-C only at work, silence warnings, and end when the command is killed.
+    """Prepare a process: react to Ctrl-C only at work, silence warnings, and end when the command is killed.
 
-    Networks take so many threads as are its share of the cores: processes that each take all wait for one another.
+    Networks use its share of the cores: processes that each used all would wait for one another.
     """
     from multiprocessing import parent_process
     from threading import Thread
@@ -184,7 +184,7 @@ def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     except Stopped:
         pass
-    # Only here is all gone that hung on the exception, such as staging folders. It must not begin with the next.
+    # Only here is everything released that the exception held, such as staging folders. No next call may begin.
     os._exit(130)
 
 

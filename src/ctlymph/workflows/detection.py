@@ -23,8 +23,8 @@ from ctlymph.detectors.model_store import INSTALLED, TrainedModel, check_fits, m
 from ctlymph.detectors.registry import DEFAULT, METHODS, method
 from ctlymph.nn.run_context import DEVICES, Device, RunContext
 
-_GOES_ON_MM = 60
-_ONE_SLICE = "Nodes were looked for as if all that the one slice shows went on above and below it; take them with care."
+_REPEATED_MM = 60
+_ONE_SLICE = "Nodes were detected as if the one slice were repeated above and below it, and are less reliable."
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Detector:
     models: Mapping[str, TrainedModel]
 
     def marks(self, context: DetectionContext, progress: Progress = SILENT) -> list[Mark]:
-        """Mark the nodes of a scene, the surest first."""
+        """Return the marks of a detection context, by falling score."""
         region = context.region.name
         stages = self.systems[region].stages
         model = self.models.get(region)
@@ -92,7 +92,7 @@ class Detector:
 
 
 def detector(model: str) -> Detector:
-    """Give a detector by its name, a rule's or an installed model's, or by the folder of its model.
+    """Return a detector by its name, a rule's or an installed model's, or by the folder of its model.
 
     Raises:
         CtlymphError: If there is no such rule or model, the method must be trained first, or the model is of
@@ -189,7 +189,7 @@ def find_nodes(volume: Volume, options: DetectOptions) -> Result:
     if options.threshold is not None:
         thresholds = dict.fromkeys(thresholds, options.threshold)
     seconds: dict[str, float] = {}
-    seen = _going_on(volume)
+    seen = _repeated(volume)
     with _timed("anatomy", seconds), options.progress.task("Anatomy", 1) as advance:
         landmarks = find_landmarks(seen)
         regions = find_regions(landmarks, _searched(options.region, chosen))
@@ -201,7 +201,7 @@ def find_nodes(volume: Volume, options: DetectOptions) -> Result:
         sure = (mark for mark in found if mark.score >= thresholds[mark.region])
         marks = sorted(sure, key=lambda mark: -mark.score)
         if seen is not volume:
-            marks = _onto(volume.geometry, marks)
+            marks = _on_slice(volume.geometry, marks)
     with _timed("masks", seconds):
         masks, kept = segment_marks(volume, marks, options.progress)
     with _timed("sizes", seconds):
@@ -225,26 +225,26 @@ def find_nodes(volume: Volume, options: DetectOptions) -> Result:
     )
 
 
-def _searched(wanted: str, chosen: Detector) -> str:
-    """Give the region to look for: what is wanted, as far as the detector knows it."""
-    if wanted != "auto" and wanted not in chosen.systems:
-        raise UsageError(f"this model of {chosen.name} knows the {' and '.join(chosen.systems)} alone")
-    return next(iter(chosen.systems)) if wanted == "auto" and len(chosen.systems) < len(REGIONS) else wanted
+def _searched(region: str, chosen: Detector) -> str:
+    """Return the region to search: the one asked for, if the detector knows it."""
+    if region != "auto" and region not in chosen.systems:
+        raise UsageError(f"this model of {chosen.name} knows the {' and '.join(chosen.systems)} only")
+    return next(iter(chosen.systems)) if region == "auto" and len(chosen.systems) < len(REGIONS) else region
 
 
-def _going_on(volume: Volume) -> Volume:
-    """Give a CT of one axial slice as if all that it shows went on above and below; any other as it is."""
+def _repeated(volume: Volume) -> Volume:
+    """Return a CT of one axial slice repeated above and below, any other as it is."""
     axial = volume.reorient("LPS")
     if axial.hu.shape[0] != 1:
         return volume
     flat = axial.geometry
-    shape = (2 * _GOES_ON_MM + 1, *flat.shape_zyx[1:])
-    lowest_mm = flat.origin_mm - flat.direction[:, 2] * _GOES_ON_MM
+    shape = (2 * _REPEATED_MM + 1, *flat.shape_zyx[1:])
+    lowest_mm = flat.origin_mm - flat.direction[:, 2] * _REPEATED_MM
     geometry = replace(flat, shape_zyx=shape, origin_mm=lowest_mm, spacing_mm=np.array([*flat.spacing_mm[:2], 1.0]))
     return replace(axial, hu=np.repeat(axial.hu, shape[0], axis=0), geometry=geometry)
 
 
-def _onto(slice_: Geometry, marks: Sequence[Mark]) -> list[Mark]:
+def _on_slice(slice_: Geometry, marks: Sequence[Mark]) -> list[Mark]:
     """Move the marks of an extended CT onto its one slice; of those that come to lie together keep the first."""
     index = slice_.mm_to_index(np.array([mark.point_mm for mark in marks]).reshape(-1, 3))
     points_mm = slice_.index_to_mm(np.clip(index, 0, np.array(slice_.shape_ijk) - 1))
@@ -254,7 +254,7 @@ def _onto(slice_: Geometry, marks: Sequence[Mark]) -> list[Mark]:
 
 
 def _refuse_other_scales(volume: Volume) -> None:
-    """Refuse what is no CT of a person by its size alone, as where a header gives metres or microns for mm."""
+    """Refuse what is too large or small for a CT of a person, as where a header has metres or microns for mm."""
     steps = volume.geometry.spacing_mm
     extent_mm = steps * volume.geometry.shape_ijk
     if steps.min() < 0.1 or steps.max() > 20 or extent_mm.max() > 2500:
@@ -263,7 +263,7 @@ def _refuse_other_scales(volume: Volume) -> None:
 
 
 def _node(measured: LymphNode, mark: Mark, volume: Volume) -> LymphNode:
-    """Give a measured mask the place, score and region of its mark."""
+    """Return a measured node with the place, score and region of its mark."""
     index_ijk = volume.geometry.nearest_voxel(mark.point_mm)
     return replace(measured, point_mm=mark.point_mm, index_ijk=index_ijk, score=mark.score, region=mark.region)
 
