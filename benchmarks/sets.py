@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ctlymph.core.regions import REGIONS
-from ctlymph.phantom.collection.collection_files import SET_SEED, SETS
+from ctlymph.phantom.collection.collection_files import COLLECTION_SIZES, SET_SEED
 from ctlymph.phantom.collection.patients import PhantomOptions, PhantomPatient, phantom_patients, region_of
 from ctlymph.phantom.nodes.growth import node_generations
 from ctlymph.phantom.nodes.patient_anatomy import Body
@@ -78,10 +78,10 @@ def shares(cases: list[Held], field: str, kinds: tuple[object, ...]) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("set", choices=list(SETS))
+    parser.add_argument("set", choices=list(COLLECTION_SIZES))
     parser.add_argument("--jobs", type=int, default=2)
     wanted = parser.parse_args()
-    patients = phantom_patients(Path(), SETS[wanted.set], PhantomOptions(seed=SET_SEED))
+    patients = phantom_patients(Path(), COLLECTION_SIZES[wanted.set], PhantomOptions(seed=SET_SEED))
     with get_context("spawn").Pool(wanted.jobs) as pool:
         cases = [case for found in pool.imap(held, patients) for case in found]
     print("\n".join(table(cases)))

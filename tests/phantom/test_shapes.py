@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ctlymph.phantom.body.shapes import (
-    Difference,
     Ellipsoid,
     Intersection,
     LatticeSolid,
     Offset,
     Solid,
+    Subtraction,
     SuperellipticColumn,
     Tubes,
     Union,
@@ -92,7 +92,7 @@ def test_a_sampled_solid_keeps_its_volume_and_surface() -> None:
 
 def test_solids_can_be_joined_cut_and_grown() -> None:
     big, small = Ellipsoid((0, 0, 0), (10, 10, 10)), Ellipsoid((0, 0, 0), (6, 6, 6))
-    hollow = Difference(big, (small,))
+    hollow = Subtraction(big, (small,))
     assert volume_mm3(hollow) == pytest.approx(4 / 3 * np.pi * (10**3 - 6**3), rel=0.02)
     assert volume_mm3(Union((big, small))) == pytest.approx(4 / 3 * np.pi * 10**3, rel=0.02)
     assert volume_mm3(Offset(small, 4.0)) == pytest.approx(4 / 3 * np.pi * 10**3, rel=0.02)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,10 +61,10 @@ def phantom(
     ] = None,
     background: Annotated[
         list[Path] | None,
-        typer.Option(metavar="CT", readable=False, help="Put nodes into this CT instead; may be repeated."),
+        typer.Option(metavar="CT", readable=False, help="Insert nodes into this CT instead; may be repeated."),
     ] = None,
     draws: Annotated[
-        int, typer.Option(min=1, max=500, metavar="N", help="With --background: put nodes into each CT so many times.")
+        int, typer.Option(min=1, max=500, metavar="N", help="With --background: insert nodes into each CT N times.")
     ] = 1,
     layout: Annotated[
         LayoutChoice, typer.Option(help="As idc-index or NBIA Data Retriever lay it out.")
@@ -73,17 +73,17 @@ def phantom(
     jobs: Annotated[int, typer.Option(min=1, help="Patients made at the same time.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make and replace cases that exist.")] = False,
 ) -> None:
-    """Make patients whose lymph nodes are known, laid out as the public collection.
+    """Make patients whose lymph nodes are known, in the layout of the public collection.
 
-    The patients are synthetic torsos, or with --background CTs of your own, into
-    whose fat synthetic nodes are put; nodes that those CTs have themselves are
-    not annotated.
+    The patients are synthetic torsos. With --background they are CTs of your own,
+    with synthetic nodes inserted into the fat; the CTs' own nodes are not annotated.
 
-    OUT holds the CTs as DICOM, annotations, candidates and masks as files and
-    as DICOM-SEG, and under OUT/truth all nodes with their sizes, also those that
-    are not annotated. What reads the collection reads it. A real CT takes some
-    200 MB; --spacing makes smaller ones. Cases that are complete are left alone,
-    so that an interrupted run goes on where it stopped.
+    OUT holds the CTs as DICOM; annotations, candidates and masks as files and as
+    DICOM-SEG; and in OUT/truth all nodes with their sizes, annotated or not. Every
+    command that reads the public collection reads it. A case of the default size
+    takes some 200 MB; --spacing makes smaller ones. Complete cases are left alone,
+    so an interrupted run can be started again. A CT that cannot be used is
+    reported, and the others are made.
 
     [bold]Examples[/bold]
 
@@ -96,20 +96,14 @@ def phantom(
       ctlymph phantom -o INSERTED --background chest.nii.gz --background CT_FOLDER --draws 10
     """
     from ctlymph.phantom.collection.backgrounds import inserted_patients
-    from ctlymph.phantom.collection.collection_files import SET_SEED, SETS, check_folder, finish, split
+    from ctlymph.phantom.collection.collection_files import COLLECTION_SIZES, SET_SEED, check_folder, split
     from ctlymph.phantom.collection.patients import PhantomOptions, phantom_patients
 
     if standard and not (cases is None and seed is None):
         raise typer.BadParameter("fixes the cases and the seed; leave out --cases and --seed", param_hint="--set")
     of_torsos = {"--cases": cases, "--set": standard, "--spacing": spacing, "--thickness": thickness}
-    given = [name for name, value in (of_torsos | {"--contrast": contrast}).items() if value is not None]
-    given += ["--timepoints"] if timepoints > 1 else []
-    if background and given:
-        raise typer.BadParameter("is for synthetic torsos; leave it or --background out", param_hint=given[0])
-    if draws > 1 and not background:
-        raise typer.BadParameter(
-            "is for CTs given by --background; torsos are counted by --cases", param_hint="--draws"
-        )
+    of_torsos |= {"--contrast": contrast, "--timepoints": timepoints if timepoints > 1 else None}
+    _check_background(background, draws, of_torsos)
     options = PhantomOptions(
         seed=SET_SEED if standard else seed or 0,
         spacing_mm=_spacing(spacing) if spacing is not None else None,
@@ -120,24 +114,50 @@ def phantom(
     )
     check_folder(output)
     patients: Sequence[Patient]
-    unusable = 0
+    problems = []
     if background:
         usable = _backgrounds(background, jobs)
-        unusable = len(background) - len(usable)
+        if len(usable) < len(background):
+            problems.append(f"{len(background) - len(usable)} of {len(background)} CTs could not be used")
         patients = inserted_patients(output, usable, options, draws)
     else:
-        patients = phantom_patients(output, SETS[standard] if standard else split(cases or 1), options)
+        patients = phantom_patients(output, COLLECTION_SIZES[standard] if standard else split(cases or 1), options)
+    if failed := _make(output, patients, jobs, overwrite=overwrite, zipped=zipped):
+        problems.append(f"{failed} of {len(patients)} patients could not be made")
+    if problems:
+        raise CtlymphError(f"{' and '.join(problems)}, the others are in {output}; see above")
+
+
+def _check_background(background: list[Path] | None, draws: int, of_torsos: Mapping[str, object]) -> None:
+    """Refuse options of synthetic torsos with --background, and --draws without it.
+
+    Raises:
+        typer.BadParameter: If there is such an option.
+    """
+    given = [name for name, value in of_torsos.items() if value is not None]
+    if background and given:
+        raise typer.BadParameter("is for synthetic torsos; leave it or --background out", param_hint=given[0])
+    if draws > 1 and not background:
+        wrong = "is for CTs given by --background; torsos are counted by --cases"
+        raise typer.BadParameter(wrong, param_hint="--draws")
+
+
+def _make(output: Path, patients: Sequence[Patient], jobs: int, *, overwrite: bool, zipped: bool) -> int:
+    """Make the patients that are not complete and the files about all of them; return how many could not be made.
+
+    Raises:
+        CtlymphError: If none could be made.
+    """
+    from ctlymph.phantom.collection.collection_files import finish
+
     missing = patients if overwrite else [patient for patient in patients if not patient.is_complete()]
     if len(missing) < len(patients):
         say(f"{output}: {len(patients) - len(missing)} of {len(patients)} patients are complete, left as they are")
     failed = _write_all(output, missing, jobs)
     if failed == len(patients):
         raise CtlymphError("no patient could be made; see above")
-    finish(output, options, zipped=zipped)
-    if failed or unusable:
-        problems = [f"{unusable} of {len(background or ())} CTs could not be used"] if unusable else []
-        problems += [f"{failed} of {len(patients)} patients could not be made"] if failed else []
-        raise CtlymphError(f"{' and '.join(problems)}, the others are in {output}; see above")
+    finish(output, patients[0].options, zipped=zipped)
+    return failed
 
 
 def _backgrounds(paths: list[Path], jobs: int) -> list[Background]:
@@ -208,10 +228,10 @@ def _write(patient: Patient, shown: bool) -> list[str] | CtlymphError:
 
     lines = []
     try:
-        written = patient.write(progress() if shown else SILENT)
+        made = patient.write(progress() if shown else SILENT)
     except CtlymphError as error:
         return error
-    for case in written:
+    for case in made:
         columns, rows, slices = case.phantom.volume.geometry.shape_ijk
         name = f"{case.name}, time point {case.timepoint}" if patient.options.timepoints > 1 else case.name
         lines.append(f"{name}: {columns} × {rows} × {slices} voxels, {len(case.annotated)} nodes annotated")

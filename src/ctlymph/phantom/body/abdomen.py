@@ -11,7 +11,7 @@ from ctlymph.phantom.body.loops import FreeSpace
 from ctlymph.phantom.body.parts import BodyPart
 from ctlymph.phantom.body.pelvis import iliac_vessels, pelvic_organs, pelvic_walls
 from ctlymph.phantom.body.physique import Physique
-from ctlymph.phantom.body.shapes import Difference, Intersection, LatticeSolid, Offset, Solid, Tubes, Union, joined
+from ctlymph.phantom.body.shapes import Intersection, LatticeSolid, Offset, Solid, Subtraction, Tubes, Union, joined
 from ctlymph.phantom.body.trunk import Trunk
 
 _PANCREAS = [
@@ -33,9 +33,9 @@ def abdominal_parts(trunk: Trunk, below: Solid) -> list[BodyPart]:
     under = Intersection((inside, Offset(below, -3.0)))
     large_bowel = colon(physique, inside)
     flexures = Union(tuple(part.solid for part in large_bowel if part.name.endswith("colon wall")))
-    outside_colon = Difference(under, (LatticeSolid(Offset(flexures, 2.0), 2.5),))
+    outside_colon = Subtraction(under, (LatticeSolid(Offset(flexures, 2.0), 2.5),))
     kidneys = _kidneys(physique, inside)
-    outside_kidneys = Difference(outside_colon, tuple(part.solid for part in kidneys if part.kind == "fat"))
+    outside_kidneys = Subtraction(outside_colon, tuple(part.solid for part in kidneys if part.kind == "fat"))
     organs = [*_liver(physique, outside_colon), *kidneys]
     pelvis = [*pelvic_walls(physique), *pelvic_organs(physique, inside)]
     hollow = [*stomach_and_duodenum(physique, outside_colon), *_spleen(physique, outside_kidneys), *large_bowel]
@@ -143,7 +143,7 @@ def _liver(physique: Physique, space: Solid) -> list[BodyPart]:
             [(-12, -54, 132, 18), (-30, -50, 148, 13), (-46, -46, 160, 9), (-60, -40, 168, 6)], (1.2, 0.9, 1)
         ),
     )
-    liver = LatticeSolid(physique.uneven(Intersection((space, Difference(lobes, hollow))), 4.0, 60), 2.5)
+    liver = LatticeSolid(physique.uneven(Intersection((space, Subtraction(lobes, hollow))), 4.0, 60), 2.5)
     gallbladder = physique.ellipsoid((-56, -72, 112), (14, 17, 27), (20, 12, 0))
     parts = [BodyPart("liver", "organ", liver, t.liver)]
     for name, tree, hu in (
@@ -202,7 +202,7 @@ def _spleen(physique: Physique, space: Solid) -> list[BodyPart]:
         BodyPart(
             "spleen",
             "organ",
-            LatticeSolid(physique.uneven(Intersection((space, Difference(pulp, (hollow,)))), 2.5, 40), 2.0),
+            LatticeSolid(physique.uneven(Intersection((space, Subtraction(pulp, (hollow,)))), 2.5, 40), 2.0),
             physique.tissues.spleen,
         )
     ]

@@ -11,12 +11,12 @@ from ctlymph.phantom.body.lung_structures import lung_contents
 from ctlymph.phantom.body.parts import BodyPart, Kind, TubePoint
 from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import (
-    Difference,
     HalfSpace,
     Intersection,
     LatticeSolid,
     Offset,
     Solid,
+    Subtraction,
     Tubes,
     Union,
     joined,
@@ -343,7 +343,7 @@ def lung_parts(trunk: Trunk, mediastinum: list[BodyPart], nodes: Sequence[Solid]
     top = HalfSpace((0, 0, 427.0 * physique.scale[2]), (0, 0, 1))
     cut = (Offset(_limited(envelope, physique), 2.5), Offset(_limited(spine, physique), 2.0), Offset(below, 0.5))
     chest = Intersection((Offset(trunk.cavity, -2.0), top, HalfSpace((0, 0, 130.0 * physique.scale[2]), (0, 0, -1))))
-    both = LatticeSolid(Difference(chest, cut), 2.5, margin_mm=2.0)
+    both = LatticeSolid(Subtraction(chest, cut), 2.5, margin_mm=2.0)
     return [*_small_vessels(trunk), BodyPart("lungs", "lung", both, t.lung), *lung_contents(physique, both)]
 
 
@@ -380,7 +380,7 @@ def _limited(solid: Solid, physique: Physique) -> Solid:
 def _within(solid: Solid) -> Solid:
     """Return the part of a vessel or airway inside the mediastinal pleura, without its branches in the lung."""
     return (
-        Difference(solid, (HalfSpace((-52.0, 0, 0), (1, 0, 0)), HalfSpace((56.0, 0, 0), (-1, 0, 0))))
+        Subtraction(solid, (HalfSpace((-52.0, 0, 0), (1, 0, 0)), HalfSpace((56.0, 0, 0), (-1, 0, 0))))
         if isinstance(solid, Tubes | Offset)
         else solid
     )

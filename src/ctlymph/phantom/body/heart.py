@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ctlymph.phantom.body.parts import BodyPart
 from ctlymph.phantom.body.physique import Physique
-from ctlymph.phantom.body.shapes import Difference, Intersection, LatticeSolid, Offset, Solid, Tubes, Union, tube
+from ctlymph.phantom.body.shapes import Intersection, LatticeSolid, Offset, Solid, Subtraction, Tubes, Union, tube
 from ctlymph.phantom.body.trunk import Trunk
 
 _MIDDLE = (12, -46, 268)
@@ -57,7 +57,7 @@ def _walls(physique: Physique) -> tuple[LatticeSolid, LatticeSolid]:
     outflow = physique.tube([(10, -66, 268, 17), (20, -64, 294, 14)])
     cavities = (
         Offset(left, -float(physique.rng.uniform(9, 13))),
-        Difference(Offset(right, -3.5), (Offset(left, 3.0),)),
+        Subtraction(Offset(right, -3.5), (Offset(left, 3.0),)),
         *(Offset(atrium, -2.0) for atrium in atria),
         Offset(appendage, -1.5),
         physique.tube([(22, -46, 274, 12), (2, -44, 298, 13.5)]),

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from ctlymph.phantom.body.parts import BodyPart, TubePoint
 from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import (
-    Difference,
     Ellipsoid,
     HalfSpace,
     Intersection,
     LatticeSolid,
     Offset,
     Solid,
+    Subtraction,
     Union,
     joined,
 )
@@ -86,7 +86,7 @@ def pelvic_fat(trunk: Trunk) -> list[BodyPart]:
             BodyPart(
                 f"fat about {name}",
                 "fat",
-                LatticeSolid(Difference(Offset(solid, 1.6), (Offset(solid, -0.2),)), 1.6),
+                LatticeSolid(Subtraction(Offset(solid, 1.6), (Offset(solid, -0.2),)), 1.6),
                 t.fat + 10,
             )
             for name, solid in _muscles(physique, side)
@@ -173,7 +173,7 @@ def _hip_bone(physique: Physique, side: int) -> Solid:
     mouth = HalfSpace((x, y, z), (side * 0.85, -0.3, -0.35))
     cup = Intersection((_ball(physique, side, 35.0), mouth))
     rest = joined([physique.tube(_mirrored(rows, side)) for rows in (_PUBIS, _ISCHIUM, _RAMUS)])
-    return LatticeSolid(Difference(Union((joined(wing), cup, rest), 8.0), (_ball(physique, side, 27.0),)), 2.0)
+    return LatticeSolid(Subtraction(Union((joined(wing), cup, rest), 8.0), (_ball(physique, side, 27.0),)), 2.0)
 
 
 def _ball(physique: Physique, side: int, radius: float) -> Ellipsoid:

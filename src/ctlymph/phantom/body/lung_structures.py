@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ctlymph.phantom.body.parts import BodyPart
 from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import (
-    Difference,
     HalfSpace,
     Intersection,
     LatticeSolid,
@@ -19,6 +18,7 @@ from ctlymph.phantom.body.shapes import (
     Rough,
     Shells,
     Solid,
+    Subtraction,
     Tubes,
     Union,
     joined,
@@ -208,7 +208,7 @@ def _effusion(physique: Physique, lungs: Solid) -> list[BodyPart]:
     air = physique.ellipsoid(
         (side * 62, -30, 310), (76, float(rng.uniform(64, 94)), 190), (float(rng.uniform(4, 12)), 0, 0)
     )
-    lying = Difference(HalfSpace(_point(physique, (0, -20, 0)), (0, -1, 0)), (air,))
+    lying = Subtraction(HalfSpace(_point(physique, (0, -20, 0)), (0, -1, 0)), (air,))
     sunk = LatticeSolid(
         Intersection((Offset(lungs, 0.5), half, Offset(Rough(lying, 4.0, physique.waves(80)), 9.0))), 2.5
     )

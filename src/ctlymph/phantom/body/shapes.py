@@ -303,7 +303,7 @@ class Intersection(Solid):
 
 
 @dataclass(frozen=True)
-class Difference(Solid):
+class Subtraction(Solid):
     """The points in ``solid`` that lie in none of the others."""
 
     solid: Solid

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from ctlymph.phantom.body.parts import BodyPart, TubePoint
 from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import (
-    Difference,
     HalfSpace,
     Intersection,
     LatticeSolid,
     Offset,
     Solid,
+    Subtraction,
     Tubes,
     Union,
     joined,
@@ -54,7 +54,7 @@ def shoulder_parts(trunk: Trunk) -> list[BodyPart]:
     neck = Intersection((Offset(trunk.wall, -2.5), _above(trunk, 432)))
     spine = trunk.along_spine([(z, 0, 30 + 16 * (z < 430), 30 + 26 * (z < 430)) for z in range(240, 481, 20)])
     outside = Intersection((Offset(trunk.wall, -2.0), _above(trunk, 258)))
-    fat = Difference(Union((outside, neck)), (LatticeSolid(Offset(trunk.cavity, 11.0), 3.0), spine))
+    fat = Subtraction(Union((outside, neck)), (LatticeSolid(Offset(trunk.cavity, 11.0), 3.0), spine))
     parts = [BodyPart("axillary fat", "fat", LatticeSolid(fat, 3.0, cutoff_mm=8.0), t.fat)]
     fossae = [trunk.physique.ellipsoid((side * 62, -18, 425), (32, 28, 18)) for side in (-1, 1)]
     parts.append(BodyPart("supraclavicular fat", "fat", Union(tuple(fossae)), t.fat))

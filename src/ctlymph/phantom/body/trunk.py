@@ -16,7 +16,6 @@ from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import (
     Array,
     Bounds,
-    Difference,
     Ellipsoid,
     HalfSpace,
     Intersection,
@@ -25,6 +24,7 @@ from ctlymph.phantom.body.shapes import (
     Sheets,
     Shells,
     Solid,
+    Subtraction,
     SuperellipticColumn,
     Tubes,
     Union,
@@ -213,11 +213,11 @@ def trunk_parts(trunk: Trunk) -> list[BodyPart]:
     )
     cleft = _cleft(trunk, trunk.skin, 20.0)
     skin = LatticeSolid(
-        Difference(physique.uneven(outline, 3.0, 150), (_furrow(trunk, trunk.skin, (14.0, 7.0)), cleft)), 4.0
+        Subtraction(physique.uneven(outline, 3.0, 150), (_furrow(trunk, trunk.skin, (14.0, 7.0)), cleft)), 4.0
     )
     muscles = Union((_loins(trunk), *(arm(physique, side, 43.0) for side in (-1, 1))), 16.0)
     grooves = (_furrow(trunk, trunk.wall, (12.0, 3.0)), _cleft(trunk, trunk.wall, 32.0), *_front_grooves(trunk))
-    wall = LatticeSolid(Difference(physique.uneven(physique.uneven(muscles, 2.5, 75), 1.6, 28), grooves), 2.5)
+    wall = LatticeSolid(Subtraction(physique.uneven(physique.uneven(muscles, 2.5, 75), 1.6, 28), grooves), 2.5)
     cavity = LatticeSolid(trunk.cavity, 3.0)
     # Ribs and intercostal muscles end 10 mm outside the pleura; a plane of fat parts them from the outer muscles.
     cage_z = float(physique.scale[2] * 150)
@@ -294,7 +294,7 @@ def _fat_between_muscles(trunk: Trunk, wall: Solid, cavity: Solid) -> list[BodyP
         (HalfSpace((0, 0, 300 * physique.scale[2]), (0, 0, -1)), physique.waves(75, upright=2.0)),
         (HalfSpace((0, 0, 20 * physique.scale[2]), (0, 0, 1)), physique.waves(75, upright=2.0)),
     )
-    outer = Difference(Offset(wall, -1.5), (Offset(cavity, 14.0),))
+    outer = Subtraction(Offset(wall, -1.5), (Offset(cavity, 14.0),))
     return [
         BodyPart(
             "fat between muscles",

@@ -17,7 +17,7 @@ from ctlymph.io.atomic import new_file
 from ctlymph.phantom.collection.case_files import DICOM, SIDES, TRUTH, replace_csv
 from ctlymph.phantom.collection.patients import PhantomOptions, region_of, roots
 
-SETS = {"small": (6, 6), "full": (90, 86)}
+COLLECTION_SIZES = {"small": (6, 6), "full": (90, 86)}
 """How many cases of mediastinum and abdomen each standard set has."""
 
 SET_SEED = 1

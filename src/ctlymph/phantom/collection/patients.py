@@ -112,7 +112,7 @@ class Patient(ABC):
         Raises:
             CtlymphError: If the folder cannot be written.
         """
-        cases_written: list[CaseToWrite] = []
+        done: list[CaseToWrite] = []
         lineage: list[LineageRow] = []
         with new_folder(self.folder, overwrite=True) as staging:
             for (cases, links), root in zip(self.scans(progress), roots(staging, self.options.timepoints), strict=True):
@@ -120,7 +120,7 @@ class Patient(ABC):
                 (root / SYNTHETIC).write_text(self.notice, encoding="utf-8")
                 for case in cases:
                     write_case(case, root, self.options.layout)
-                    cases_written.append(case)
+                    done.append(case)
                 lineage += links
             (staging / SYNTHETIC).write_text(self.notice, encoding="utf-8")
             (staging / TRUTH).mkdir(exist_ok=True)
@@ -129,7 +129,7 @@ class Patient(ABC):
                     _write_lineage(staging / TRUTH / f"{name}_lineage.csv", lineage)
                 _recipe_file(staging, name).write_text(json.dumps(self.recipe(), indent=2) + "\n", encoding="utf-8")
             self._remove_former()
-        return cases_written
+        return done
 
     def _remove_former(self) -> None:
         """Remove earlier cases of these names, whose UIDs differ. The recipe goes first."""

@@ -18,12 +18,12 @@ from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import (
     Array,
     Bounds,
-    Difference,
     Ellipsoid,
     Intersection,
     LatticeSolid,
     Offset,
     Solid,
+    Subtraction,
     Tubes,
     Union,
     near,
@@ -582,7 +582,7 @@ def _dented(field: PlacementField, node_seed: NodeSeed, others: Sequence[Solid])
     if not touching and field.occupied.at(node_seed.surface_mm).min() > 0:
         return shape
     step = float(np.clip((high - low).max() / 40, 0.4, 1.2))
-    dented = _LargestPiece(Difference(shape, (field.occupied, *touching)))
+    dented = _LargestPiece(Subtraction(shape, (field.occupied, *touching)))
     return LatticeSolid(dented, step, margin_mm=2.0, cutoff_mm=4.0)
 
 

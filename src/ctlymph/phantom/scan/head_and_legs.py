@@ -10,7 +10,7 @@ from ctlymph.core.volume import Geometry, Volume
 from ctlymph.phantom.body.fat import FatStructure
 from ctlymph.phantom.body.parts import BodyPart
 from ctlymph.phantom.body.physique import Physique
-from ctlymph.phantom.body.shapes import Difference, Offset, Solid, Union, joined
+from ctlymph.phantom.body.shapes import Offset, Solid, Subtraction, Union, joined
 from ctlymph.phantom.scan.patient import PhantomSpec
 from ctlymph.phantom.scan.scanner import Scanner, scan
 
@@ -89,7 +89,7 @@ def _head_parts(physique: Physique, skin: Solid) -> list[BodyPart]:
         BodyPart("muscles of face and neck", "muscle", Offset(skin, -6.0), t.muscle),
         BodyPart("spine", "bone", physique.tube([(0, 26, -140, 12), (0, 22, -40, 12)]), t.cortex - 150),
         BodyPart("skull", "bone", vault, t.cortex + 350),
-        BodyPart("diploe", "bone", Difference(Offset(vault, -2.0), (Offset(vault, -4.5),)), t.cortex - 100),
+        BodyPart("diploe", "bone", Subtraction(Offset(vault, -2.0), (Offset(vault, -4.5),)), t.cortex - 100),
         BodyPart("jaws", "bone", joined([*mandible, *cheeks]), t.cortex + 150),
         BodyPart("teeth", "bone", joined(teeth), 1800.0),
         BodyPart("fluid about the brain", "organ", brain, 12.0),
