@@ -19,7 +19,7 @@ from ctlymph.datasets.case import Collection
 from ctlymph.io import read
 from ctlymph.io.images import write_image
 from ctlymph.phantom.scan.head_and_legs import make_legs
-from ctlymph.phantom.scan.patient import Phantom, PhantomSpec
+from ctlymph.phantom.scan.patient import PhantomSpec, make_patient
 
 
 def make(folder: Path, *backgrounds: Path, **options: Any) -> None:
@@ -32,11 +32,9 @@ def make(folder: Path, *backgrounds: Path, **options: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def source(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The synthetic torso of all tests, from the abdomen to the carina, as someone's CT."""
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("source") / "jane_doe.nii.gz"
-    first, last = (round((height_mm + 30) / phantom.volume.geometry.spacing_mm[2]) for height_mm in (40, 360))
-    write_image(phantom.volume.crop((first, 0, 0), (last - first, *phantom.volume.hu.shape[1:])), path)
+    write_image(make_patient(PhantomSpec(seed=3, spacing_mm=(1.4, 1.4, 2.5), z_range_mm=(40, 330))).volume, path)
     return path
 
 
