@@ -103,7 +103,7 @@ def set_pixels(dataset: Dataset, stored: np.ndarray, bits_stored: int | None = N
 
 
 def truth_object(sop_class: str, modality: str, sop_uid: str, study_uid: str = "61.7.10") -> FileDataset:
-    """Give a SEG or SR object as far as the reader looks at it."""
+    """Return a SEG or SR object with the elements that the reader uses."""
     dataset = plain_object(sop_class, sop_uid)
     dataset.Modality, dataset.PatientID = modality, "PATIENT_1"
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study_uid, f"{sop_uid}.1"

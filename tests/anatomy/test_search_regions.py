@@ -81,7 +81,7 @@ def test_the_carina_of_the_phantom_is_found(landmarks: Landmarks) -> None:
     assert 20 < (spine_j - j) * 3 < 70
 
 
-def test_only_the_wanted_region_is_given(landmarks: Landmarks) -> None:
+def test_only_the_requested_region_is_returned(landmarks: Landmarks) -> None:
     assert [region.name for region in find_regions(landmarks, "abdomen")] == ["abdomen"]
 
 
@@ -100,7 +100,7 @@ def test_an_unknown_region_word_is_a_mistake_of_the_caller(landmarks: Landmarks)
         ("head", cylinders(85, [(180, 150)], (72, 80))),
     ],
 )
-def test_a_scan_without_chest_or_abdomen_is_refused_with_what_was_seen(name: str, volume: Volume) -> None:
+def test_a_scan_without_chest_or_abdomen_is_rejected_with_what_was_found(name: str, volume: Volume) -> None:
     with pytest.raises(CtlymphError, match=r"neither a mediastinum nor an abdomen.*give a CT of the chest or abdomen"):
         find_regions(find_landmarks(volume))
 

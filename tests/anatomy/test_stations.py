@@ -1,4 +1,4 @@
-"""Stations by rule, on landmarks drawn by hand, and on the synthetic patient whose stations are known."""
+"""Stations by rule, on made landmarks, and on the synthetic patient whose stations are known."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def landmarks() -> Landmarks:
         (-120, 0, 20, "right axillary"),
     ],
 )
-def test_the_chest_is_told_by_the_airway(left: float, front: float, up: float, station: str) -> None:
+def test_the_chest_follows_from_the_airway(left: float, front: float, up: float, station: str) -> None:
     point = (TRACHEA_XY[0] + left, TRACHEA_XY[1] - front, CARINA_Z + up)
     assert station_of(point, landmarks(), MEDIASTINUM) == station
 
@@ -92,7 +92,7 @@ def test_the_chest_is_told_by_the_airway(left: float, front: float, up: float, s
         (32, 38, -174, "left common iliac"),
     ],
 )
-def test_the_abdomen_is_told_by_spine_and_lungs(left: float, front: float, up: float, station: str) -> None:
+def test_the_abdomen_follows_from_spine_and_lungs(left: float, front: float, up: float, station: str) -> None:
     point = (SPINE_XY[0] + left, SPINE_XY[1] - front, LUNG_BASE_Z + up)
     assert station_of(point, landmarks(), ABDOMEN) == station
 

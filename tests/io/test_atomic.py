@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all, and replace only what they were told to replace."""
+"""Outputs appear whole or not at all, and replace only the files that they may replace."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_file_that_exists_needs_overwrite(tmp_path: Path) -> None:
     assert target.read_text() == "former"
 
 
-def test_files_written_beside_a_file_come_along_under_the_same_rule(tmp_path: Path) -> None:
+def test_files_in_the_folder_of_a_staged_file_come_along_under_the_same_rule(tmp_path: Path) -> None:
     (tmp_path / "a.img").write_text("former")
 
     def write(overwrite: bool) -> None:
@@ -148,7 +148,7 @@ def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
     assert (tmp_path / ("a" * 255)).is_dir()
 
 
-def test_an_error_told_in_many_lines_is_shown_by_its_cause(tmp_path: Path) -> None:
+def test_an_error_of_many_lines_is_reported_by_its_cause(tmp_path: Path) -> None:
     with pytest.raises(CtlymphError, match=r"^cannot write .*: No space left on device; choose"), explained(tmp_path):  # noqa: PT012
         try:
             raise OSError(28, "No space left on device")

@@ -238,7 +238,7 @@ def test_a_nifti_or_nrrd_without_orientation_says_what_was_assumed(tmp_path: Pat
 
 
 def refusals(folder: Path) -> dict[str, tuple[Path, str]]:
-    """Make files that cannot be read; give each with words of its refusal."""
+    """Return files that cannot be read, each with words of its error."""
     whole = nifti(
         folder / "whole.nii.gz", np.random.default_rng(0).integers(-1000, 1000, (20, 40, 40)).astype(np.int16)
     )

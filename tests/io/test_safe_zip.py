@@ -26,7 +26,7 @@ def write_zip(path: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> Path
 
 
 def refused(archive: Path, tmp_path: Path, limits: ZipLimits | None = None) -> str:
-    """Unpack, see that it is refused and that nothing is left, and give the reason."""
+    """Unpack, check that it is rejected and nothing is left; return the reason."""
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     with pytest.raises(CtlymphError) as caught:
         unpack(archive, tmp_path / "deep" / "into", limits or ZipLimits())

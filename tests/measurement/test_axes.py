@@ -21,7 +21,7 @@ ORIENTATIONS = Rotation.random(12, random_state=5).as_matrix()
 def ellipsoid(
     axes_mm: tuple[float, ...], turn: NDArray[np.float64], spacing_mm: tuple[float, ...], shift: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], Geometry, NDArray[np.float64]]:
-    """Rasterise an ellipsoid at voxel centres; give the mask, its grid and the centre in mm."""
+    """Rasterise an ellipsoid at voxel centres; return the mask, its grid and the centre in mm."""
     half = np.array(axes_mm) / 2
     spacing = np.array(spacing_mm)
     n = np.ceil(np.sqrt(((turn * half) ** 2).sum(axis=1)) / spacing).astype(int) + 2

@@ -89,7 +89,7 @@ def scanned(hu: np.ndarray, noise_hu: float, seed: int = 0) -> np.ndarray:
     return (blurred + noise_hu * noise / noise.std()).astype(np.int16)
 
 
-def judged(
+def assessed(
     mask: np.ndarray, inner: np.ndarray | None = None, inner_hu: float = 0, noise_hu: float = 12, tissue_hu: float = 85
 ) -> NodeRads:
     hu = np.where(mask, tissue_hu, -95.0)
@@ -100,46 +100,46 @@ def judged(
 
 
 def test_an_even_oval_node_is_homogeneous_smooth_and_not_spherical() -> None:
-    found = judged(inside((6, 8, 12)))
+    found = assessed(inside((6, 8, 12)))
     assert [found.texture.points, found.border.points, found.shape.points] == [0, 0, 0]
     assert (found.lowest, found.highest, str(found)) == (2, 2, "2")
 
 
 def test_a_ball_is_spherical_unless_it_has_a_fatty_hilum() -> None:
     ball, hilum = inside((8, 8, 8)), inside((3.5, 3.5, 3.5), (3, 0, 0))
-    assert judged(ball).shape.points == 1
-    fatty = judged(ball, hilum, -90)
+    assert assessed(ball).shape.points == 1
+    fatty = assessed(ball, hilum, -90)
     assert (fatty.shape.finding, fatty.shape.points) == ("fatty hilum", 0)
     assert fatty.texture.points in (0, None)  # fat is no necrosis
 
 
 def test_necrosis_is_focal_or_gross_by_its_share() -> None:
     node = inside((10, 10, 12))
-    assert judged(node).texture.points == 0
-    assert judged(node, inside((5, 5, 5)), 15).texture.finding == "focal necrosis"
-    assert judged(node, inside((8.2, 8.2, 10)), 15).texture.finding == "gross necrosis"
-    assert judged(node, inside((3, 3, 3)), 500).texture.points != 3  # calcium is no necrosis
+    assert assessed(node).texture.points == 0
+    assert assessed(node, inside((5, 5, 5)), 15).texture.finding == "focal necrosis"
+    assert assessed(node, inside((8.2, 8.2, 10)), 15).texture.finding == "gross necrosis"
+    assert assessed(node, inside((3, 3, 3)), 500).texture.points != 3  # calcium is no necrosis
 
 
 def test_a_border_with_short_waves_is_irregular() -> None:
     angle = np.arctan2(POINTS[..., 1], POINTS[..., 0])
     radius = np.linalg.norm(POINTS / (1, 1, 1.3), axis=-1)
     wavy = radius <= 10 * (1 + 0.09 * np.sin(9 * angle))
-    assert judged(wavy).border.points == 1
-    assert judged(radius <= 10).border.points == 0
+    assert assessed(wavy).border.points == 1
+    assert assessed(radius <= 10).border.points == 0
 
 
 @pytest.mark.parametrize(
     ("found", "feature", "why"),
     [
-        (lambda: judged(inside((2.2, 2.2, 2.2))), "texture", "free of edge"),
-        (lambda: judged(inside((2.2, 2.2, 2.2))), "border", "are needed"),
-        (lambda: judged(inside((6, 8, 12)), noise_hu=120), "texture", "too much"),
-        (lambda: judged(inside((6, 8, 12)), tissue_hu=40), "texture", "hardly enhanced"),
-        (lambda: judged(inside((6, 8, 12), (0, 0, -26))), "border", "scan ends"),
+        (lambda: assessed(inside((2.2, 2.2, 2.2))), "texture", "free of edge"),
+        (lambda: assessed(inside((2.2, 2.2, 2.2))), "border", "are needed"),
+        (lambda: assessed(inside((6, 8, 12)), noise_hu=120), "texture", "too much"),
+        (lambda: assessed(inside((6, 8, 12)), tissue_hu=40), "texture", "hardly enhanced"),
+        (lambda: assessed(inside((6, 8, 12), (0, 0, -26))), "border", "scan ends"),
     ],
 )
-def test_what_cannot_be_judged_says_so_and_makes_the_category_a_range(found, feature: str, why: str) -> None:  # type: ignore[no-untyped-def]
+def test_what_cannot_be_assessed_says_so_and_makes_the_category_a_range(found, feature: str, why: str) -> None:  # type: ignore[no-untyped-def]
     rads = found()
     part = getattr(rads, feature)
     assert (part.finding, part.points) == ("", None)
@@ -148,13 +148,13 @@ def test_what_cannot_be_judged_says_so_and_makes_the_category_a_range(found, fea
     assert str(rads) == f"{rads.lowest}–{rads.highest}"
 
 
-def test_a_dark_core_in_tissue_without_contrast_agent_is_not_judged_but_a_dark_node_is() -> None:
+def test_a_dark_core_in_tissue_without_contrast_agent_is_not_assessed_but_a_dark_node_is() -> None:
     node = inside((10, 10, 12))
-    assert judged(node, inside((5, 5, 5)), 15, tissue_hu=40).texture.points is None
-    assert judged(node, tissue_hu=12).texture.finding == "gross necrosis"
+    assert assessed(node, inside((5, 5, 5)), 15, tissue_hu=40).texture.points is None
+    assert assessed(node, tissue_hu=12).texture.finding == "gross necrosis"
 
 
-def test_a_small_node_in_thick_slices_is_not_judged_but_for_its_size() -> None:
+def test_a_small_node_in_thick_slices_is_not_assessed_but_for_its_size() -> None:
     grid = Geometry((9, 64, 64), np.array([-26.0, -26.0, -20.0]), np.array([0.8, 0.8, 5.0]))
     points = grid.index_to_mm(np.moveaxis(np.indices(grid.shape_zyx)[::-1], 0, -1))
     mask = np.linalg.norm(points, axis=-1) <= 3.5
@@ -174,7 +174,7 @@ def test_axes_in_another_order_make_no_difference() -> None:
     assert node_rads(turned, grid, hu, sizes) == plain
 
 
-def test_nodes_of_a_scan_are_judged_with_their_former_sizes() -> None:
+def test_nodes_of_a_scan_are_assessed_with_their_former_sizes() -> None:
     mask = inside((4, 4, 5))
     hu = scanned(np.where(mask, 85.0, -95.0), 12)
     volume, masks = Volume(hu, GRID), Masks(mask.astype(np.uint16) * 3, GRID)

@@ -75,7 +75,7 @@ def test_a_ball_against_a_muscle_of_its_own_density_is_cut_off_the_muscle() -> N
     assert dice > 0.85
 
 
-def test_a_contrast_filled_vessel_beside_the_node_stays_out() -> None:
+def test_a_contrast_filled_vessel_next_to_the_node_stays_out() -> None:
     at, geometry = grid((0.8, 0.8, 1.0))
     ball = inside(7 - np.linalg.norm(at, axis=-1))
     vessel = inside(5 - np.hypot(at[..., 0] - 11.5, at[..., 1]))

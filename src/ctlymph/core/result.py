@@ -77,6 +77,11 @@ class Result(Sequence[LymphNode]):
         return (self.masks, *self.overlapping)
 
     @property
+    def is_dicom(self) -> bool:
+        """Whether the CT was read from DICOM."""
+        return bool(self.volume.attributes.get("source_uids"))
+
+    @property
     def case(self) -> str:
         """Name of the CT: the PatientID for DICOM, else the name of the file without its suffix."""
         return self.volume.case

@@ -7,13 +7,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ctlymph.core.nodes import LymphNode, Point
+from ctlymph.core.result import Result
 from ctlymph.io.csv_table import CsvRow, cells, read_rows, write_csv
-
-if TYPE_CHECKING:
-    from ctlymph.core.result import Result
 
 NOTICE = "For research use, not for diagnosis"
 

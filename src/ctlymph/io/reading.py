@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ctlymph.core.errors import CtlymphError, Remedy
 from ctlymph.core.progress import SILENT, Progress
-
-if TYPE_CHECKING:
-    from ctlymph.core.volume import Volume
+from ctlymph.core.volume import Volume
+from ctlymph.io.dicom.series import ReadOptions, read_dicom
+from ctlymph.io.images import image_suffix, read_image
 
 
 def read(
@@ -47,16 +46,12 @@ def read(
         raise CtlymphError(f"{path} does not exist; check its name")
     if any(map(_is_surrogate, str(path))):
         raise CtlymphError(f"{str(path)!a} has a name that is not UTF-8; rename it")
-    from ctlymph.io.images import image_suffix, read_image
-
     if path.is_file() and image_suffix(path):
         if series is not None:
             raise CtlymphError(f"{path} is an image file, which holds no DICOM series", Remedy.NO_SERIES)
         return _checked(read_image(path))
     if path.is_dir():
         _reject_folder_of_images(path)
-    from ctlymph.io.dicom.series import ReadOptions, read_dicom
-
     return _checked(read_dicom(path, ReadOptions(series=series, allow_gaps=allow_gaps, progress=progress)))
 
 
@@ -73,8 +68,6 @@ def _checked(volume: Volume) -> Volume:
 
 
 def _reject_folder_of_images(folder: Path) -> None:
-    from ctlymph.io.images import image_suffix
-
     try:
         files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
     except PermissionError as error:

@@ -133,7 +133,7 @@ def assess_nodes(
         raise ValueError("the masks do not lie on the volume's grid")
     boxes = find_objects(masks.labels)
     margin = np.ceil(_MARGIN_MM / volume.geometry.spacing_zyx).astype(int)
-    judged = []
+    assessed = []
     for node in nodes:
         box = boxes[node.node - 1] if 0 < node.node <= len(boxes) else None
         if box is None:
@@ -145,8 +145,8 @@ def assess_nodes(
         geometry = volume.geometry.crop([part.start for part in around], mask.shape)
         before = (former or {}).get(node.node)
         found = node_rads(mask, geometry, volume.hu[around], node.sizes, node.station, before)
-        judged.append(replace(node, node_rads=found))
-    return judged
+        assessed.append(replace(node, node_rads=found))
+    return assessed
 
 
 def node_rads(
@@ -434,9 +434,9 @@ def _relief(section: Mask, pixel_mm: NDArray[np.float64]) -> float:
     even = np.interp(np.arange(_POINTS) * (length_mm[-1] / _POINTS), length_mm, points)
     spectrum, wave = np.fft.fft(even), np.fft.fftfreq(_POINTS, 1 / _POINTS)
     form = np.where(np.abs(wave) <= _LONG_WAVES, spectrum, 0)
-    seen = spectrum / (1 + (wave * _SHORTEST_MM / length_mm[-1]) ** 8)
+    filtered = spectrum / (1 + (wave * _SHORTEST_MM / length_mm[-1]) ** 8)
     along = np.fft.ifft(1j * wave * form)
-    across_mm = np.imag(np.fft.ifft(seen - form) * np.conj(along / np.abs(along)))
+    across_mm = np.imag(np.fft.ifft(filtered - form) * np.conj(along / np.abs(along)))
     radius_mm = np.sqrt(np.count_nonzero(section) * pixel_mm.prod() / np.pi)
     return float(np.sqrt(np.mean(across_mm**2)) / radius_mm)
 
@@ -460,8 +460,8 @@ def _assess_shape(tissue: _Tissue) -> NodeRadsFeature:
     said = f"{ratio:.2f} times as long as thick, spherical below {_SPHERICAL:g}"
     if ratio >= _SPHERICAL:
         return NodeRadsFeature("not spherical", 0, said)
-    seen = tissue.volume_mm3(tissue.mask & (tissue.foreign < _FAT_EDGE))
-    if seen < _MIN_MM3 or 3 * tissue.noise_left_hu(_SMOOTHING_MM[1]) > -_FAT_HU + _NECROTIC_HU:
+    visible_mm3 = tissue.volume_mm3(tissue.mask & (tissue.foreign < _FAT_EDGE))
+    if visible_mm3 < _MIN_MM3 or 3 * tissue.noise_left_hu(_SMOOTHING_MM[1]) > -_FAT_HU + _NECROTIC_HU:
         return NodeRadsFeature("", None, f"{said}; too small or too noisy to see a fatty hilum")
     return NodeRadsFeature("spherical, no fatty hilum", 1, said)
 

@@ -51,18 +51,17 @@ def write_files(folder: Path, result: Result, formats: Iterable[str] | None = No
     Raises:
         KeyError: If a format is not in :data:`FORMATS`.
     """
-    from ctlymph.io.dicom.objects import is_dicom, obstacle, with_dicom_ct
-
-    dicom = is_dicom(result)
-    names = [name for name in FORMATS if dicom or name not in OBJECTS] if formats is None else list(formats)
+    names = [name for name in FORMATS if result.is_dicom or name not in OBJECTS] if formats is None else list(formats)
     names += ["seg"] * ("sr" in names and "seg" not in names)  # which it refers to
     referring = result
-    if not dicom and result.nodes and OBJECTS & set(names):
+    if not result.is_dicom and result.nodes and OBJECTS & set(names):
+        from ctlymph.io.dicom.objects import with_dicom_ct
+
         referring = with_dicom_ct(folder, result)
     left_out = {}
     for name in names:
         file_name, write = FORMATS[name]
-        why = obstacle(referring, name) if name in OBJECTS else ""
+        why = _obstacle(referring, name) if name in OBJECTS else ""
         if name == "masks" and result.overlapping:
             why = "nodes overlap, and a voxel holds one label"
         if why:
@@ -70,6 +69,12 @@ def write_files(folder: Path, result: Result, formats: Iterable[str] | None = No
         else:
             write(folder / file_name, referring if name in OBJECTS else result)
     return left_out
+
+
+def _obstacle(result: Result, name: str) -> str:
+    from ctlymph.io.dicom.objects import obstacle  # a result of another format need not wait for pydicom
+
+    return obstacle(result, name)
 
 
 def _write_csv(path: Path, result: Result) -> None:

@@ -1,4 +1,4 @@
-"""DICOM objects of results, judged by other people's programs."""
+"""DICOM objects of results, checked with other people's programs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STATIONS = ("7", "4R", "left para-aortic", "")
 
 
 def tool(name: str) -> str | None:
-    """Find a program of dcmqi, which pip puts beside Python."""
+    """Find a program of dcmqi, which pip installs next to Python."""
     beside = Path(sys.executable).with_name(name)
     return str(beside) if beside.exists() else which(name)
 

@@ -207,7 +207,7 @@ def test_allowed_gaps_are_interpolated_and_marked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", [[1], [4], [2, 3], [1, 4]])
-def test_gaps_anywhere_within_a_series_are_seen(tmp_path: Path, missing: list[int]) -> None:
+def test_gaps_anywhere_within_a_series_are_found(tmp_path: Path, missing: list[int]) -> None:
     paths = SeriesPlan().write(tmp_path)
     for number in missing:
         paths[number].unlink()
@@ -276,7 +276,7 @@ def test_a_new_uid_at_the_same_place_is_refused_if_its_pixels_differ(tmp_path: P
     other.SOPInstanceUID = "61.7.999"
     set_pixels(other, plan.hu[0])
     other.save_as(tmp_path / "other.dcm")
-    with pytest.raises(CtlymphError, match=r"same place \(z = -306\.00 mm\) and differ") as error:
+    with pytest.raises(CtlymphError, match=r"same position \(z = -306\.00 mm\) and differ") as error:
         read_dicom(tmp_path)
     assert "other.dcm" in str(error.value)
     assert "1-004.dcm" in str(error.value)
@@ -374,7 +374,7 @@ def test_two_patients_in_one_series_are_refused(tmp_path: Path) -> None:
         read_dicom(tmp_path)
 
 
-def test_seg_and_sr_beside_the_ct_are_offered_as_truth(tmp_path: Path) -> None:
+def test_seg_and_sr_next_to_the_ct_are_offered_as_truth(tmp_path: Path) -> None:
     plan = SeriesPlan()
     plan.write(tmp_path / "ct")
     for name, sop_class, modality, study in (

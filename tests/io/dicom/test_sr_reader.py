@@ -21,7 +21,7 @@ from ctlymph.workflows.measuring import measure
 
 @pytest.fixture
 def made(tmp_path: Path) -> tuple[Path, Result]:
-    """A CT with two nodes and a score, and its objects beside it."""
+    """A CT with two nodes and a score, and its DICOM objects."""
     grid = Geometry((12, 40, 40), np.zeros(3), np.array([1.0, 1.0, 2.0]))
     write_ct_series(Volume(np.zeros(grid.shape_zyx, np.int16), grid), tmp_path / "ct")
     volume = read(tmp_path / "ct")

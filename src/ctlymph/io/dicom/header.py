@@ -163,7 +163,7 @@ def read_header(source: ByteSource) -> Header | None:
     for count in _HEAD_SIZES:
         head, size = source.head(count)
         if not starts_as_dicom(head):
-            _refuse_empty_download(source, size)
+            _reject_empty_download(source, size)
             return None
         try:
             return strict_header(source, head, size)
@@ -175,7 +175,7 @@ def read_header(source: ByteSource) -> Header | None:
     return pydicom_header(source)
 
 
-def _refuse_empty_download(source: ByteSource, size: int) -> None:
+def _reject_empty_download(source: ByteSource, size: int) -> None:
     if size < PREAMBLE + 4 and is_named_as_dicom(source):
         raise CtlymphError(f"{source.path} is truncated ({size} bytes); fetch it again, or delete it")
 

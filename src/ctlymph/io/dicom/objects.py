@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.nodes import LymphNode
+from ctlymph.core.result import Result
 from ctlymph.io.dicom.ct_writer import derived_header, image_uid, write_ct_series
 from ctlymph.io.dicom.header import CT_CLASS
 from ctlymph.io.dicom.references import ObjectHeader, referenced_ct
@@ -15,20 +15,12 @@ from ctlymph.io.dicom.seg_writer import Segment, write_segmentation
 from ctlymph.io.dicom.sr_writer import Measured, axis_in_image, write_ohif_report, write_segment_report
 from ctlymph.io.dicom.uids import new_uid
 
-if TYPE_CHECKING:
-    from ctlymph.core.result import Result
-
 CT_FOLDER = "ct"
 """Folder for the CT itself, which is written as DICOM if it was read from another format."""
 
 _NUMBERS = {"seg": 300, "sr": 301, "sr_ohif": 302}
 _TITLES = {"seg": "Lymph node segments", "sr": "Lymph node sizes", "sr_ohif": "Lymph node sizes, for OHIF"}
 _LONGEST_NAME = 64
-
-
-def is_dicom(result: Result) -> bool:
-    """Return whether the CT was read from DICOM."""
-    return bool(result.volume.attributes.get("source_uids"))
 
 
 def obstacle(result: Result, name: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+from pydicom import Dataset
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.short_repr import short_repr
@@ -13,9 +14,6 @@ from ctlymph.core.volume import Volume
 from ctlymph.io.dicom.ct_writer import CTHeader, derived_header
 from ctlymph.io.dicom.header import CT_CLASS
 from ctlymph.io.dicom.uids import new_uid
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,6 @@ class SourceImage:
 
     def reference(self) -> Dataset:
         """Return an item of a sequence that refers to images."""
-        from pydicom import Dataset
-
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = self.sop_class, self.uid
         if self.frame:

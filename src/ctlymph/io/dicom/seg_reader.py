@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+import pydicom
 from numpy.typing import NDArray
+from pydicom import Dataset
 
 from ctlymph.core.errors import CtlymphError, Remedy, shown
 from ctlymph.core.volume import Geometry, Masks
 from ctlymph.io.dicom.header import faults
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 SEG_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 """Segmentation Storage (DICOM PS3.4, B.5)."""
@@ -60,8 +59,6 @@ def read_segments(file: Path | BinaryIO, grid: Geometry, about: Mapping[str, Any
         CtlymphError: If it is not a DICOM-SEG that can be read, is not of the BINARY type, is of another patient or
             frame of reference than the CT, or does not fit the grid.
     """
-    import pydicom
-
     name = str(getattr(file, "name", file))
     try:
         dataset = pydicom.dcmread(file)
@@ -84,14 +81,12 @@ def _reject_others(name: str, dataset: Dataset, about: Mapping[str, Any]) -> Non
         mine, theirs = str(dataset.get(keyword) or ""), str(about.get(keyword) or "")
         if mine and theirs and mine != theirs:
             raise CtlymphError(
-                f"{name} is of {what} {shown(mine)} and the CT of {shown(theirs)}; give the CT that it was drawn on"
+                f"{name} is of {what} {shown(mine)} and the CT of {shown(theirs)}; give the CT that it annotates"
             )
 
 
 def is_segmentation(path: Path) -> bool:
     """Return whether a file is a DICOM-SEG."""
-    import pydicom
-
     try:
         return bool(pydicom.dcmread(path, specific_tags=["SOPClassUID"]).get("SOPClassUID") == SEG_CLASS)
     except faults():
@@ -104,8 +99,6 @@ def own_grid(path: Path) -> tuple[Geometry, str]:
     Raises:
         CtlymphError: If it cannot be read, or its frames are not on one regular grid.
     """
-    import pydicom
-
     try:
         dataset = pydicom.dcmread(path)
         planes = [at_mm for _, _, at_mm in _frames(dataset)]
@@ -131,8 +124,6 @@ def referenced_series(path: Path) -> str:
     Raises:
         CtlymphError: If it refers to none, or to several.
     """
-    import pydicom
-
     series = pydicom.dcmread(path, specific_tags=["ReferencedSeriesSequence"]).get("ReferencedSeriesSequence") or ()
     uids = {str(each.SeriesInstanceUID) for each in series}
     if len(uids) != 1:
@@ -190,7 +181,7 @@ def _voxels(name: str, frame: NDArray[Any], place_mm: PlaneMm, grid: Geometry) -
     steps = grid.mm_to_index(corner_mm + steps_mm) - grid.mm_to_index(corner_mm)
     is_coarser = np.abs(np.linalg.norm(steps, axis=1) * max(frame.shape) - max(frame.shape)).max() > TOLERANCE_VOXELS
     if is_coarser or np.abs(places - nearest).max(initial=0) > TOLERANCE_VOXELS:
-        raise CtlymphError(f"{name} was drawn on another grid than that of the CT; give the CT that it refers to")
+        raise CtlymphError(f"{name} has another grid than the CT; give the CT that it refers to")
     if (nearest < 0).any() or (nearest >= grid.shape_ijk).any():
         raise CtlymphError(f"{name} reaches beyond the CT; give the CT that it refers to, whole")
     i, j, k = nearest.T

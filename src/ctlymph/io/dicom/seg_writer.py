@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 from pydicom.sr.coding import Code
+from pydicom.uid import ExplicitVRLittleEndian
 
 from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Geometry, Masks
@@ -19,9 +22,6 @@ from ctlymph.io.dicom.codes import ANATOMICAL_STRUCTURE, code_item, node_type, s
 from ctlymph.io.dicom.ct_writer import decimal
 from ctlymph.io.dicom.references import ObjectHeader, ReferencedCT, SourceImage, fill_in
 from ctlymph.io.dicom.seg_reader import SEG_CLASS
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 _SEGMENTATION = Code("113076", "DCM", "Segmentation")
 _SOURCE_IMAGE = Code("121322", "DCM", "ReferencedCT image for image processing operation")
@@ -119,9 +119,6 @@ def _frames(layers: Sequence[Masks], segments: Sequence[Segment]) -> list[Segmen
 
 def _about(source: ReferencedCT, header: ObjectHeader) -> Dataset:
     """Return a data set with patient, study, series and equipment."""
-    from pydicom import Dataset
-    from pydicom.uid import ExplicitVRLittleEndian
-
     result = Dataset()
     fill_in(result, source)
     result.SOPClassUID = SEG_CLASS
@@ -158,8 +155,6 @@ def _set_pixels(dataset: Dataset, pixels: NDArray[np.bool_]) -> None:
 
 
 def _segment(number: int, segment: Segment, header: ObjectHeader) -> Dataset:
-    from pydicom import Dataset
-
     result = Dataset()
     result.SegmentNumber, result.SegmentLabel = number, segment.name
     if segment.description:
@@ -187,8 +182,6 @@ def _colour(number: int) -> list[int]:
 
 
 def _set_references(dataset: Dataset, source: ReferencedCT, slices: Sequence[int]) -> None:
-    from pydicom import Dataset
-
     used = dict.fromkeys(source.slices[k].uid for k in slices) if source.slices else ()
     images = [image for image in source.objects if not used or image.uid in used]
     series = Dataset()
@@ -201,8 +194,6 @@ def _set_references(dataset: Dataset, source: ReferencedCT, slices: Sequence[int
 
 def _set_groups(dataset: Dataset, geometry: Geometry, source: ReferencedCT, frames: Sequence[SegmentFrame]) -> None:
     """Set the elements that frames share, and the segment, position and image of each frame."""
-    from pydicom import Dataset
-
     across, down, between = geometry.spacing_mm
     orientation, measures, shared = Dataset(), Dataset(), Dataset()
     orientation.ImageOrientationPatient = decimal(geometry.direction[:, :2].T.ravel())
@@ -219,8 +210,6 @@ def _set_groups(dataset: Dataset, geometry: Geometry, source: ReferencedCT, fram
 
 def _group(segment: int, place: int, images: Sequence[SourceImage], corner_mm: NDArray[np.float64]) -> Dataset:
     """Return the segment and position of one frame, and its image, if there is one."""
-    from pydicom import Dataset
-
     result, content, position, identity = (Dataset() for _ in range(4))
     content.DimensionIndexValues = [segment, place]
     position.ImagePositionPatient = decimal(corner_mm)
@@ -233,8 +222,6 @@ def _group(segment: int, place: int, images: Sequence[SourceImage], corner_mm: N
 
 
 def _derivation(image: SourceImage) -> Dataset:
-    from pydicom import Dataset
-
     result = Dataset()
     result.DerivationCodeSequence = [code_item(_SEGMENTATION)]
     result.SourceImageSequence = [_as_source(image)]
@@ -249,9 +236,6 @@ def _as_source(image: SourceImage) -> Dataset:
 
 def _set_dimensions(dataset: Dataset, header: ObjectHeader) -> None:
     """Set the dimensions of the frames: by segment, then by position."""
-    from pydicom import Dataset
-    from pydicom.datadict import tag_for_keyword
-
     organization = Dataset()
     organization.DimensionOrganizationUID = header.uid("dimensions")
     dataset.DimensionOrganizationSequence = [organization]

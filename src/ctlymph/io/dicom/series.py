@@ -346,7 +346,7 @@ def _without_repeats(stack: Stack, notes: list[str]) -> Stack:
         aside = np.abs(stack.places_mm[number, :2] - stack.places_mm[number - 1, :2]).max()
         if aside >= SAME_PLACE_MM or (pixels[0] != pixels[1]).any():
             raise CtlymphError(
-                f"{first.name} and {second.name} lie at the same place ({stack.where(number)}) and differ; "
+                f"{first.name} and {second.name} are at the same position ({stack.where(number)}) and differ; "
                 "remove those that do not belong to the series"
             )
     notes.append(f"{len(repeats)} slices at the place of another and with the same pixels were left out.")

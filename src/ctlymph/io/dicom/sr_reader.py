@@ -6,16 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pydicom
+from pydicom import Dataset
 
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.core.short_repr import short_repr
 from ctlymph.io.dicom.codes import LONG_AXIS, PROBABILITY, SHORT_AXIS, VOLUME
 from ctlymph.io.dicom.header import faults
 from ctlymph.io.dicom.seg_reader import SEG_CLASS
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 _SR_CLASSES = "1.2.840.10008.5.1.4.1.1.88."
 _GROUP, _TRACKING = "125007", "112039"
@@ -67,8 +66,6 @@ class StructuredReport:
         Raises:
             CtlymphError: If the DICOM-SEG is not there, or the report refers to several.
         """
-        import pydicom
-
         uids = {node.segmentation_uid for node in self.nodes}
         if len(uids) > 1:
             raise CtlymphError(f"{self.path} refers to {len(uids)} segmentations; give one of them instead")
@@ -87,8 +84,6 @@ class StructuredReport:
 
 def is_report(path: Path) -> bool:
     """Return whether a file is a DICOM structured report."""
-    import pydicom
-
     try:
         found = pydicom.dcmread(path, specific_tags=["SOPClassUID"]).get("SOPClassUID")
     except faults():
@@ -102,8 +97,6 @@ def read_report(path: Path) -> StructuredReport:
     Raises:
         CtlymphError: If it cannot be read, or no group refers to a segment.
     """
-    import pydicom
-
     try:
         dataset = pydicom.dcmread(path)
         groups = [item for item in _items(dataset) if _name(item) == _GROUP]

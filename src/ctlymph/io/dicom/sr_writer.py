@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from ctlymph.core.errors import CtlymphError
@@ -32,7 +33,6 @@ from ctlymph.io.dicom.uids import new_uid
 if TYPE_CHECKING:
     from highdicom.sr import MeasurementReport
     from highdicom.sr.value_types import ContentItem
-    from pydicom import Dataset
 
 OHIF_TOOL = "Cornerstone3DTools@^0.1.0:Bidirectional"
 """Tracking identifier of OHIF's tool for two diameters."""
@@ -238,8 +238,6 @@ def axis_in_image(
 
 def _segmentation_of(measured: Measured) -> Dataset:
     """Return the elements of the DICOM-SEG that a report needs to refer to it."""
-    from pydicom import Dataset
-
     result = Dataset()
     fill_in(result, measured.source)
     result.SOPClassUID, result.SOPInstanceUID = SEG_CLASS, measured.segmentation.uid("instance")
@@ -249,8 +247,6 @@ def _segmentation_of(measured: Measured) -> Dataset:
 
 def images_with(nodes: Sequence[LymphNode], grid: Geometry, source: ReferencedCT) -> Iterator[Dataset]:
     """Yield the elements of the CT's images (those with the nodes' long axes, or all) that a report needs."""
-    from pydicom import Dataset
-
     used = {image.uid: image for image in source.objects}
     if source.slices and nodes:
         ends = grid.mm_to_index([node.sizes.long_axis.start_mm for node in nodes])
