@@ -27,9 +27,7 @@ def test_every_point_has_the_fields_that_mitk_demands(tmp_path: Path) -> None:
     assert "<time_series_id>0</time_series_id><point><id>0</id><specification>0</specification><x>1.5</x>" in text
 
 
-def test_the_published_point_sets_agree_with_the_text_files_of_the_same_cases(
-    shared_data: Path, tmp_path: Path
-) -> None:
+def test_the_published_point_sets_agree_with_the_text_files_of_their_cases(shared_data: Path, tmp_path: Path) -> None:
     names = ("ABD_LYMPH_057", "MED_LYMPH_004", "MED_LYMPH_012")
     with tarfile.open(shared_data / "nih" / "MED_ABD_LYMPH_annotations_candidates.tar.gz") as archive:
         members = [member for member in archive if member.isfile() and any(name in member.name for name in names)]
