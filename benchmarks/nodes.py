@@ -1,4 +1,4 @@
-"""Nodes of synthetic patients beside the real ones: counts, sizes, distances and shapes, as a table in Markdown.
+"""Nodes of synthetic patients compared with real ones: counts, sizes, distances and shapes, as a table in Markdown.
 
 Run ``python benchmarks/nodes.py --annotations MED_ABD_LYMPH_ANNOTATIONS --masks MASKS.npz --patients 40``. The
 annotations are the folder of the collection's archive. The masks are optional: an archive with, for each name n, the

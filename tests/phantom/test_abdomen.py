@@ -99,7 +99,7 @@ def test_small_bowel_is_long_and_keeps_out_of_what_others_hold(abdomen: Abdomen)
                 assert (part.solid.at(bowel) < -3).mean() < 0.01, name
 
 
-def test_vessels_and_bowel_are_cut_across_beside_the_mesenteric_stations(abdomen: Abdomen) -> None:
+def test_vessels_and_bowel_are_cut_across_near_the_mesenteric_stations(abdomen: Abdomen) -> None:
     physique, _, parts = abdomen
     solids = [part.solid for part in parts if part.kind in ("vessel", "twigs", "bowel")]
     for station in stations_of("abdomen"):

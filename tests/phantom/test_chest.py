@@ -56,7 +56,7 @@ def test_coronary_vessels_lie_on_the_heart() -> None:
         assert np.median(np.abs(heart.solid.at(vessel.solid.starts_mm))) < 2.5
 
 
-def test_bronchi_run_within_the_lungs_and_beside_an_artery_as_wide() -> None:
+def test_bronchi_run_within_the_lungs_along_an_artery_as_wide() -> None:
     parts = lung_contents(replace(physique(), findings=frozenset()), LUNGS)
     assert len(named(parts, "bronchi")) == 2
     for bronchi, vessels in zip(named(parts, "bronchi"), named(parts, "lung vessels"), strict=True):
@@ -71,7 +71,7 @@ def test_bronchi_run_within_the_lungs_and_beside_an_artery_as_wide() -> None:
     ("finding", "name"),
     [("emphysema", "emphysema"), ("lung nodule", "lung nodule"), ("pleural effusion", "pleural effusion")],
 )
-def test_a_finding_is_there_only_where_it_was_drawn(finding: Finding, name: str) -> None:
+def test_a_finding_is_there_only_where_it_was_sampled(finding: Finding, name: str) -> None:
     parts = [
         lung_contents(replace(physique(), findings=sampled), LUNGS) for sampled in (frozenset({finding}), frozenset())
     ]

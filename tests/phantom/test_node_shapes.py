@@ -31,7 +31,7 @@ def test_axes_of_an_ellipsoid_are_those_of_its_central_section(seed: int) -> Non
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), REGIONS, st.floats(3.0, 40.0))
-def test_a_drawn_node_has_the_short_axis_asked_for(seed: int, region: str, short_mm: float) -> None:
+def test_a_sampled_node_has_the_short_axis_asked_for(seed: int, region: str, short_mm: float) -> None:
     shape = sample_shape(np.random.default_rng(seed), NODE_STATISTICS[region], short_mm)
     # Where two sections have all but the same diameter, a hair decides which one is measured.
     assert measure_solid(shape).short_axis_mm == pytest.approx(short_mm, rel=0.08)

@@ -28,14 +28,14 @@ def inner_points(node: TrueNode, step: float = 0.7) -> NDArray[np.float64]:
     return np.asarray(points[node.solid.at(points) < -1.0])
 
 
-def ground_of_fat(*obstacles: BodyPart) -> BodyPlacementField:
+def field_of_fat(*obstacles: BodyPart) -> BodyPlacementField:
     everywhere = BodyPart("fat", "fat", HalfSpace((0, 0, 900), (0, 0, 1)), -100.0)
     physique = Physique.sampled(np.random.default_rng(0), contrast=True)
     box = np.full(3, -60.0), np.full(3, 60.0)
     return BodyPlacementField(physique, (everywhere, *obstacles), box, HalfSpace((0, 0, 0), (0, 0, 1)))
 
 
-def planted_in_fat(seed: int, *, contrast: bool = True) -> tuple[NodeSeed, ...]:
+def placed_in_fat(seed: int, *, contrast: bool = True) -> tuple[NodeSeed, ...]:
     everywhere = BodyPart("fat", "fat", HalfSpace((0, 0, 900), (0, 0, 1)), -100.0)
     physique = Physique.sampled(np.random.default_rng(seed), contrast=contrast)
     box = np.array([-160.0, -120.0, -200.0]), np.array([160.0, 60.0, 450.0])
@@ -44,7 +44,7 @@ def planted_in_fat(seed: int, *, contrast: bool = True) -> tuple[NodeSeed, ...]:
     )
 
 
-def germ_at(x: float, radius: float = 6.0) -> NodeSeed:
+def node_at(x: float, radius: float = 6.0) -> NodeSeed:
     return NodeSeed((BALL.at_place((x, 0, 0), radius / 6),), stations_of("abdomen")[0], 60.0, marked=True)
 
 
@@ -98,7 +98,7 @@ def test_some_nodes_lie_against_something_else(anatomy: Anatomy) -> None:
 
 def test_what_lies_within_a_node_is_painted_after_it_and_stays_inside() -> None:
     rng = np.random.default_rng(3)
-    nodes = [node for seed in range(3) for node in make_nodes(ground_of_fat(), planted_in_fat(seed))]
+    nodes = [node for seed in range(3) for node in make_nodes(field_of_fat(), placed_in_fat(seed))]
     filled = [node for node in nodes if node.inner]
     assert filled
     for node in filled:
@@ -110,26 +110,26 @@ def test_what_lies_within_a_node_is_painted_after_it_and_stays_inside() -> None:
 
 
 def test_the_same_seed_plants_the_same_nodes_and_another_seed_others() -> None:
-    first, again, other = (planted_in_fat(seed) for seed in (1, 1, 2))
+    first, again, other = (placed_in_fat(seed) for seed in (1, 1, 2))
     places = [[node_seed.centre_mm.tolist() for node_seed in node_seeds] for node_seeds in (first, again, other)]
     assert places[0] == places[1] != places[2]
 
 
 def test_a_node_pushed_into_an_organ_comes_out_of_it() -> None:
     organ = BodyPart("organ", "organ", HalfSpace((0, 0, 0), (1, 0, 0)), 60.0)
-    node_seed, overlap = ground_of_fat(organ).pushed_clear(germ_at(-1.0), [], abutting=False)
+    node_seed, overlap = field_of_fat(organ).pushed_clear(node_at(-1.0), [], abutting=False)
     assert overlap < 0.1
     assert node_seed.centre_mm[0] > 5.0
 
 
 def test_a_node_that_abuts_is_moved_onto_what_is_nearest() -> None:
     organ = BodyPart("organ", "organ", HalfSpace((0, 0, 0), (1, 0, 0)), 60.0)
-    node_seed, _ = ground_of_fat(organ).pushed_clear(germ_at(12.0), [], abutting=True)
+    node_seed, _ = field_of_fat(organ).pushed_clear(node_at(12.0), [], abutting=True)
     assert node_seed.centre_mm[0] == pytest.approx(6.0, abs=0.7)
 
 
 def test_of_two_nodes_that_overlap_the_first_keeps_its_shape_and_the_second_is_dented() -> None:
-    first, second = make_nodes(ground_of_fat(), [germ_at(-5.0), germ_at(4.0)])
+    first, second = make_nodes(field_of_fat(), [node_at(-5.0), node_at(4.0)])
     assert first.volume_mm3 == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.02)
     assert second.volume_mm3 < 0.95 * first.volume_mm3
     assert not (first.solid.at(inner_points(second, 0.5)) < 0).any()
@@ -137,7 +137,7 @@ def test_of_two_nodes_that_overlap_the_first_keeps_its_shape_and_the_second_is_d
 
 def test_contrast_brightens_nodes() -> None:
     plain, enhanced = [
-        float(np.mean([node_seed.hu for node_seed in planted_in_fat(4, contrast=contrast)]))
+        float(np.mean([node_seed.hu for node_seed in placed_in_fat(4, contrast=contrast)]))
         for contrast in (False, True)
     ]
     assert 28 <= plain <= 46
@@ -146,8 +146,8 @@ def test_contrast_brightens_nodes() -> None:
 
 def test_axillary_nodes_are_not_annotated_however_large() -> None:
     by_name = {station.name: station for station in STATIONS}
-    node_seeds = [replace(germ_at(x), station=by_name[name]) for x, name in ((-30, "left axillary"), (30, "4R"))]
-    assert [node.marked for node in make_nodes(ground_of_fat(), node_seeds)] == [False, True]
+    node_seeds = [replace(node_at(x), station=by_name[name]) for x, name in ((-30, "left axillary"), (30, "4R"))]
+    assert [node.marked for node in make_nodes(field_of_fat(), node_seeds)] == [False, True]
 
 
 def test_only_stations_of_the_lobes_lie_in_the_lung() -> None:
