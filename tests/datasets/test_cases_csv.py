@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, UsageError
 from ctlymph.datasets.case import Collection
 from ctlymph.datasets.cases_csv import read_cases_csv
 from ctlymph.datasets.folds import make_folds
@@ -180,6 +180,16 @@ def test_truth_is_read_from_the_table(tmp_path: Path) -> None:
     assert sorted(truth.cases) == sorted(written)
     assert len(truth) == sum(len(case.nodes) for case in written.values())
     assert dict(zip(truth.cases, truth.regions, strict=True))["PAT003"] == "abdomen"
+
+
+def test_truth_of_a_split_holds_its_cases_alone(tmp_path: Path) -> None:
+    write_own_data(tmp_path, rows=[row("PAT001"), row("PAT002", split="test"), row("PAT004", split="train")])
+    assert read_ground_truth(tmp_path, split="test").cases == ("PAT002",)
+    assert read_ground_truth(tmp_path, split="train").cases == ("PAT001", "PAT004")
+    with pytest.raises(CtlymphError, match="names no test case among those to evaluate"):
+        read_ground_truth(tmp_path, ["PAT001"], split="test")
+    with pytest.raises(UsageError, match=r"has no cases\.csv"):
+        read_ground_truth(tmp_path / "labels", split="test")
 
 
 def test_pieces_that_touch_at_a_corner_are_one_node(tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ def evaluate(
     cases_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="All annotated cases, one name a line.")
     ] = None,
+    split: Annotated[
+        Literal["train", "test"] | None, typer.Option(help="Only the test cases of TRUTH's cases.csv, or all others.")
+    ] = None,
     region: RegionOption = None,
     ct: Annotated[
         Path | None,
@@ -101,7 +104,7 @@ def evaluate(
     check_new_folder(output, overwrite=overwrite)
     boxes, bars = hit == "iou0.1", progress()
     cases = read_cases(cases_file) if cases_file else ()
-    nodes = read_ground_truth(truth, cases, boxes=boxes, labels=truth_labels, progress=bars)
+    nodes = read_ground_truth(truth, cases, boxes=boxes, labels=truth_labels, split=split, progress=bars)
     nodes = nodes.with_series(series_in(ct)) if ct else nodes
     protocol = Protocol(MatchingRules(hit, duplicates, all_nodes), Resampling(bootstraps, seed))
     detectors = [

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy.ndimage import find_objects
 
-from ctlymph.core.errors import CtlymphError, shown
+from ctlymph.core.errors import CtlymphError, UsageError, shown
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.volume import Masks
 from ctlymph.datasets.case import Case, Collection
-from ctlymph.datasets.cases_csv import CASES
+from ctlymph.datasets.cases_csv import CASES, TEST
 from ctlymph.evaluation.detections import GroundTruth
 from ctlymph.evaluation.readers.case_names import KnownCases, case_of, case_of_file, indices, series_of
 from ctlymph.evaluation.readers.dicom_results import read_dicom_nodes
@@ -51,6 +52,7 @@ def read_ground_truth(
     *,
     boxes: bool = False,
     labels: Labels = "auto",
+    split: Literal["train", "test"] | None = None,
     progress: Progress = SILENT,
 ) -> GroundTruth:
     """Read the true nodes of all cases.
@@ -78,6 +80,7 @@ def read_ground_truth(
             annotations.
         labels: What the labels of masks are: ``instances``, ``classes`` (every connected component is a node), or
             ``auto``: what nnU-Net's files say, elsewhere instances.
+        split: Only the test cases of a ``cases.csv``, or all others.
         progress: Shown while masks are read.
 
     Raises:
@@ -88,10 +91,22 @@ def read_ground_truth(
     if not path.exists():
         raise CtlymphError(f"{path} does not exist; give {_FORMATS}")
     chosen = tuple(dict.fromkeys(map(case_of, cases)))
+    if split is not None:
+        chosen = _of_split(path, chosen, split)
     truth = GroundTruth.concatenate(_read(path, chosen, boxes, labels, progress))
     if boxes and truth.boxes_mm is None and len(truth):
         raise CtlymphError(f"{path} holds no boxes of nodes; give instance masks, or choose another hit rule")
     return truth
+
+
+def _of_split(path: Path, cases: tuple[str, ...], split: str) -> tuple[str, ...]:
+    if not (path / CASES).is_file():
+        raise UsageError(f"{path} has no {CASES}, which says what the {split} cases are; leave the split out")
+    listed = Collection(path).cases(names=cases)
+    chosen = tuple(case.name for case in listed if case.is_test == (split == TEST))
+    if not chosen:
+        raise CtlymphError(f"{path / CASES} names no {split} case among those to evaluate")
+    return chosen
 
 
 def read_cases(path: Path) -> tuple[str, ...]:
