@@ -102,15 +102,9 @@ def show(region: str, looks: list[Look], collection: Path) -> None:
     from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 
     names = tuple(one.case for one in looks)
-    marks = Detections(
-        name="blobs",
-        cases=names,
-        case=np.repeat(np.arange(len(looks)), [len(one.scores) for one in looks]).astype(np.int32),
-        points_mm=np.concatenate([one.points_mm for one in looks]),
-        scores=np.concatenate([one.scores for one in looks]),
-        injected=np.zeros(sum(len(one.scores) for one in looks), dtype=bool),
-    )
-    curve = evaluate(marks, read_ground_truth(collection, names)).results[0].curve
+    points, scores = ({one.case: getattr(one, name) for one in looks} for name in ("points_mm", "scores"))
+    detections = Detections.from_points(points, scores, "blobs")
+    curve = evaluate(detections, read_ground_truth(collection, names)).results[0].curve
     plain, near = separation(looks)
     nodes, others = (np.concatenate([getattr(one, name) for one in looks]) for name in ("node_hu", "other_hu"))
     print(f"\n{region}: {len(looks)} cases, {len(nodes)} nodes >= 10 mm, {len(others)} look-alikes")

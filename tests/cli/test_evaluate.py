@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from ctlymph.cli.main import app
 from ctlymph.core.errors import CtlymphError
-from ctlymph.core.volume import Geometry, Volume
-from ctlymph.io.images import write_image
+from ctlymph.core.volume import Geometry, Masks, Volume
+from ctlymph.io.images import write_image, write_masks
 
 TRUTH = "case,node,x_mm,y_mm,z_mm,short_axis_mm,long_axis_mm,region,station\n"
 
@@ -47,9 +47,9 @@ def test_all_results_of_the_toy_case_are_written(toy: Path) -> None:
     assert "threshold 0.9 gives sensitivity 0.333 at 0 false positives per CT" in result.stderr
     points = [(row["false_per_volume"], row["hits"]) for row in rows_of(toy / "out" / "froc.csv")]
     assert points == [("0", "1"), ("0.5", "1"), ("0.5", "2"), ("0.5", "3")]
-    outcomes = [row["outcome"] for row in rows_of(toy / "out" / "matches.csv") if row["what"] == "mark"]
+    outcomes = [row["outcome"] for row in rows_of(toy / "out" / "matches.csv") if row["kind"] == "detection"]
     assert outcomes == ["hit", "duplicate", "false positive", "hit", "hit"]
-    nodes = [(row["outcome"], row["score"]) for row in rows_of(toy / "out" / "matches.csv") if row["what"] == "node"]
+    nodes = [(row["outcome"], row["score"]) for row in rows_of(toy / "out" / "matches.csv") if row["kind"] == "node"]
     assert nodes == [("hit", "0.9"), ("hit", "0.6"), ("hit", "0.5")]
     assert json.loads((toy / "out" / "evaluation.json").read_text())["rules"]["hit"] == "15mm"
     assert Image.open(toy / "out" / "froc.png").size[0] > 1000
@@ -130,11 +130,37 @@ def test_one_region_is_evaluated_alone(tmp_path: Path) -> None:
     run(*files, "--region", "mediastinum")
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert (found["cases"], found["nodes"]["all"], found["detectors"][0]["nodes_hit"]) == (1, 1, 1)
-    assert found["detectors"][0]["marks"]["false_positive"] == 0
+    assert found["detectors"][0]["detections"]["false_positive"] == 0
     assert run(*files, "--region", "pelvis").exit_code == 2
     (tmp_path / "truth.csv").write_text("case,x_mm,y_mm,z_mm,short_axis_mm\nM,0,0,0,12\nA,0,0,0,12\n")
     with pytest.raises(CtlymphError, match="annotated in no case"):
         run(*files, "--region", "abdomen", "--overwrite")
+
+
+def test_nnunets_output_is_scored_on_a_dataset_of_ones_own(tmp_path: Path) -> None:
+    """PAT001 has two nodes, of which one was found; PAT002, whose region is another, has one, and one false positive."""
+    grid = Geometry((20, 40, 40), np.array([-40.0, -40.0, 100.0]), np.array([1.0, 1.0, 2.0]))
+    data, output = tmp_path / "data", tmp_path / "nnunet"
+    for folder in (data / "labels", output):
+        folder.mkdir(parents=True)
+    for case, true, found in (("PAT001", (5, 25), (5,)), ("PAT002", (5,), (5, 28))):
+        labels, foreground = np.zeros((2, *grid.shape_zyx), np.uint16)
+        for number, start in enumerate(true, start=1):
+            labels[5:12, start : start + 12, 5:17] = number
+        for start in found:
+            foreground[6:12, start + 1 : start + 11, 6:16] = 1
+        write_masks(Masks(labels, grid), data / "labels" / f"{case}.nii.gz")
+        write_masks(Masks(foreground, grid), output / f"{case}.nii.gz")
+    (output / "dataset.json").write_text('{"labels": {"background": 0, "lymph_node": 1}}')
+    rows = "PAT001,abdomen,labels/PAT001.nii.gz\nPAT002,mediastinum,labels/PAT002.nii.gz\n"
+    (data / "cases.csv").write_text(f"case,region,labels\n{rows}")
+    files = (output, "--truth", data, "-o", tmp_path / "out", "--hit", "iou0.1", "--overwrite", "--json")
+    for region, hits, nodes, false in (((), 2, 3, 1), (("--region", "abdomen"), 1, 2, 0)):
+        (found,) = json.loads(run(*files, *region).stdout)["detectors"]
+        assert (found["nodes_hit"], found["detections"]["false_positive"]) == (hits, false)
+        assert found["metrics"]["max_sensitivity"]["value"] == pytest.approx(hits / nodes, abs=1e-6)
+    table = rows_of(tmp_path / "out" / "matches.csv")
+    assert {row["case"] for row in table} == {"PAT001"}
 
 
 def test_marks_that_name_no_nodes_cannot_be_matched_by_ids(toy: Path) -> None:

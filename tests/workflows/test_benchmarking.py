@@ -53,14 +53,14 @@ def test_every_method_is_judged_on_every_case(made: Path) -> None:
     assert region["cases"] == 6
     alone = [each for each in region["detectors"] if each["mode"] == "end to end"]
     assert [each["detector"] for each in alone] == ["blobs", "liu2014", "seff2014"]
-    assert all(each["marks"]["hit"] + each["marks"]["false_positive"] > 0 for each in alone)
+    assert all(each["detections"]["hit"] + each["detections"]["false_positive"] > 0 for each in alone)
 
 
 def test_with_injected_candidates_every_node_is_in_reach_of_a_mark(made: Path) -> None:
     (region,) = numbers(made)["cross_validated"]
     modes = {each["mode"]: each for each in region["detectors"] if each["detector"] == "seff2014"}
     judged = modes.get("injected", modes["end to end"])  # where the generator missed none, none is injected
-    assert judged["nodes_in_reach_of_a_mark"] == region["nodes"]["all"]
+    assert judged["nodes_within_reach"] == region["nodes"]["all"]
 
 
 def test_the_page_is_self_contained_and_says_what_matters(made: Path) -> None:

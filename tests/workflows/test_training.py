@@ -59,7 +59,7 @@ def test_the_threshold_gives_what_the_card_says(
     _, card, _ = trained
     figures = card.regions["mediastinum"].metrics
     assert figures is not None
-    assert figures["marks"]["false_positive"] >= 3 * figures["cases"], "the toy has enough false positives to tell"
+    assert figures["detections"]["false_positive"] >= 3 * figures["cases"], "the toy has enough false positives to tell"
     assert card.threshold_is == "3 false positives per CT in cross-validation"
 
 

@@ -1,7 +1,7 @@
 """Confidence intervals: resampling over patients, for one detector and for the difference of two.
 
-Patients are drawn, not marks, nodes or scans: scans of one patient come and go together, and so do two names of one
-scan. A patient drawn twice counts as two.
+Patients are drawn, not detections, nodes or scans: scans of one patient come and go together, and so do two names of
+one scan. A patient drawn twice counts as two.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def difference(
 ) -> Difference:
     """Compare two detectors on the same patients: the second less the first.
 
-    The permutation test exchanges, patient by patient, which of the two made the marks. Two detectors need not score
+    The permutation test exchanges, patient by patient, which detector is which. Two detectors need not score
     alike, so for this test each score is replaced by its place on the detector's own list, which leaves every metric
     of either as it is.
 

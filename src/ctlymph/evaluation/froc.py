@@ -3,7 +3,7 @@
 Sensitivity is the share of counted nodes that are hit. False positives per volume are all false positives over all
 annotated cases, with nodes or without. ``Curve`` holds every operating point. ``Tally`` holds the same by patient, and
 only where sensitivity changes, so that :func:`metrics_of` can read thousands of resamplings from it: its work grows
-with the number of hits, not with that of marks.
+with the number of hits, not with that of detections.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OF_CPM = [RATES.index(rate) for rate in CPM_RATES]
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Sensitivity and false positives of a detector that keeps marks of ``threshold`` and more."""
+    """Sensitivity and false positives of a detector that keeps detections of ``threshold`` and more."""
 
     threshold: float
     sensitivity: float
@@ -44,7 +44,7 @@ class Curve:
 
     Attributes:
         thresholds: Shape k: every score of a hit or a false positive, once; the lowest too.
-        hits: Shape k: nodes that are hit by marks of this score and more.
+        hits: Shape k: nodes that are hit by detections of this score and more.
         false: Shape k: false positives of this score and more.
         nodes: Number of counted nodes.
         volumes: Number of cases.

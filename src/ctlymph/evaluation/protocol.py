@@ -16,7 +16,7 @@ from ctlymph.evaluation.readers.detection_files import read_detections
 from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 
 END_TO_END, INJECTED = "end to end", "injected"
-"""Modes: the detector's own marks alone; and with the candidates that were added for nodes which the candidate
+"""Modes: the detector's own detections alone; and with the candidates that were added for nodes which the candidate
 generator had missed, so that the classifier alone is evaluated (Roth 2014)."""
 
 CANDIDATE_RATE = 40.0

@@ -1,4 +1,4 @@
-"""Calibration of scores: of the marks scored 0.2, is one in five a hit?"""
+"""Calibration of scores: of the detections scored 0.2, is one in five a hit?"""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ctlymph.evaluation.detections import Floats
 from ctlymph.evaluation.matching import Matches, Outcome
 
 BIN_EDGES = (0.0, *(10.0 ** (step / 4) for step in range(-16, 0)), 1.0)
-"""Four bins a decade from 0.0001 to 1, and one below: most marks of a detector have very low scores."""
+"""Four bins a decade from 0.0001 to 1, and one below: most detections have very low scores."""
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Scores against the share of hits, in the bins that hold marks; k of them.
+    """Scores against the share of hits, in the bins that hold detections; k of them.
 
-    Marks that are neither hits nor false positives under the rules are left out.
+    Detections that are neither hits nor false positives under the rules are left out.
 
     Attributes:
         low: Shape k: lower edge, within the bin.
         high: Shape k: upper edge, outside it but for 1.
-        count: Shape k: marks.
+        count: Shape k: detections.
         mean_score: Shape k.
         hit_rate: Shape k: share of hits.
-        error: Expected calibration error: the mean over marks of the distance between their bin's mean score and
-            its share of hits; NaN without marks.
+        error: Expected calibration error: the mean over detections of the distance between their bin's mean score and
+            its share of hits; NaN without detections.
     """
 
     low: Floats

@@ -17,7 +17,18 @@ from ctlymph.evaluation.reliability import calibrate, is_calibratable
 
 _SINGLE = ("cpm", "ap", "auc", "max_sensitivity")
 
-HEADER = ("detector", "mode", "sensitivity at 1 FP", "3 FP", "10 FP", "all marks", "CPM", "AP", "AUC", "marks/CT")
+HEADER = (
+    "detector",
+    "mode",
+    "sensitivity at 1 FP",
+    "3 FP",
+    "10 FP",
+    "all detections",
+    "CPM",
+    "AP",
+    "AUC",
+    "detections/CT",
+)
 
 
 def table(evaluation: Evaluation) -> list[tuple[str, ...]]:
@@ -32,7 +43,7 @@ def difference_table(evaluation: Evaluation) -> list[tuple[str, ...]]:
         metrics, p = found.metrics, found.p
         for metric, interval, p_value in (
             *((f"sensitivity at {rate:g} FP", _at(metrics, rate), _p_at(p, rate)) for rate in (1, 3, 10)),
-            ("sensitivity, all marks", metrics.max_sensitivity, float(p["max_sensitivity"])),
+            ("sensitivity, all detections", metrics.max_sensitivity, float(p["max_sensitivity"])),
             *((each.upper(), getattr(metrics, each), float(p[each])) for each in ("cpm", "ap", "auc")),
         ):
             if not np.isnan(interval.value):
@@ -41,7 +52,7 @@ def difference_table(evaluation: Evaluation) -> list[tuple[str, ...]]:
 
 
 def document(evaluation: Evaluation) -> dict[str, Any]:
-    """Return everything but single marks, nodes and operating points as plain values for JSON; NaN becomes null."""
+    """Return all but single detections, nodes and operating points as plain values for JSON; NaN becomes null."""
     rules, resampling, truth = evaluation.protocol.rules, evaluation.protocol.resampling, evaluation.truth
     first = evaluation.results[0].matches
     found: dict[str, Any] = {
@@ -67,9 +78,9 @@ def _result(result: DetectorResult) -> dict[str, Any]:
     return {
         "detector": result.detector,
         "mode": result.mode,
-        "marks": outcomes,
+        "detections": outcomes,
         "nodes_hit": int(np.isfinite(matches.node_score).sum()),
-        "nodes_in_reach_of_a_mark": int(matches.reached.sum()),
+        "nodes_within_reach": int(matches.reached.sum()),
         "metrics": _metrics(result.metrics),
         "subsets": [
             {
@@ -86,7 +97,7 @@ def _result(result: DetectorResult) -> dict[str, Any]:
 
 
 def _calibration(matches: Matches) -> dict[str, Any] | None:
-    """Return how often marks of a score are hits, by bins of scores; None where scores are no probabilities."""
+    """Return how often detections of a score are hits, by bins of scores; None where scores are no probabilities."""
     if not is_calibratable(matches):
         return None
     found = calibrate(matches)
@@ -97,7 +108,7 @@ def _calibration(matches: Matches) -> dict[str, Any] | None:
             {
                 "from": _number(low),
                 "to": _number(high),
-                "marks": int(count),
+                "detections": int(count),
                 "mean_score": _number(score),
                 "hit_rate": _number(rate),
             }

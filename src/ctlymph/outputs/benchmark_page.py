@@ -41,7 +41,7 @@ class MethodRow:
     ap: str
     auc: str
     max_sensitivity: str
-    marks: str
+    detections: str
     seconds: str
     peak: str
     published: str
@@ -133,7 +133,7 @@ def _section(comparison: Comparison, link: str, progress: Progress) -> Compariso
 
 
 def _tried(comparison: Comparison, progress: Progress) -> dict[str, object]:
-    """Show the marks of the last method: the best that learned, as a rule."""
+    """Show the detections of the last method, which is the best trained one as a rule."""
     shown = comparison.evaluation.results[-1]
     (pictured,) = with_pictures([(shown, examples(shown, TRIED_EXAMPLES))], comparison.scans, progress)
     return {

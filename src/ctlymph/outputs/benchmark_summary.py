@@ -12,7 +12,7 @@ from ctlymph.workflows.benchmarking import Comparison, Report
 
 
 def benchmark_document(report: Report, command: str) -> dict[str, Any]:
-    """Return everything but single marks and operating points as plain values for JSON; NaN becomes null."""
+    """Return everything but single detections and operating points as plain values for JSON; NaN becomes null."""
     plan = report.plan
     return {
         "notice": "For research use, not for diagnosis",

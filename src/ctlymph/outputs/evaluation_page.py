@@ -88,7 +88,7 @@ def _in_words(rules: MatchingRules) -> tuple[str, ...]:
         "Nodes of every size count."
         if rules.all_nodes
         else f"Nodes with a short axis below {rules.min_short_axis_mm:g} mm, or of unknown size, are neither hit nor "
-        "missed, and marks on them are no false positives."
+        "missed, and detections on them are no false positives."
     )
     return (
         f"A hit is a node with a mark {within} that serves no other node.",
@@ -104,8 +104,8 @@ def _section(result: DetectorResult, found: Examples) -> DetectorSection:
     single = (
         ("CPM", metrics.cpm),
         ("AP", metrics.ap),
-        ("AUC of marks", metrics.auc),
-        ("with every mark", metrics.max_sensitivity),
+        ("AUC", metrics.auc),
+        ("with all detections", metrics.max_sensitivity),
     )
     return DetectorSection(
         result,

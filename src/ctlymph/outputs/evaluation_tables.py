@@ -13,7 +13,7 @@ from ctlymph.io.csv_table import write_csv
 
 CURVE_COLUMNS = ("detector", "mode", "threshold", "false_per_volume", "sensitivity", "hits", "false_positives")
 MATCH_COLUMNS = (
-    *("detector", "mode", "what", "case", "number", "x_mm", "y_mm", "z_mm", "score", "outcome", "node"),
+    *("detector", "mode", "kind", "case", "number", "x_mm", "y_mm", "z_mm", "score", "outcome", "node"),
     *("short_axis_mm", "long_axis_mm", "station"),
 )
 _OUTCOMES = {
@@ -48,12 +48,12 @@ def _points(detector: str, mode: str, curve: Curve) -> Iterator[Row]:
 
 
 def _outcomes(detector: str, mode: str, matches: Matches) -> Iterator[Row]:
-    marks, truth = matches.detections, matches.truth
+    detections, truth = matches.detections, matches.truth
     for row, outcome in enumerate(matches.outcome.tolist()):
         node = int(matches.node[row])
-        place = (f"{mm:.3f}" for mm in marks.points_mm[row].tolist())
-        about = (f"{marks.scores[row]:.6g}", _OUTCOMES[Outcome(outcome)], truth.ids[node] if node >= 0 else "")
-        yield (detector, mode, "mark", truth.cases[matches.case[row]], row + 1, *place, *about, "", "", "")
+        place = (f"{mm:.3f}" for mm in detections.points_mm[row].tolist())
+        about = (f"{detections.scores[row]:.6g}", _OUTCOMES[Outcome(outcome)], truth.ids[node] if node >= 0 else "")
+        yield (detector, mode, "detection", truth.cases[matches.case[row]], row + 1, *place, *about, "", "", "")
     for row, score in enumerate(matches.node_score.tolist()):
         outcome = "excluded" if matches.excluded[row] else "hit" if np.isfinite(score) else "missed"
         place = (f"{mm:.3f}" for mm in truth.points_mm[row].tolist())

@@ -48,7 +48,7 @@ class Ring:
 
 @dataclass(frozen=True)
 class ExamplePicture:
-    """A square cut out of the CT, with the marks and nodes that cross it."""
+    """A square cut out of the CT, with the detections and nodes that cross it."""
 
     plane: ViewPlane
     caption: str
@@ -97,22 +97,22 @@ class Examples:
 def examples(result: DetectorResult, count: int = MAX_EXAMPLES) -> Examples:
     """Return the examples of one detector, without pictures."""
     matches = result.matches
-    marks, truth = matches.detections, matches.truth
+    detections, truth = matches.detections, matches.truth
     false = np.flatnonzero(matches.false)
     is_hit = np.isfinite(matches.node_score)
     missed, hit = np.flatnonzero(~matches.excluded & ~is_hit), np.flatnonzero(~matches.excluded & is_hit)
-    highest = false[np.argsort(-marks.scores[false], kind="stable")][:count]
+    highest = false[np.argsort(-detections.scores[false], kind="stable")][:count]
     largest = missed[np.argsort(-np.nan_to_num(truth.short_axis_mm[missed]), kind="stable")][:count]
     lowest = hit[np.argsort(matches.node_score[hit], kind="stable")][:count]
     return Examples(
         tuple(
             Example(
                 truth.cases[matches.case[row]],
-                _point(marks.points_mm[row]),
-                float(marks.scores[row]),
+                _point(detections.points_mm[row]),
+                float(detections.scores[row]),
                 None,
                 "",
-                _nearest(marks.points_mm[row], truth.points_mm, truth.case == matches.case[row]),
+                _nearest(detections.points_mm[row], truth.points_mm, truth.case == matches.case[row]),
             )
             for row in highest
         ),
@@ -125,7 +125,7 @@ def examples(result: DetectorResult, count: int = MAX_EXAMPLES) -> Examples:
 
 
 def _of_node(matches: Matches, row: int) -> Example:
-    marks, truth = matches.detections, matches.truth
+    detections, truth = matches.detections, matches.truth
     score = matches.node_score[row]
     return Example(
         truth.cases[truth.case[row]],
@@ -133,7 +133,7 @@ def _of_node(matches: Matches, row: int) -> Example:
         float(score) if np.isfinite(score) else None,
         None if np.isnan(truth.short_axis_mm[row]) else float(truth.short_axis_mm[row]),
         " ".join(filter(None, (f"node {truth.ids[row]}", truth.stations[row]))),
-        _nearest(truth.points_mm[row], marks.points_mm, matches.case == truth.case[row]),
+        _nearest(truth.points_mm[row], detections.points_mm, matches.case == truth.case[row]),
     )
 
 
@@ -199,13 +199,17 @@ def _picture(example: Example, volume: Volume, result: DetectorResult, plane: Vi
     box = frame.box(section.shape)
     start = np.array([subset.start for subset in box])
     matches = result.matches
-    marks, truth = matches.detections, matches.truth
+    detections, truth = matches.detections, matches.truth
     case = truth.cases.index(example.case)
     rings = [
         ring
         for kind, points, radii in (
             ("node", truth.points_mm[truth.case == case], truth.short_axis_mm[truth.case == case] / 2),
-            ("mark", marks.points_mm[matches.case == case], np.full((matches.case == case).sum(), _MARK_RADIUS_MM)),
+            (
+                "mark",
+                detections.points_mm[matches.case == case],
+                np.full((matches.case == case).sum(), _MARK_RADIUS_MM),
+            ),
         )
         for ring in _rings(kind, points, np.nan_to_num(radii, nan=_UNKNOWN_RADIUS_MM), volume, plane, example.point_mm)
     ]

@@ -52,7 +52,7 @@ def calibration_svg(calibration: Calibration) -> bytes:
     share, score = np.maximum(calibration.hit_rate, foot), np.maximum(calibration.mean_score, foot)
     area = 12 + 70 * np.sqrt(calibration.count / max(calibration.count.max(initial=1), 1))
     axes.plot(score, share, "-", color=COLOURS[0], linewidth=1.2)
-    axes.scatter(score, share, s=area, color=COLOURS[0], label="marks (area: how many)", clip_on=False)
+    axes.scatter(score, share, s=area, color=COLOURS[0], label="detections (area: how many)", clip_on=False)
     axes.set(xscale="log", yscale="log", xlim=(foot, 1), ylim=(foot, 1.05), xlabel="score", ylabel="share of hits")
     axes.grid(True, color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
@@ -91,7 +91,7 @@ def _draw(axes: Axes, line: FrocLine, colour: str, style: str) -> None:
     low, high = line.band
     axes.fill_between(line.band_rates, low, high, step="post", color=colour, alpha=0.18, linewidth=0)
     curve = line.curve
-    # A curve holds to the right of its last point: more marks are not there to be had.
+    # A curve holds to the right of its last point: a lower threshold adds nothing.
     false = np.concatenate([[0.0], curve.false_per_volume, [MAX_RATE * 10]])
     found = np.concatenate([[0.0], curve.sensitivity, curve.sensitivity[-1:] if len(curve.thresholds) else [0.0]])
     axes.plot(false, found, style, drawstyle="steps-post", color=colour, linewidth=1.8, label=line.name)
