@@ -138,7 +138,7 @@ def test_one_region_is_evaluated_alone(tmp_path: Path) -> None:
 
 
 def test_nnunets_output_is_scored_on_a_dataset_of_ones_own(tmp_path: Path) -> None:
-    """PAT001 has two nodes, of which one was found; PAT002, whose region is another, has one, and one false positive."""
+    """PAT001 has two nodes, one of them found. PAT002, of another region, has one, found, and a false positive."""
     grid = Geometry((20, 40, 40), np.array([-40.0, -40.0, 100.0]), np.array([1.0, 1.0, 2.0]))
     data, output = tmp_path / "data", tmp_path / "nnunet"
     for folder in (data / "labels", output):
