@@ -25,7 +25,7 @@ def test_the_python_example_runs_and_prints_nodes(
     phantom: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_ct_series(phantom.volume, tmp_path / "demo" / "patient" / "ct_lymph_nodes" / "MED_LYMPH_001")
+    write_ct_series(phantom.volume, tmp_path / "DEMO" / "ct")
     (example,) = blocks("python")
     exec(compile(example, "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
@@ -47,10 +47,16 @@ def test_every_command_and_option_of_the_readme_exists() -> None:
 
 
 def test_every_file_the_readme_links_to_is_there() -> None:
-    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if not target.startswith("https://")]
+    own = r"https://(?:github\.com/ctlymph/ctlymph/blob/main|raw\.githubusercontent\.com/ctlymph/ctlymph/main)/"
+    targets = [re.sub(own, "", target) for target in re.findall(r"\]\(([^)#]+)\)", README)]
+    targets = [target for target in targets if not target.startswith("http")]
     assert len(targets) >= 5
     for target in targets:
         assert (ROOT / target).exists(), target
+
+
+def test_every_link_of_the_readme_works_on_the_package_index_too() -> None:
+    assert [target for target in re.findall(r"\]\(([^)]+)\)", README) if not target.startswith(("https://", "#"))] == []
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
