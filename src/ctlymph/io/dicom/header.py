@@ -72,7 +72,7 @@ class FrameHeader:
         step_mm: Spacing between slices.
         slope: Rescale slope, stored value to HU.
         intercept: Rescale intercept, HU.
-        image_type: Values of Image Type, or of an enhanced frame's FrameHeader Type.
+        image_type: Values of Image Type, or of an enhanced frame's Frame Type.
         acquisition: Values that differ between acquisitions or reconstructions: acquisition number and UID,
             temporal position, convolution kernel.
     """

@@ -24,7 +24,7 @@ from ctlymph.io.dicom.references import ObjectHeader, ReferencedCT, SourceImage,
 from ctlymph.io.dicom.seg_reader import SEG_CLASS
 
 _SEGMENTATION = Code("113076", "DCM", "Segmentation")
-_SOURCE_IMAGE = Code("121322", "DCM", "ReferencedCT image for image processing operation")
+_SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 
 
 @dataclass(frozen=True)
