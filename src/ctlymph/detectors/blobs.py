@@ -112,12 +112,14 @@ def find_blobs(
 def _at_scale(
     hu: NDArray[np.int16], fine: Geometry, radius_mm: float, region: Region, settings: BlobSettings
 ) -> list[Mark]:
-    """Find the peaks of −σ²∇² at one scale and score each."""
+    """Return the peaks of −∇² at one scale as marks with their scores."""
+    from scipy import ndimage
+
     sigma_mm = radius_mm / np.sqrt(3)
     grid = fine.with_spacing(max(settings.grid_mm, sigma_mm / 2))
     coarse = resample_array(hu, fine, grid, AIR_HU)
     smooth = gaussian(np.clip(coarse.astype(np.float32), *settings.window_hu), grid, sigma_mm)
-    response = -_laplacian(smooth, grid)
+    response = -ndimage.laplace(smooth)
     peaks = local_maxima(response, response > 0)
     peaks = peaks[region.contains(grid.index_to_mm(peaks[:, ::-1]))]
     curvatures = _curvatures(smooth, peaks, sigma_mm / grid.spacing_zyx)
@@ -148,15 +150,6 @@ def _curvatures(
     for (a, b), values in triangle.items():
         hessian[:, a, b] = hessian[:, b, a] = values
     return np.asarray(np.linalg.eigvalsh(hessian))
-
-
-def _laplacian(smooth: NDArray[np.float32], grid: Geometry) -> NDArray[np.float32]:
-    """Return the sum of second differences, edges repeated, per mm²."""
-    total = np.zeros_like(smooth)
-    for axis, spacing in enumerate(grid.spacing_zyx):
-        padded = np.moveaxis(np.pad(smooth, [(1, 1) if n == axis else (0, 0) for n in range(3)], mode="edge"), axis, 0)
-        total += np.moveaxis(padded[2:] + padded[:-2] - 2 * padded[1:-1], 0, axis) / np.float32(spacing**2)
-    return total
 
 
 def _node_likeness(
