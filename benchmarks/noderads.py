@@ -27,7 +27,7 @@ from ctlymph.phantom.body.shapes import Ellipsoid, Intersection, Offset, Solid, 
 from ctlymph.phantom.collection.insertion import ScanAppearance, render_nodes
 from ctlymph.phantom.nodes.node_shapes import Lobulated, directions, measure_solid, sample_shape
 from ctlymph.phantom.nodes.node_statistics import NODE_STATISTICS
-from ctlymph.phantom.nodes.placement import TrueNode
+from ctlymph.phantom.nodes.synthetic_nodes import TrueNode
 from ctlymph.phantom.scan.scanner import label
 
 FAT_HU, VESSEL_HU = -105.0, 150.0

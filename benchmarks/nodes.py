@@ -22,7 +22,8 @@ from ctlymph.datasets.archive_file import CollectionFile
 from ctlymph.phantom.nodes.growth import node_generations
 from ctlymph.phantom.nodes.node_shapes import axes_of_sections
 from ctlymph.phantom.nodes.patient_anatomy import Body
-from ctlymph.phantom.nodes.placement import TrueNode, make_nodes
+from ctlymph.phantom.nodes.placement import make_nodes
+from ctlymph.phantom.nodes.synthetic_nodes import TrueNode
 
 PREFIX = {MEDIASTINUM: "MED", ABDOMEN: "ABD"}
 GRID_MM = np.array([0.75, 0.75, 1.0])

@@ -13,7 +13,7 @@ from ctlymph.core.volume import Geometry, Volume
 from ctlymph.io import read
 from ctlymph.phantom.body.shapes import Ellipsoid
 from ctlymph.phantom.collection.insertion import Insertion, ScanAppearance, insert_nodes, render_nodes
-from ctlymph.phantom.nodes.placement import TrueNode
+from ctlymph.phantom.nodes.synthetic_nodes import TrueNode
 from ctlymph.phantom.scan.image_statistics import edge_mm, grain
 from ctlymph.phantom.scan.patient import PhantomSpec, make_patient
 

@@ -12,8 +12,10 @@ from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import Ellipsoid, HalfSpace
 from ctlymph.phantom.nodes.node_shapes import Lobulated
 from ctlymph.phantom.nodes.patient_anatomy import Anatomy
-from ctlymph.phantom.nodes.placement import BodyPlacementField, NodeSeed, TrueNode, make_nodes, place_nodes
+from ctlymph.phantom.nodes.placement import make_nodes, place_nodes
+from ctlymph.phantom.nodes.placement_field import BodyPlacementField
 from ctlymph.phantom.nodes.station_map import STATIONS, is_in_lung, stations_of
+from ctlymph.phantom.nodes.synthetic_nodes import NodeSeed, TrueNode
 from ctlymph.phantom.scan.scanner import label
 
 BALL = Lobulated(Ellipsoid((0.0, 0.0, 0.0), (6.0, 6.0, 6.0)), np.zeros((0, 4)))

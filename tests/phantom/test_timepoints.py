@@ -15,7 +15,7 @@ from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import HalfSpace, Solid
 from ctlymph.phantom.nodes.growth import ChangeRates, NodeGeneration, node_generations
 from ctlymph.phantom.nodes.patient_anatomy import torso
-from ctlymph.phantom.nodes.placement import BodyPlacementField
+from ctlymph.phantom.nodes.placement_field import BodyPlacementField
 from ctlymph.phantom.nodes.timepoints import (
     GROWN,
     LAST,

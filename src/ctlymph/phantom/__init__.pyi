@@ -1,7 +1,7 @@
 from .collection.insertion import insert_nodes as insert_nodes
 from .nodes.patient_anatomy import Anatomy as Anatomy
 from .nodes.patient_anatomy import torso as torso
-from .nodes.placement import TrueNode as TrueNode
+from .nodes.synthetic_nodes import TrueNode as TrueNode
 from .nodes.timepoints import LineageRow as LineageRow
 from .nodes.timepoints import PatientTimePoint as PatientTimePoint
 from .nodes.timepoints import follow_up as follow_up

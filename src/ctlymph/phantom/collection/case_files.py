@@ -25,7 +25,7 @@ from ctlymph.io.images import write_masks
 from ctlymph.io.mitk import write_point_set
 from ctlymph.io.node_tables import COLUMNS, NodeRow, texts_of
 from ctlymph.phantom.collection.simulated_candidates import SimulatedCandidates
-from ctlymph.phantom.nodes.placement import TrueNode
+from ctlymph.phantom.nodes.synthetic_nodes import TrueNode
 from ctlymph.phantom.scan.patient import Phantom
 
 Layout = Literal["idc", "nbia"]

@@ -18,8 +18,10 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.regions import ABDOMEN, MEDIASTINUM, Region
 from ctlymph.core.volume import AIR_HU, Geometry, Masks, Volume, resample_array
 from ctlymph.phantom.body.shapes import Array, LatticeSolid
-from ctlymph.phantom.nodes.placement import PlacementField, TrueNode, make_nodes, place_nodes
+from ctlymph.phantom.nodes.placement import make_nodes, place_nodes
+from ctlymph.phantom.nodes.placement_field import PlacementField
 from ctlymph.phantom.nodes.station_map import Station
+from ctlymph.phantom.nodes.synthetic_nodes import TrueNode
 from ctlymph.phantom.scan.image_statistics import NOISE_SCALE_MM, aorta_hu, edge_mm, grain
 from ctlymph.phantom.scan.patient import Phantom
 from ctlymph.phantom.scan.scanner import blurred_parts, coloured, label, noise_gains

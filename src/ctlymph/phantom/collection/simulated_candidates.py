@@ -13,7 +13,7 @@ from ctlymph.core.volume import Volume
 from ctlymph.detectors.blobs import BlobSettings, find_blobs
 from ctlymph.phantom.body.parts import BodyPart
 from ctlymph.phantom.nodes.patient_anatomy import Anatomy
-from ctlymph.phantom.nodes.placement import TrueNode
+from ctlymph.phantom.nodes.synthetic_nodes import TrueNode
 
 LOOK_ALIKES = ("vessel", "bowel", "organ", "muscle", "airway", "twigs")
 """Kinds of parts on which negatives lie, likeliest first."""

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctlymph.phantom.nodes.node_shapes import directions, measure_solid
-from ctlymph.phantom.nodes.placement import BodyPlacementField, NodeSeed, enlarged_node, place_nodes
+from ctlymph.phantom.nodes.placement import enlarged_node, place_nodes
+from ctlymph.phantom.nodes.placement_field import BodyPlacementField
+from ctlymph.phantom.nodes.synthetic_nodes import NodeSeed
 
 _NEAR_MM = 10.0
 """The farthest apart that two nodes lie which grow into one by the next scan."""

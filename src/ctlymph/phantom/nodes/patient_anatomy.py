@@ -19,8 +19,10 @@ from ctlymph.phantom.body.shapes import Bounds, HalfSpace, Intersection, Lattice
 from ctlymph.phantom.body.skeleton import skeleton_parts
 from ctlymph.phantom.body.trunk import Trunk, back_parts, trunk_parts
 from ctlymph.phantom.nodes.growth import node_generations
-from ctlymph.phantom.nodes.placement import BodyPlacementField, NodeSeed, TrueNode, make_nodes
+from ctlymph.phantom.nodes.placement import make_nodes
+from ctlymph.phantom.nodes.placement_field import BodyPlacementField
 from ctlymph.phantom.nodes.station_map import is_in_lung
+from ctlymph.phantom.nodes.synthetic_nodes import NodeSeed, TrueNode
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ctlymph.core.nodes import Point
-from ctlymph.core.regions import ABDOMEN, MEDIASTINUM, REGIONS
+from ctlymph.core.regions import MEDIASTINUM, REGIONS
 from ctlymph.phantom.body.parts import BodyPart
-from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import (
     Array,
     Bounds,
@@ -24,196 +19,28 @@ from ctlymph.phantom.body.shapes import (
     Offset,
     Solid,
     Subtraction,
-    Tubes,
     Union,
-    near,
 )
-from ctlymph.phantom.nodes.node_shapes import Extent, Lobulated, directions, measure_solid, sample_shape
+from ctlymph.phantom.nodes.node_shapes import Lobulated, directions, measure_solid, sample_shape
 from ctlymph.phantom.nodes.node_statistics import NODE_STATISTICS
-from ctlymph.phantom.nodes.station_map import STATIONS, Station, is_annotated, stations_of
+from ctlymph.phantom.nodes.placement_field import PlacementField
+from ctlymph.phantom.nodes.station_map import Station, is_annotated
+from ctlymph.phantom.nodes.synthetic_nodes import Filling, NodeSeed, TrueNode
 
-_CUTOFF_MM = 10.0
 _SMALL_NODES = (14, 36)
+"""Fewest and most small normal nodes of a patient."""
 _CROWDING = 0.5
 """Share of nodes placed next to another one; chosen to match the real distances to the nearest node."""
 _MOST_OVERLAP = 0.45
-"""The most of a node's surface that its neighbours may dent, before a smaller one is tried."""
+"""Largest share of a node's surface that its neighbours may cut, before a smaller node is tried."""
 _SIZE_LEFT = 0.85
-"""The least of its short axis that neighbours may leave a node."""
+"""Smallest share of its short axis that neighbours may leave a node."""
 _VOLUME_LEFT = 0.6
-"""The same of its volume."""
+"""Smallest share of its volume that they may leave."""
 _LONGEST = 2.5
-"""The longest that a dented node may be, in short axes; the real ones' 95 % are 2.2."""
-_THIN_MM = 2.2
-"""Radius from which a vessel is an obstacle to nodes."""
-_FARTHEST = 4.0
-"""The farthest from a station that its nodes lie, in standard deviations."""
+"""Largest long axis of a cut node, in short axes; the 95 % quantile of the real ones is 2.2."""
 _TWINS = 0.15
 """Share of larger nodes that are two grown together."""
-
-
-@dataclass(frozen=True)
-class TrueNode:
-    """A node as it was made.
-
-    Attributes:
-        node: Its number, and its label in the masks; from 1.
-        solid: Its shape.
-        region: ``mediastinum`` or ``abdomen``.
-        station: Name of its station.
-        hu: CT number before noise, of what ``inner`` does not cover.
-        marked: Whether those who annotated the scan mark it: small normal nodes and axillary ones they pass over.
-        inner: Parts within it, painted after it: a fatty hilum, a necrotic or calcified centre.
-    """
-
-    node: int
-    solid: Solid
-    region: str
-    station: str
-    hu: float
-    marked: bool = True
-    inner: tuple[BodyPart, ...] = ()
-
-    @property
-    def parts(self) -> tuple[BodyPart, ...]:
-        """The node and what lies within it, in painting order."""
-        return (BodyPart(f"node {self.node}", "node", self.solid, self.hu), *self.inner)
-
-    @cached_property
-    def extent(self) -> Extent:
-        """Size and centre of the shape."""
-        return measure_solid(self.solid)
-
-    @property
-    def centre_mm(self) -> Point:
-        """Centre of mass, LPS mm."""
-        return self.extent.centre_mm
-
-    @property
-    def volume_mm3(self) -> float:
-        """Volume of the shape, mm³."""
-        return self.extent.volume_mm3
-
-    @property
-    def long_axis_mm(self) -> float:
-        """Longest diameter on the axial slice where that is greatest, mm."""
-        return self.extent.long_axis_mm
-
-    @property
-    def short_axis_mm(self) -> float:
-        """Longest chord perpendicular to the long axis, on the same slice, mm."""
-        return self.extent.short_axis_mm
-
-
-class Filling(NamedTuple):
-    """A part within a node; lengths are in units of half its short axis.
-
-    Attributes:
-        name: As in the part's name.
-        hu: Its CT number.
-        size: Its radius.
-        offset: How far its middle lies from the node's, along ``heading``.
-        heading: A unit direction, LPS.
-        rim: What it leaves of the node at the edge, mm.
-    """
-
-    name: str
-    hu: float
-    size: float
-    offset: float
-    heading: Point
-    rim: float
-
-
-@dataclass(frozen=True)
-class NodeSeed:
-    """A node before its neighbours take space from it.
-
-    Attributes:
-        lobes: Its shapes, at their places, LPS mm.
-        station: Where it lies.
-        hu: CT number.
-        marked: Whether it is annotated.
-        filling: A part of other tissue within it.
-    """
-
-    lobes: tuple[Lobulated, ...]
-    station: Station
-    hu: float
-    marked: bool
-    filling: Filling | None = None
-
-    @cached_property
-    def solid(self) -> Solid:
-        """Its shape: the lobes, with the hollows between them filled a little."""
-        return self.lobes[0] if len(self.lobes) == 1 else Union(self.lobes, 3.0)
-
-    @property
-    def centre_mm(self) -> NDArray[np.float64]:
-        """Mean of the lobes' centres by their volumes, LPS mm."""
-        weights = [float(np.prod(lobe.base.radii_mm)) for lobe in self.lobes]
-        return np.asarray(np.average([lobe.base.centre_mm for lobe in self.lobes], axis=0, weights=weights))
-
-    @cached_property
-    def surface_mm(self) -> NDArray[np.float64]:
-        """Points (n, 3) of its surface and within, LPS mm."""
-        points = np.concatenate([lobe.surface(directions(96)) for lobe in self.lobes])
-        outer = points[self.solid.at(points) > -0.5]
-        return np.concatenate([outer, (outer[::3] + self.centre_mm) / 2])
-
-    @property
-    def radius_mm(self) -> float:
-        """Largest distance of its surface from its centre, mm."""
-        return float(np.linalg.norm(self.surface_mm - self.centre_mm, axis=1).max())
-
-    def moved(self, by_mm: ArrayLike, size: float = 1.0) -> NodeSeed:
-        """Return the node shifted by ``by_mm``, LPS mm, and ``size`` times as large."""
-        middle = self.centre_mm
-        lobes = tuple(
-            lobe.at_place(middle + (np.array(lobe.base.centre_mm) - middle) * size + np.asarray(by_mm), size)
-            for lobe in self.lobes
-        )
-        return replace(self, lobes=lobes)
-
-    def transported(self, before: Physique, after: Physique) -> NodeSeed:
-        """Return the node moved with the body from one physique to another."""
-        start = self.centre_mm
-        standard = start / before.scale
-        for _ in range(6):
-            standard += (start - before.place(standard)) / before.scale
-        return self.moved(after.place(standard) - start)
-
-
-@dataclass(frozen=True)
-class _Occupied(Solid):
-    """Everything but fat once ``parts`` are painted in order; a later part of fat covers earlier parts."""
-
-    parts: tuple[BodyPart, ...]
-    box: Bounds
-
-    @property
-    def bounds(self) -> Bounds:
-        """A box, LPS mm, beyond which nothing is known."""
-        return self.box
-
-    def distance(self, x: Array, y: Array, z: Array) -> Array:
-        """Not known point by point."""
-        raise NotImplementedError("the occupied space is known on a grid only")
-
-    def on_grid(self, x: Array, y: Array, z: Array, cutoff_mm: float) -> Array:
-        """Signed distance on a grid."""
-        result = np.full((len(z), len(y), len(x)), -cutoff_mm, dtype=np.float32)
-        for part in self.parts:
-            k, j, i = box = near(part.solid, x, y, z, cutoff_mm)
-            block = result[box]
-            if not block.size or part.name.startswith("table"):
-                continue
-            distance = part.solid.on_grid(x[i], y[j], z[k], cutoff_mm)
-            if part.kind == "fat":
-                np.maximum(block, -distance, out=block)
-            else:
-                np.minimum(block, distance, out=block)
-        return result
 
 
 @dataclass(frozen=True)
@@ -243,138 +70,6 @@ class _LargestPiece(Solid):
             lost = (pieces > 0) & (pieces != sizes.argmax())
             result = np.where(lost, np.abs(result), result)
         return np.asarray(result)
-
-
-class PlacementField(ABC):
-    """The fat into which nodes are placed: the free space, and the stations in it."""
-
-    @property
-    @abstractmethod
-    def enhanced(self) -> bool:
-        """Whether the patient is contrast-enhanced."""
-
-    @property
-    @abstractmethod
-    def occupied(self) -> Solid:
-        """The space that nodes may not enter."""
-
-    @abstractmethod
-    def stations(self, region: str | None = None) -> tuple[Station, ...]:
-        """Return the stations at which nodes of a region are enlarged, or all."""
-
-    @abstractmethod
-    def middle(self, station: Station, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return a place, LPS mm, about which nodes of a station lie."""
-
-    @abstractmethod
-    def station_at(self, point_mm: NDArray[np.float64], stations: Sequence[Station]) -> Station | None:
-        """Return the station, of those given, that a point belongs to; None where it belongs to none."""
-
-    @property
-    def regions(self) -> tuple[str, ...]:
-        """Regions with stations at which nodes are enlarged."""
-        return tuple(region for region in REGIONS if self.stations(region))
-
-    def share(self, region: str) -> float:
-        """Return the share of a region that is there, up to 1: a short scan shows fewer nodes."""
-        return 1.0
-
-    def gaps(self, points_mm: NDArray[np.float64], taken: Iterable[NodeSeed]) -> NDArray[np.float64]:
-        """Return the distance of points (n, 3) from everything occupied or taken, mm; negative within."""
-        gap = self.occupied.at(points_mm).astype(np.float64)
-        low, high = points_mm.min(axis=0) - 3, points_mm.max(axis=0) + 3
-        for node_seed in taken:
-            start, end = node_seed.solid.bounds
-            if (start < high).all() and (end > low).all():
-                gap = np.minimum(gap, node_seed.solid.at(points_mm))
-        return gap
-
-    def pushed_clear(self, node_seed: NodeSeed, taken: Sequence[NodeSeed], *, abutting: bool) -> tuple[NodeSeed, float]:
-        """Move a node out of its overlaps, or onto its nearest neighbour.
-
-        Args:
-            node_seed: The node.
-            taken: The nodes placed before.
-            abutting: Whether to move it onto its nearest neighbour.
-
-        Returns:
-            The node where it comes to lie, and the share of its surface that still overlaps.
-        """
-        points, centre, moved = node_seed.surface_mm, node_seed.centre_mm, np.zeros(3)
-        gap = self.gaps(points, taken)
-        if abutting and 0 < gap.min() < _CUTOFF_MM - 1:
-            moved += _shortened(points[gap.argmin()] - centre, float(gap.min()))
-            gap = self.gaps(points + moved, taken)
-        inward = centre - points
-        inward /= np.linalg.norm(inward, axis=1, keepdims=True) + 1e-6
-        for _ in range(10):
-            depth = np.maximum(0.3 - gap, 0)
-            if depth.max() < 0.5:
-                break
-            push = (inward * depth[:, None]).mean(axis=0) * 2.5
-            moved += _shortened(push, min(float(np.linalg.norm(push)), 4.0))
-            gap = self.gaps(points + moved, taken)
-        return node_seed.moved(moved), float((gap < -0.3).mean())
-
-
-@dataclass(frozen=True)
-class BodyPlacementField(PlacementField):
-    """The fat between the parts of a synthetic body.
-
-    Attributes:
-        build: The patient.
-        parts: All tissues but lungs and nodes, in painting order.
-        box: Bounds of the search, LPS mm.
-        below: Everything under the diaphragm.
-    """
-
-    physique: Physique
-    parts: tuple[BodyPart, ...]
-    box: Bounds
-    below: Solid
-
-    @property
-    def enhanced(self) -> bool:
-        """Whether the patient is contrast-enhanced."""
-        return self.physique.tissues.artery > 90
-
-    @cached_property
-    def occupied(self) -> Solid:
-        """The space that nodes may not enter."""
-        solid = tuple(obstacle for part in self.parts if (obstacle := _obstacle(part)))
-        return LatticeSolid(_Occupied(solid, self.box), 2.0, margin_mm=0.0, cutoff_mm=_CUTOFF_MM)
-
-    def stations(self, region: str | None = None) -> tuple[Station, ...]:
-        """Return the stations at which nodes of a region are enlarged, or all."""
-        return stations_of(region) if region else STATIONS
-
-    def middle(self, station: Station, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return a place, LPS mm, about which nodes of a station lie."""
-        return self.physique.place(station.middle)
-
-    def station_at(self, point_mm: NDArray[np.float64], stations: Sequence[Station]) -> Station | None:
-        """Return the station that a point belongs to; None far from all, or beyond the diaphragm."""
-        offsets = np.array([(point_mm - self.physique.place(one.middle)) / one.spread for one in stations])
-        nearest = int(np.linalg.norm(offsets, axis=1).argmin())
-        station = stations[nearest]
-        at_home = (self.below.at(point_mm[None])[0] < -2) == (station.region == ABDOMEN)
-        return station if at_home and np.linalg.norm(offsets[nearest]) < _FARTHEST else None
-
-
-def _shortened(vector: NDArray[np.float64], length: float) -> NDArray[np.float64]:
-    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6) * length)
-
-
-def _obstacle(part: BodyPart) -> BodyPart | None:
-    """Return the piece of a part that no node may enter; lung and thin vessels give way to nodes."""
-    if part.kind in ("lung", "twigs"):
-        return None
-    tubes = part.solid
-    if part.kind != "vessel" or not isinstance(tubes, Tubes):
-        return part
-    thick = tubes.radii_mm.max(axis=1) >= _THIN_MM
-    pieces = Tubes(tubes.starts_mm[thick], tubes.ends_mm[thick], tubes.radii_mm[thick], tubes.stretch)
-    return replace(part, solid=pieces) if thick.any() else None
 
 
 def place_nodes(field: PlacementField, rng: np.random.Generator) -> tuple[NodeSeed, ...]:

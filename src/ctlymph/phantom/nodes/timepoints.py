@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ctlymph.phantom.nodes.growth import ChangeRates, node_generations
 from ctlymph.phantom.nodes.patient_anatomy import Anatomy, Body, anatomy_of
-from ctlymph.phantom.nodes.placement import TrueNode
+from ctlymph.phantom.nodes.synthetic_nodes import TrueNode
 
 GROWN, STABLE, SHRUNK = "grown", "stable", "shrunk"
 MERGED, SPLIT, VANISHED, LAST = "merged", "split", "vanished", "last"

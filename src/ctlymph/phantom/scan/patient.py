@@ -10,7 +10,7 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import Geometry, Masks, Volume
 from ctlymph.phantom.nodes.patient_anatomy import Anatomy, torso
-from ctlymph.phantom.nodes.placement import TrueNode
+from ctlymph.phantom.nodes.synthetic_nodes import TrueNode
 from ctlymph.phantom.scan.scanner import Scanner, label, scan
 
 
