@@ -115,6 +115,21 @@ def test_the_page_shows_pictures_where_the_ct_is_given_and_says_why_elsewhere(to
     assert pictures((toy / "bare" / "evaluation.html").read_text()) == 0
 
 
+def test_true_masks_are_not_shown_as_cts(toy: Path) -> None:
+    labels = np.zeros((9, 9, 9), np.uint16)
+    labels[2:7, 2:7, 2:7] = 2
+    (toy / "truth").mkdir()
+    write_masks(Masks(labels, Geometry((9, 9, 9), np.zeros(3), np.full(3, 3.0))), toy / "truth" / "1.nii.gz")
+    (toy / "marks.csv").write_text("case,x_mm,y_mm,z_mm,score\n1,10,10,10,0.5\n")
+    run(toy / "marks.csv", "--truth", toy / "truth", "-o", toy / "out")
+    assert pictures((toy / "out" / "evaluation.html").read_text()) == 0
+    write_masks(Masks(labels, Geometry((9, 9, 9), np.zeros(3), np.full(3, 3.0))), toy / "truth" / "1_mask.nii.gz")
+    (toy / "truth" / "1.nii.gz").unlink()
+    write_ct(toy / "truth" / "1.nii.gz")
+    run(toy / "marks.csv", "--truth", toy / "truth", "-o", toy / "shown")
+    assert pictures((toy / "shown" / "evaluation.html").read_text()) == 3
+
+
 def test_a_folder_without_any_of_the_cts_is_an_error(toy: Path) -> None:
     (toy / "cts").mkdir()
     with pytest.raises(CtlymphError, match="no CT of 1 or another case"):

@@ -96,7 +96,7 @@ def evaluate(
     from ctlymph.evaluation.readers.case_names import series_in
     from ctlymph.evaluation.readers.cts import find_scans, scans_in
     from ctlymph.evaluation.readers.detection_files import read_detections
-    from ctlymph.evaluation.readers.ground_truth_files import read_cases, read_ground_truth
+    from ctlymph.evaluation.readers.ground_truth_files import masks_read_from, read_cases, read_ground_truth
     from ctlymph.evaluation.summary import document
     from ctlymph.io.atomic import check_new_folder, new_folder
     from ctlymph.outputs.evaluation_files import write_evaluation
@@ -115,7 +115,7 @@ def evaluate(
         if region
         else evaluate_detections(detectors, nodes, protocol)
     )
-    scans = find_scans(ct, nodes.cases) if ct else scans_in(truth, nodes.cases)
+    scans = find_scans(ct, nodes.cases) if ct else scans_in(truth, nodes.cases, masks_read_from(truth))
     with new_folder(output, overwrite=overwrite) as staging:
         write_evaluation(staging, found, scans, bars)
     if as_json:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from ctlymph.core.short_repr import short_repr
 from ctlymph.evaluation.detections import Floats
 from ctlymph.evaluation.froc import Metrics, Subset, Tally, metrics_of, paired_tally, tally
 from ctlymph.evaluation.matching import Matches
@@ -56,6 +57,11 @@ class Interval:
     low: Floats
     high: Floats
 
+    def __repr__(self) -> str:
+        if self.value.ndim:
+            return f"Interval({self.value.size} values)"
+        return f"Interval({self.value:.3f}, {self.low:.3f} to {self.high:.3f})"
+
     def undefined(self) -> Interval:
         """Return an interval of the same shape that is NaN."""
         return Interval(*(np.full_like(each, np.nan) for each in (self.value, self.low, self.high)))
@@ -73,6 +79,8 @@ class Intervals:
     max_sensitivity: Interval
     band: Interval
 
+    __repr__ = short_repr
+
     def without_scores(self) -> Intervals:
         """Return them without the metrics that need scores (:data:`SCORE_METRICS`), which become NaN."""
         return replace(self, **{name: getattr(self, name).undefined() for name in SCORE_METRICS})
@@ -89,6 +97,8 @@ class Difference:
 
     metrics: Intervals
     p: dict[str, Floats]
+
+    __repr__ = short_repr
 
     def without_scores(self) -> Difference:
         """Return it without the metrics that need scores, as :meth:`Intervals.without_scores`."""

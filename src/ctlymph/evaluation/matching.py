@@ -83,12 +83,12 @@ class Matches:
         truth: The nodes, m.
         rules: The rules.
         case: Shape n: each mark's case, an index into ``truth.cases``.
-        outcome: Shape n: a ``Outcome`` each.
+        outcome: Shape n: an ``Outcome`` each.
         node: Shape n: the node that a hit is on; for a duplicate or an ignored mark the nearest node that it reaches;
             -1 for a false positive.
         node_score: Shape m: the score at which the node is first hit; -inf where it is missed or excluded.
         excluded: Shape m: True for a node that is not counted.
-        reached: Shape m: True where any mark is withwithin reach, even one on another node.
+        reached: Shape m: True where any mark is within reach, even one on another node.
     """
 
     detections: Detections

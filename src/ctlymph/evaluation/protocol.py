@@ -64,6 +64,13 @@ class DetectorResult:
     subsets: tuple[tuple[Subset, Intervals], ...]
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        counted, hit = ~self.matches.excluded, np.isfinite(self.matches.node_score)
+        return (
+            f"DetectorResult({self.detector!r}, {self.mode}: {int(hit.sum())} of {int(counted.sum())} nodes hit, "
+            f"{int(self.matches.false.sum())} false positives in {len(self.matches.truth.cases)} CTs)"
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -80,6 +87,9 @@ class Evaluation:
     truth: GroundTruth
     results: tuple[DetectorResult, ...]
     differences: tuple[tuple[str, Difference], ...]
+
+    def __repr__(self) -> str:
+        return f"Evaluation(hit {self.protocol.rules.hit}, {self.truth!r}, {list(self.results)})"
 
 
 def evaluate(
@@ -126,7 +136,10 @@ def evaluate(
         >>> detections = Detections.from_points(
         ...     {"scan 1": [a, a, nothing, b], "scan 2": [c]}, {"scan 1": [0.9, 0.8, 0.7, 0.6], "scan 2": [0.5]}
         ... )
-        >>> curve = evaluate(detections, truth, hit="15mm", bootstraps=20).results[0].curve
+        >>> (result,) = evaluate(detections, truth, hit="15mm", bootstraps=20).results
+        >>> result
+        DetectorResult('detections', end to end: 3 of 3 nodes hit, 1 false positives in 2 CTs)
+        >>> curve = result.curve
         >>> curve.false_per_volume.tolist()
         [0.0, 0.5, 0.5, 0.5]
         >>> (3 * curve.sensitivity).round().tolist()

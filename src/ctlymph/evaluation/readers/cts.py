@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from ctlymph.core.errors import CtlymphError, shown
 from ctlymph.core.volume import Volume
-from ctlymph.datasets.case import Collection
+from ctlymph.datasets import case as datasets_case
 from ctlymph.io import read
 
 Scans = Mapping[str, Callable[[], Volume]]
@@ -38,14 +38,20 @@ def find_scans(path: Path, cases: Sequence[str]) -> Scans:
     return found
 
 
-def scans_in(folder: Path, cases: Sequence[str]) -> Scans:
-    """Return the CTs of cases that lie in a folder, as :func:`find_scans` does; maybe none."""
+def scans_in(folder: Path, cases: Sequence[str], masks: Collection[Path] = ()) -> Scans:
+    """Return the CTs of cases that lie in a folder, as :func:`find_scans` does; maybe none.
+
+    Args:
+        folder: Where to look.
+        cases: Their names.
+        masks: Images that are no CTs.
+    """
     if not folder.is_dir():
         return {}
     found: dict[str, Callable[[], Volume]] = {}
     for case in cases:
         files = (folder / f"{case}{suffix}" for suffix in _SUFFIXES)
-        file = next((file for file in files if file.is_file() or any(file.glob("*.dcm"))), None)
+        file = next((each for each in files if each not in masks and (each.is_file() or any(each.glob("*.dcm")))), None)
         if file:
             found[case] = partial(read, file)
     return found if len(found) == len(cases) else _of_collection(folder, cases) | found
@@ -53,7 +59,7 @@ def scans_in(folder: Path, cases: Sequence[str]) -> Scans:
 
 def _of_collection(folder: Path, cases: Sequence[str]) -> dict[str, Callable[[], Volume]]:
     try:
-        there = Collection(folder).cases()
+        there = datasets_case.Collection(folder).cases()
     except CtlymphError:  # Here a folder may well be no collection; who needs a CT says that there is none.
         return {}
     return {case.name: case.ct for case in there if case.name in cases and "ct" in case.has}

@@ -109,6 +109,13 @@ def _of_split(path: Path, cases: tuple[str, ...], split: str) -> tuple[str, ...]
     return chosen
 
 
+def masks_read_from(path: Path) -> tuple[Path, ...]:
+    """Return the label maps that :func:`read_ground_truth` takes the nodes from; none where it reads something else."""
+    if not path.is_dir() or (path / CASES).is_file() or _tables(path):
+        return ()
+    return tuple(label_maps(path).values())
+
+
 def read_cases(path: Path) -> tuple[str, ...]:
     """Read the names of cases, one a line; empty lines, and what follows ``#``, are left out.
 
