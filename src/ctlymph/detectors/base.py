@@ -115,6 +115,12 @@ class Candidates:
         scores: ``(n,)`` 0…1.
         radii_mm: ``(n,)`` estimated radius.
         features: ``(n, …)`` what one stage hands to the next; empty where it hands on nothing.
+
+    Example:
+        >>> points_mm = np.array([[0.0, 0, 0], [5, 0, 0], [50, 0, 0]])
+        >>> found = Candidates(points_mm, scores=np.array([0.9, 0.8, 0.7]), radii_mm=np.full(3, 6.0))
+        >>> found.spread(min_distance_mm=10, max_candidates=60).scores.tolist()
+        [0.9, 0.7]
     """
 
     points_mm: Floats
@@ -164,6 +170,11 @@ class TrueNodes:
         points_mm: ``(m, 3)`` x, y, z in LPS mm.
         short_axes_mm: ``(m,)``; NaN where not known.
         masks: On the grid of the context's volume; None where there are none.
+
+    Example:
+        >>> truth = TrueNodes(np.array([[0.0, 0, 0]]), short_axes_mm=np.array([12.0]), masks=None)
+        >>> truth.labels(np.array([[1.0, 0, 0], [12, 0, 0], [40, 0, 0]])).tolist()
+        [1, -1, 0]
     """
 
     points_mm: Floats
@@ -215,7 +226,21 @@ class _Named(Protocol):
 
 @runtime_checkable
 class Generator(_Named, Protocol):
-    """A stage that proposes candidates; a frozen dataclass whose fields are its settings."""
+    """A stage that proposes candidates; a frozen dataclass whose fields are its settings.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Carina:
+        ...     version: ClassVar[int] = 1
+        ...     name: str = "carina"
+        ...
+        ...     def propose(self, model, context):
+        ...         landmarks = context.landmarks
+        ...         point_mm = landmarks.geometry.index_to_mm([landmarks.airway.carina_ijk])
+        ...         return Candidates(point_mm, scores=np.ones(1), radii_mm=np.full(1, 6.0))
+        >>> isinstance(Carina(), Generator)
+        True
+    """
 
     def propose(self, model: Mapping[str, Any], context: DetectionContext) -> Candidates:
         """Return the candidates of a region; ``model`` is what :meth:`TrainableGenerator.fit` returned, or empty."""
@@ -314,6 +339,11 @@ class System:
         generator: Propose candidates.
         classifier: Score them anew, each by itself; none where the generator's scores stand.
         joint: Whether it is trained on the cases of all regions together.
+
+    Example:
+        >>> from ctlymph.detectors.blobs import Blobs
+        >>> System(generator=(Blobs(),)).is_trainable
+        False
     """
 
     generator: tuple[Stage, ...]

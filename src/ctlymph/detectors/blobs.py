@@ -94,6 +94,14 @@ def find_blobs(
     Returns:
         Marks by falling score. The score, 0…1, is contrast × roundness × how node-like the HU in and around the spot
         are (1 for a ball that stands fully out of fat). It is not a probability.
+
+    Example:
+        >>> distance_mm = np.linalg.norm(np.indices((40, 40, 40)) * 2.0 - 40, axis=0)
+        >>> grid = Geometry((40, 40, 40), origin_mm=np.zeros(3), spacing_mm=np.full(3, 2.0))
+        >>> ct = Volume(np.where(distance_mm < 8, 60, -100).astype(np.int16), grid)
+        >>> best = find_blobs(ct, Region("abdomen", np.ones((40, 40, 40), bool), grid))[0]
+        >>> best.radius_mm, bool(np.linalg.norm(np.subtract(best.point_mm, 40)) < 2)
+        (8.0, True)
     """
     settings = settings or BlobSettings()
     grid = working_grid(region, settings.grid_mm)
