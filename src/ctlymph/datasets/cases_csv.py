@@ -70,7 +70,12 @@ class CaseRow:
 
 
 def read_cases_csv(path: Path) -> list[CaseRow]:
-    """Read and check the cases of a dataset, without opening their files.
+    r"""Read and check the cases of a dataset, without opening their files.
+
+    >>> Path("ct.nii.gz").touch()
+    >>> _ = Path("cases.csv").write_text("case,region,ct,split\nPAT001,mediastinum,ct.nii.gz,test\n")
+    >>> [(row.case, row.regions, row.ct.name, row.split) for row in read_cases_csv(Path("cases.csv"))]
+    [('PAT001', ('mediastinum',), 'ct.nii.gz', 'test')]
 
     Args:
         path: ``cases.csv``, in the folder that its paths are relative to.

@@ -61,6 +61,12 @@ def draft_cases(folder: Path, region: str = UNDECIDED) -> list[CaseDraft]:
     ``labelsTr/NAME``; ``NAME/ct`` and ``NAME/mask``; ``NAME_ct`` and ``NAME_mask``; ``NAME`` and ``NAME_mask``;
     and DICOM series, named after their PatientID, with labels in a DICOM-SEG or an image.
 
+    >>> Path("mydata").mkdir()
+    >>> for name in ("PAT001_ct.nii.gz", "PAT001_mask.nii.gz"):
+    ...     Path("mydata", name).touch()
+    >>> [(draft.case, draft.region, draft.ct, draft.labels) for draft in draft_cases(Path("mydata"), "abdomen")]
+    [('PAT001', 'abdomen', 'PAT001_ct.nii.gz', 'PAT001_mask.nii.gz')]
+
     Args:
         folder: Where to look, in all folders below, too.
         region: Where the nodes of all cases are labelled.

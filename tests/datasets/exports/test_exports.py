@@ -13,11 +13,13 @@ from ctlymph.core.errors import CtlymphError
 from ctlymph.core.volume import Masks
 from ctlymph.datasets.case import Case, Collection
 from ctlymph.datasets.exports import monai_datalist, nndetection, nnunet, nodes_csv
-from ctlymph.datasets.exports.export_job import ExportJob, complete_cases
+from ctlymph.datasets.exports.export_job import ExportJob, complete_cases, default_name
 from ctlymph.datasets.exports.prepared import Preparation, PreparedCase, prepare
 from ctlymph.datasets.folds import make_folds
 from ctlymph.io.images import read_image, read_masks, write_masks
 from ctlymph.io.node_tables import COLUMNS
+from own_data import row as case_row
+from own_data import write_own_data
 from small_collection import SmallCase, write_small_collection
 
 Small = tuple[Path, dict[str, SmallCase]]
@@ -279,3 +281,25 @@ def test_where_links_are_impossible_files_are_copied_once(
 def test_impossible_exports_are_refused(cases: list[Case], change: dict[str, object], message: str) -> None:
     with pytest.raises(CtlymphError, match=message):
         replace(ExportJob(cases, Path()), **change)  # type: ignore[arg-type]
+
+
+def test_test_cases_are_exported_apart(tmp_path: Path) -> None:
+    rows = [*map(case_row, ("PAT001", "PAT002", "PAT003")), case_row("PAT004", split="test")]
+    write_own_data(tmp_path / "My data", rows=rows)
+    cases = Collection(tmp_path / "My data").cases()
+    training = [case for case in cases if not case.is_test]
+    job = ExportJob(cases, tmp_path, name=default_name(cases, tmp_path / "My data"), folds=make_folds(training, 2))
+    prepared = Preparation(tmp_path).prepare_all(cases)
+    dataset = nnunet.write_nnunet(job, prepared)
+    assert dataset.name == "Dataset501_Mydata"
+    assert [path.name for path in (dataset / "imagesTs").iterdir()] == ["PAT004_0000.nii.gz"]
+    assert [path.name for path in (dataset / "labelsTs").iterdir()] == ["PAT004.nii.gz"]
+    assert load(dataset / "dataset.json")["numTraining"] == 3
+    rounds = json.loads((dataset / "splits_final.json").read_text())
+    assert sorted(name for each in rounds for name in each["val"]) == ["PAT001", "PAT002", "PAT003"]
+    task = nndetection.write_nndetection(job, prepared)
+    assert {path.name for path in (task / "raw_splitted" / "labelsTs").iterdir()} == {"PAT004.nii.gz", "PAT004.json"}
+    monai_datalist.write_monai(job, prepared)
+    lists = json.loads((tmp_path / "datalist.json").read_text())
+    assert ([item["case"] for item in lists["test"]], lists["numTest"], lists["numTraining"]) == (["PAT004"], 1, 3)
+    assert prepare(cases[0], tmp_path / "cases" / "PAT001").folder.is_dir(), "what is there already is not made again"

@@ -136,7 +136,12 @@ class Catalogue:
 
 @cache
 def catalogue() -> Catalogue:
-    """Return the catalogue of the public collection, from the tables in the package."""
+    """Return the catalogue of the public collection, from the tables in the package.
+
+    >>> entry = catalogue().entry("ABD_LYMPH_001")
+    >>> entry.region, entry.slices, entry.same_scan_as, sorted(entry.flags)
+    ('abdomen', 661, 'MED_LYMPH_002', ['shared_scan'])
+    """
     flags, scans = _together("flags"), {}
     for row in _rows("shared_scans"):
         scans[row["abdominal_case"]], scans[row["mediastinal_case"]] = row["mediastinal_case"], row["abdominal_case"]

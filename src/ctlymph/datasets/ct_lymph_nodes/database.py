@@ -92,6 +92,13 @@ class Statistics:
 def select(selection: Selection, of: Catalogue | None = None) -> list[CatalogueEntry]:
     """Return the cases that meet a selection, in the order of the catalogue.
 
+    >>> [entry.case for entry in select(Selection(region="abdomen", short_axis_mm=(40, None)))]
+    ['ABD_LYMPH_028', 'ABD_LYMPH_040', 'ABD_LYMPH_084']
+
+    Args:
+        selection: Which cases.
+        of: The catalogue; default that of the package.
+
     Raises:
         CtlymphError: If it names a case, region, sex or flag that does not exist.
     """
@@ -105,6 +112,9 @@ def select(selection: Selection, of: Catalogue | None = None) -> list[CatalogueE
 
 def sql(query: str, of: Catalogue | None = None) -> SqlResult:
     """Run a query in SQL (SQLite's dialect) over the tables :data:`TABLES`; nothing can be changed or opened.
+
+    >>> sql("SELECT region, count(*) AS nodes FROM nodes JOIN cases USING ('case') GROUP BY region").rows
+    (('abdomen', 595), ('mediastinum', 388))
 
     Raises:
         CtlymphError: If it is not one query that reads the catalogue.
@@ -128,7 +138,11 @@ def sql(query: str, of: Catalogue | None = None) -> SqlResult:
 
 
 def statistics(of: Catalogue | None = None) -> Statistics:
-    """Count what the collection holds."""
+    """Count what the collection holds.
+
+    >>> statistics().cases
+    {'mediastinum': 90, 'abdomen': 86}
+    """
     of = of or catalogue()
     entries, series = of.entries, of.series()
     regions = {region: [entry for entry in entries if entry.region == region] for region in REGIONS}
