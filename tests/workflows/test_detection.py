@@ -136,7 +136,7 @@ def test_a_ct_of_one_slice_is_looked_at_as_if_it_went_on(phantom: Phantom) -> No
     height = grid.nearest_voxel(node.centre_mm)[2]
     one = phantom.volume.crop((height, 0, 0), (1, *phantom.volume.hu.shape[1:]))
     result = find_nodes(one, DetectOptions(model="blobs", threshold=0.1))
-    assert any("went on above and below" in note for note in result.notes)
+    assert any("repeated above and below" in note for note in result.notes)
     assert all(found.index_ijk[2] == 0 for found in result.nodes)
     assert all(one.geometry.contains(found.point_mm) for found in result.nodes)
     middle = one.geometry.index_to_mm([*grid.mm_to_index(node.centre_mm)[:2], 0])
