@@ -14,7 +14,7 @@ from ctlymph.core.volume import Geometry, Volume
 from ctlymph.phantom.body.parts import BodyPart
 from ctlymph.phantom.body.physique import Physique
 from ctlymph.phantom.body.shapes import HalfSpace, Offset
-from ctlymph.phantom.nodes.patient_anatomy import Anatomy, torso
+from ctlymph.phantom.nodes.patient_anatomy import Anatomy, Body
 from ctlymph.phantom.scan.head_and_legs import make_head, make_legs
 from ctlymph.phantom.scan.patient import Phantom, PhantomSpec, make_patient, scan_patient
 from ctlymph.phantom.scan.scanner import Scanner, label, scan
@@ -54,7 +54,9 @@ def test_tissues_have_their_hu(
 
 
 def test_without_contrast_vessels_are_not_brighter_than_muscle(anatomy: Anatomy) -> None:
-    plain, enhanced = ({part.name: part.hu for part in a.parts} for a in (torso(SEED, contrast=False), anatomy))
+    body = Body.of(SEED, contrast=False)
+    unenhanced = (*body.mediastinum, *body.others[0], *body.others[1])
+    plain, enhanced = ({part.name: part.hu for part in parts} for parts in (unenhanced, anatomy.parts))
     for vessel in ("descending aorta", "inferior vena cava", "superior mesenteric vein"):
         assert plain[vessel] < plain["psoas"]
         assert 110 <= enhanced[vessel] <= 230
