@@ -161,7 +161,9 @@ def main() -> None:
     parser.add_argument("--peer", help="interpreter of an environment with picai_eval")
     parser.add_argument("--bootstraps", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--large", type=float, metavar="MILLIONS", help="judge so many million marks, and nothing else")
+    parser.add_argument(
+        "--large", type=float, metavar="MILLIONS", help="evaluate so many million marks, and nothing else"
+    )
     options = parser.parse_args()
     if options.large:
         large(options.large, options.bootstraps)

@@ -139,9 +139,9 @@ def test_equal_detectors_are_seldom_told_apart() -> None:
     assert np.mean(np.array(p) <= 0.5) >= 0.3
 
 
-def test_detectors_judged_by_different_nodes_are_not_compared() -> None:
+def test_detectors_evaluated_on_different_nodes_are_not_compared() -> None:
     marks, truth = methods_toy()
-    with pytest.raises(CtlymphError, match="judge both by one truth"):
+    with pytest.raises(CtlymphError, match="evaluate both against one truth"):
         difference(match(marks, truth), match(marks, truth, MatchingRules(min_short_axis_mm=20)), FEW)
 
 

@@ -52,7 +52,7 @@ def test_the_toy_case_is_exact_under_both_rules(duplicates: str, rates: list[flo
     assert (3 * curve.sensitivity).round(9).tolist() == sensitivities
 
 
-def test_added_candidates_are_judged_apart_and_every_output_says_so() -> None:
+def test_added_candidates_are_evaluated_apart_and_every_output_says_so() -> None:
     found = evaluate(toy_marks(added=True), toy_truth(), bootstraps=20)
     assert [result.mode for result in found.results] == [END_TO_END, INJECTED]
     assert [result.curve.sensitivity[-1] for result in found.results] == pytest.approx([2 / 3, 1])

@@ -149,7 +149,7 @@ def test_our_own_masks_have_the_scores_of_the_table_next_to_them_and_give_it_box
 
 def test_cts_are_not_taken_for_masks(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.full((4, 4, 4), -1000, np.int16), np.eye(4)), tmp_path / "A.nii.gz")
-    with pytest.raises(CtlymphError, match="holds the value -1000, but a mask"):
+    with pytest.raises(CtlymphError, match="the value -1000, but a mask"):
         read_detections(tmp_path)
 
 
