@@ -23,8 +23,8 @@ from ctlymph.evaluation.protocol import DetectorResult, Protocol, evaluate_regio
 from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 from ctlymph.measurement.axes import measure_masks
 from ctlymph.measurement.segmentation import segment_marks
-from ctlymph.training.cross_validation import OutOfFold, Split, cross_validate, marks_of
-from ctlymph.training.splits import splits, usable
+from ctlymph.training.cross_validation import OutOfFold, Split, cross_validate, detections_of
+from ctlymph.training.splits import make_splits, training_cases
 from ctlymph.training.stage_cache import StageCache
 from ctlymph.workflows.training import ASKED_FALSE, Training
 
@@ -49,11 +49,11 @@ def main() -> None:
         begin_with=given.begin_with,
     )
     stage_cache = StageCache(given.cache)
-    chosen = usable(training.collection, training.regions)
+    chosen = training_cases(training.collection, training.regions)
     folds = make_folds([case.case for case in chosen.all], given.folds, stage_cache.seed)
-    for region, split in splits(stage_cache, chosen, folds, training.extra_train).items():
+    for region, split in make_splits(stage_cache, chosen, folds, training.extra_train).items():
         tested = cross_validate(stage_cache, training.systems[region], split)
-        marks = marks_of(given.method, split, tested)
+        marks = detections_of(given.method, split, tested)
         truth = read_ground_truth(training.collection.folder, marks.cases)
         judged = evaluate_region([marks], truth, region, Protocol(MatchingRules(), Resampling(1000, 0)))
         (result,) = judged.results
@@ -89,15 +89,15 @@ def _sizes(stage_cache: StageCache, split: Split, tested: OutOfFold, result: Det
     matches, least = result.matches, _threshold(result)
     errors: list[float] = []
     guessed: list[float] = []
-    for case in split.seen:
+    for case in split.readable:
         number = matches.truth.cases.index(case.name)
         hits = np.flatnonzero(
             (matches.case == number) & (matches.outcome == Outcome.HIT) & (matches.detections.scores > least)
         )
-        if not len(hits) or case.name not in tested.found:
+        if not len(hits) or case.name not in tested.predictions:
             continue
         volume = stage_cache.context(case)[0].volume
-        candidates = tested.found[case.name].candidates
+        candidates = tested.predictions[case.name].candidates
         marks, nodes = [], []
         for hit in hits:
             row = int(np.linalg.norm(candidates.points_mm - matches.detections.points_mm[hit], axis=1).argmin())

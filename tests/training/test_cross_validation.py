@@ -31,18 +31,18 @@ TRIAL = Split(
     cases=[A, B, C, BROKEN],
     folds=Folds((("A", "A below"), ("B", "BROKEN"), ("C", "C below"))),
     unreadable={"BROKEN": "it cannot be read"},
-    everywhere=[A, B, C, BROKEN, A_BELOW, C_BELOW],
+    all_regions=[A, B, C, BROKEN, A_BELOW, C_BELOW],
     extra_train=[OTHER, OTHER_BELOW],
 )
 
 
 def test_a_round_learns_from_other_folds_and_other_collections() -> None:
-    assert TRIAL.of_fold(0) == [A]
-    assert TRIAL.but_fold(0) == [B, C, OTHER]
-    assert TRIAL.but_fold(None) == [A, B, C, OTHER]
+    assert TRIAL.test_cases(0) == [A]
+    assert TRIAL.train_cases(0) == [B, C, OTHER]
+    assert TRIAL.train_cases(None) == [A, B, C, OTHER]
 
 
 def test_regions_that_learn_together_leave_out_the_tested_patients_in_all_regions() -> None:
-    assert TRIAL.but_fold(0, joint=True) == [B, C, C_BELOW, OTHER, OTHER_BELOW]
-    assert TRIAL.but_fold(2, joint=True) == [A, B, A_BELOW, OTHER, OTHER_BELOW]
-    assert TRIAL.but_fold(None, joint=True) == [A, B, C, A_BELOW, C_BELOW, OTHER, OTHER_BELOW]
+    assert TRIAL.train_cases(0, joint=True) == [B, C, C_BELOW, OTHER, OTHER_BELOW]
+    assert TRIAL.train_cases(2, joint=True) == [A, B, A_BELOW, OTHER, OTHER_BELOW]
+    assert TRIAL.train_cases(None, joint=True) == [A, B, C, A_BELOW, C_BELOW, OTHER, OTHER_BELOW]

@@ -23,6 +23,7 @@ from ctlymph.detectors.base import (
     TrueNodes,
 )
 from ctlymph.detectors.settings import NOT_A_SETTING
+from ctlymph.nn.run_context import Device, RunContext
 from ctlymph.training import stage_cache as stage_cache_module
 from ctlymph.training.cases import read_context, write_context
 from ctlymph.training.stage_cache import INNER_FOLDS, StageCache
@@ -191,7 +192,10 @@ def test_contexts_of_another_version_are_read_again_and_nothing_made_from_the_ol
 class Slow(Teller):
     """A stage that is killed the first time, halfway."""
 
-    def fit_resumable(self, extracted: Sequence[Arrays], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
+    def fit_resumable(
+        self, extracted: Sequence[Arrays], seed: int, folder: Path, progress: Progress, device: Device
+    ) -> dict[str, Any]:
+        (folder / "device").write_text(device)
         halfway = folder / "halfway"
         if not halfway.exists():
             halfway.touch()
@@ -201,10 +205,11 @@ class Slow(Teller):
 
 def test_a_stage_that_learns_for_long_goes_on_in_its_folder(tmp_path: Path) -> None:
     system = System((Slow("slow", tmp_path / "log"),))
-    stage_cache = StageCache(tmp_path / "lab")
+    stage_cache = StageCache(tmp_path / "lab", run=RunContext(device="cpu"))
     with pytest.raises(KeyboardInterrupt):
         stage_cache.fit(system, CASES)
     (model,) = stage_cache.fit(system, CASES)
+    assert next((tmp_path / "lab").rglob("device")).read_text() == "cpu"
     assert stage_cache.model(model)["cases"].tolist() == [1, 2, 3, 4, 5]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from ctlymph.cli.benchmark import benchmark
 from ctlymph.core.errors import CtlymphError
+from ctlymph.datasets.case import Collection
 from ctlymph.detectors.base import System
 from ctlymph.detectors.parts.network_stage import NetworkStage
 from ctlymph.detectors.registry import METHODS
@@ -116,6 +117,31 @@ def test_a_method_that_cannot_be_tested_is_named_and_the_others_go_on(
     assert region["notes"] == ["seff2014 could not be tested: no masks here"]
     with pytest.raises(CtlymphError, match="holds a benchmark already"):
         compare(toy_collection, tmp_path)
+
+
+def test_predictions_made_elsewhere_are_compared_on_the_same_cases(
+    made: Path, toy_collection: Path, tmp_path: Path
+) -> None:
+    rows = ["case,x_mm,y_mm,z_mm,score"]
+    for case in Collection(toy_collection).cases("mediastinum"):
+        rows += [f"{case.name},{','.join(map(str, node.point_mm))},0.9" for node in case.nodes()]
+    (tmp_path / "perfect").mkdir()
+    (tmp_path / "perfect" / "nodes.csv").write_text("\n".join(rows), encoding="utf-8")
+    given = [f"net={tmp_path / 'perfect'}"]
+    compare(toy_collection, tmp_path / "out", methods="blobs", predictions=given, cache=made / "cache")
+    (region,) = numbers(tmp_path / "out")["cross_validated"]
+    (found,) = (each for each in region["detectors"] if each["detector"] == "net")
+    assert found["metrics"]["max_sensitivity"]["value"] == 1
+    assert found["marks"]["false_positive"] == 0
+    assert region["cases"] == 6
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "Predictions made elsewhere" in page
+    rows = [row for row in rows if not row.startswith("MED_LYMPH_001,")]
+    (tmp_path / "perfect" / "nodes.csv").write_text("\n".join(rows), encoding="utf-8")
+    with pytest.raises(CtlymphError, match="MED_LYMPH_001 is not in the predictions of net"):
+        compare(toy_collection, tmp_path / "less", methods="blobs", predictions=given, cache=made / "cache")
+    with pytest.raises(CtlymphError, match="blobs is compared twice"):
+        compare(toy_collection, tmp_path / "less", methods="blobs", predictions=["blobs=x"], cache=made / "cache")
 
 
 @pytest.mark.parametrize("methods", ["", "blobs,blobs", "unheard"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
-from ctlymph.cli.training_options import figure_of
+from ctlymph.cli.training_options import sensitivity_text
 
 if TYPE_CHECKING:
     from ctlymph.detectors.method import Method
@@ -86,7 +86,7 @@ def _rows(name: str, card: ModelCard) -> list[tuple[str, ...]]:
             str(len(each.cases)),
             str(each.nodes),
             synthetic,
-            figure_of(each, _RATE) or "not measured",
+            sensitivity_text(each, _RATE) or "not measured",
         )
         for region, each in card.regions.items()
     ]

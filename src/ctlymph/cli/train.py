@@ -1,4 +1,4 @@
-"""``ctlymph train``: a method learns from a collection."""
+"""``ctlymph train``: train a method on a collection."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctlymph.cli.console import RESEARCH_USE, say, show_json, show_table
-from ctlymph.cli.options import RegionOption
-from ctlymph.cli.training_options import CacheOption, JobsOption, WithOption, figure_of, stage_cache, works_for_another
+from ctlymph.cli.options import DeviceOption, RegionOption
+from ctlymph.cli.training_options import (
+    CacheOption,
+    JobsOption,
+    WithOption,
+    is_helper_process,
+    sensitivity_text,
+    stage_cache,
+)
 from ctlymph.io.atomic import check_new_folder, new_folder
 
 if TYPE_CHECKING:
@@ -28,33 +35,34 @@ def train(
     region: RegionOption = None,
     extra_train: WithOption = None,
     folds: Annotated[
-        int, typer.Option(min=0, metavar="K", help="Of the cross-validation that gives figures and threshold; 0: none.")
+        int, typer.Option(min=0, metavar="K", help="Of the cross-validation that gives metrics and threshold; 0: none.")
     ] = 4,
     steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Of networks: batches; default the method's own.")
+        int | None, typer.Option(min=1, metavar="N", help="Networks: number of batches; default the method's own.")
     ] = None,
     begin_with: Annotated[
         Path | None,
         typer.Option(
             metavar="MODEL|FILE",
             readable=False,
-            help="Of networks: learn further what this model has learned, or these weights (.safetensors).",
+            help="Networks: train this model further, or start from these weights (.safetensors).",
         ),
     ] = None,
+    device: DeviceOption = "auto",
     seed: Annotated[int, typer.Option(min=0, help="The same seed, data and versions give the same scores.")] = 0,
     jobs: JobsOption = None,
     cache: CacheOption = None,
     licence: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Of the CTs, and their sources, for the model's card.")
+        str | None, typer.Option(metavar="TEXT", help="Licence and sources of the CTs, for the model's card.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the model's card.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
 ) -> None:
-    """Let a method learn from all cases of a collection, and say how good it is by cross-validation.
+    """Train a method on all cases of a collection, and measure it by cross-validation.
 
-    MODEL holds model.json, which tells what it learned from and how good it was, and what each stage has learned;
-    reading it never runs code. detect --model MODEL uses it. What is done is kept in MODEL.cache (--cache), so that
-    the same command goes on where it was interrupted; remove it when the model is there.
+    The folder MODEL is for detect --model MODEL. Its model.json says what the model was trained on and how good it is;
+    reading a model never runs code. Intermediate results are kept in MODEL.cache (--cache): after an interruption the
+    same command goes on from there. Remove them when the model is complete.
 
     [bold]Examples[/bold]
 
@@ -69,7 +77,7 @@ def train(
     from ctlymph.detectors.registry import check_can_train
     from ctlymph.detectors.registry import method as find_method
     from ctlymph.workflows.training import Training
-    from ctlymph.workflows.training import train as learn
+    from ctlymph.workflows.training import train as train_model
 
     chosen = find_method(method)
     check_can_train([chosen])
@@ -87,12 +95,12 @@ def train(
         begin_with=begin_with,
         licence=licence,
     )
-    if works_for_another():
-        with stage_cache(place, seed, jobs) as work, TemporaryDirectory() as unused:
-            learn(Path(unused), training, work)
+    if is_helper_process():
+        with stage_cache(place, seed, jobs, device) as work, TemporaryDirectory() as unused:
+            train_model(Path(unused), training, work)
         return
-    with stage_cache(place, seed, jobs) as work, new_folder(output, overwrite=overwrite) as staging:
-        card = learn(staging, training, work)
+    with stage_cache(place, seed, jobs, device) as work, new_folder(output, overwrite=overwrite) as staging:
+        card = train_model(staging, training, work)
     _show(card, output, place, as_json)
 
 
@@ -104,10 +112,10 @@ def _show(card: ModelCard, output: Path, place: Path, as_json: bool) -> None:
     else:
         rows = []
         for region, each in card.regions.items():
-            cells = [figure_of(each, rate) for rate in (1.0, 3.0, 10.0)]
+            cells = [sensitivity_text(each, rate) for rate in (1.0, 3.0, 10.0)]
             rows.append((region, str(len(each.cases)), str(each.nodes), *cells))
         header = ("region", "cases", "enlarged nodes", "sensitivity at 1 FP", "3 FP", "10 FP")
         show_table(f"{card.method}, by cross-validation", header, rows)
     say(f"{card.trained_on} {RESEARCH_USE}")
     say(f"Threshold {card.threshold:.3f}: {card.threshold_is}.")
-    say(f"Model: {output}. Intermediate results are in {place}; remove them when you no longer need them.")
+    say(f"Model: {output}. Intermediate results are in {place}; you can remove them.")

@@ -24,7 +24,7 @@ from ctlymph.core.progress import Progress
 from ctlymph.core.regions import Region
 from ctlymph.core.short_repr import short_repr
 from ctlymph.core.volume import AIR_HU, Geometry, Masks, Volume, resample_array
-from ctlymph.nn.run_context import RunContext
+from ctlymph.nn.run_context import Device, RunContext
 
 Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float64]
@@ -317,7 +317,9 @@ class Resumable(Protocol):
 
     examples: ClassVar[type[Any]]
 
-    def fit_resumable(self, extracted: Sequence[Any], seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
+    def fit_resumable(
+        self, extracted: Sequence[Any], seed: int, folder: Path, progress: Progress, device: Device
+    ) -> dict[str, Any]:
         """Train as ``fit`` does."""
         ...
 

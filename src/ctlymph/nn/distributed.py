@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ctlymph.core.errors import CtlymphError, Remedy
+from ctlymph.nn.run_context import Device
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -45,18 +48,27 @@ class World:
                 tensor /= self.size
 
 
-def join_world() -> World:
-    """Return this process's place among those that torchrun has started; alone, where it has not."""
+def join_world(device: Device = "auto") -> World:
+    """Return this process's place among those that torchrun has started; alone, where it has not.
+
+    Args:
+        device: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
+
+    Raises:
+        CtlymphError: If a GPU is required and there is none.
+    """
     import torch
     import torch.distributed as dist
 
-    has_gpu = torch.cuda.is_available()
+    has_gpu = device != "cpu" and torch.cuda.is_available()
+    if device == "cuda" and not has_gpu:
+        raise CtlymphError("PyTorch sees no GPU", Remedy.CPU)
     if not dist.is_available() or not dist.is_torchelastic_launched():
         return World(0, 1, "cuda" if has_gpu else "cpu")
     if not dist.is_initialized():
         dist.init_process_group("nccl" if has_gpu else "gloo", timeout=_WAIT)
         atexit.register(dist.destroy_process_group)  # else a process that ends first may abort the others
-    device = f"cuda:{dist.get_node_local_rank()}" if has_gpu else "cpu"
+    place = f"cuda:{dist.get_node_local_rank()}" if has_gpu else "cpu"
     if has_gpu:
-        torch.cuda.set_device(device)
-    return World(dist.get_rank(), dist.get_world_size(), device)
+        torch.cuda.set_device(place)
+    return World(dist.get_rank(), dist.get_world_size(), place)

@@ -27,6 +27,7 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.io.atomic import new_file
 from ctlymph.nn.distributed import World, join_world
 from ctlymph.nn.export import Weights, load_weights, outputs_of
+from ctlymph.nn.run_context import Device
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -92,6 +93,7 @@ class TrainingSpec:
         schedule: How long and how fast.
         seed: For weights and batches.
         start: Weights of such a module to start from, but for the schedule's last layer.
+        device: Where it is trained: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
     """
 
     name: str
@@ -101,6 +103,7 @@ class TrainingSpec:
     schedule: Schedule
     seed: int
     start: Weights | None = None
+    device: Device = "auto"
 
 
 def fit(spec: TrainingSpec, folder: Path | None = None, progress: Progress = SILENT) -> nn.Module:
@@ -119,7 +122,7 @@ def fit(spec: TrainingSpec, folder: Path | None = None, progress: Progress = SIL
             checkpoint cannot be read.
     """
     check_installed("torch", purpose="training a network")
-    world = join_world()
+    world = join_world(spec.device)
     trainer = _Trainer(spec, world)
     begin = trainer.resume(folder) if folder else 0
     steps = spec.schedule.steps

@@ -9,14 +9,14 @@ from ctlymph.core.progress import SILENT, Progress
 from ctlymph.outputs.benchmark_page import write_page
 from ctlymph.outputs.benchmark_summary import benchmark_document
 from ctlymph.outputs.evaluation_files import write_evaluation
-from ctlymph.workflows.benchmarking import Report
+from ctlymph.workflows.benchmarking import BenchmarkReport
 
 
-def write_benchmark(folder: Path, report: Report, command: str, progress: Progress = SILENT) -> None:
+def write_benchmark(folder: Path, report: BenchmarkReport, command: str, progress: Progress = SILENT) -> None:
     """Write everything into an existing folder, best a staging folder."""
     links = {}
-    for number, comparison in enumerate((*report.crossed, *report.others)):
-        name = comparison.region if number < len(report.crossed) else f"{comparison.region}-{comparison.title}"
+    for number, comparison in enumerate((*report.cross_validated, *report.tested)):
+        name = comparison.region if number < len(report.cross_validated) else f"{comparison.region}-{comparison.title}"
         (folder / name).mkdir()
         write_evaluation(folder / name, comparison.evaluation, comparison.scans, progress)
         links[number] = f"{name}/evaluation.html"

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from ctlymph.core.progress import SILENT, Progress
-from ctlymph.detectors.registry import method as method_of
 from ctlymph.evaluation.bootstrap import Difference, Interval
 from ctlymph.evaluation.froc import RATES
 from ctlymph.evaluation.protocol import CANDIDATE_RATE, END_TO_END, DetectorResult
@@ -20,7 +19,7 @@ from ctlymph.outputs.example_images import Examples, examples, with_pictures
 from ctlymph.outputs.froc_plots import froc_svg
 from ctlymph.outputs.html import page_environment
 from ctlymph.training.cache_keys import versions
-from ctlymph.workflows.benchmarking import Comparison, Cost, Report
+from ctlymph.workflows.benchmarking import BenchmarkReport, Comparison, Cost
 
 SHOWN_RATES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 SIZE_RATE = 3.0
@@ -75,7 +74,9 @@ class ComparisonSection:
     examples: Examples
 
 
-def write_page(path: Path, report: Report, command: str, links: Mapping[int, str], progress: Progress = SILENT) -> None:
+def write_page(
+    path: Path, report: BenchmarkReport, command: str, links: Mapping[int, str], progress: Progress = SILENT
+) -> None:
     """Write the page.
 
     Args:
@@ -85,7 +86,7 @@ def write_page(path: Path, report: Report, command: str, links: Mapping[int, str
         links: By the place of a comparison among all, where its own page lies.
         progress: Shown while pictures are cut.
     """
-    comparisons = (*report.crossed, *report.others)
+    comparisons = (*report.cross_validated, *report.tested)
     environment = page_environment()
     html = environment.get_template("benchmark.html.j2").render(
         synthetic=report.plan.collection.synthetic,
@@ -97,7 +98,7 @@ def write_page(path: Path, report: Report, command: str, links: Mapping[int, str
         size_rate=SIZE_RATE,
         candidate_rate=CANDIDATE_RATE,
         sections=[_section(each, links.get(number, ""), progress) for number, each in enumerate(comparisons)],
-        tried=[_tried(each, progress) for each in report.tried],
+        tried=[_tried(each, progress) for each in report.unannotated],
         command=command,
         programs=list(versions().items()),
         version=version("ctlymph"),
@@ -151,13 +152,14 @@ def _costs(costs: Mapping[str, Cost]) -> list[tuple[str, str, str]]:
 
 
 def _row(result: DetectorResult, comparison: Comparison, sizes: Sequence[str]) -> MethodRow:
-    method, metrics, cost = method_of(result.detector), result.metrics, comparison.costs[result.detector]
-    published = method.published.get(comparison.region)
+    method, metrics = comparison.methods.get(result.detector), result.metrics
+    cost = comparison.costs.get(result.detector, Cost(np.nan, np.nan))
+    published = method.published.get(comparison.region) if method else None
     of_size = {subset.name: each for subset, each in result.subsets if subset.kind == "size"}
     return MethodRow(
         result.detector,
         result.mode,
-        method.summary,
+        method.summary if method else "Predictions made elsewhere.",
         tuple(_text(_at(metrics.sensitivity, rate)) for rate in SHOWN_RATES),
         _text(Interval(*(getattr(metrics.band, end)[-1] for end in ("value", "low", "high")))),
         _text(metrics.ap),

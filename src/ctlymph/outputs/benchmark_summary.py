@@ -8,10 +8,10 @@ import numpy as np
 
 from ctlymph.evaluation.summary import document
 from ctlymph.training.cache_keys import versions
-from ctlymph.workflows.benchmarking import Comparison, Report
+from ctlymph.workflows.benchmarking import BenchmarkReport, Comparison
 
 
-def benchmark_document(report: Report, command: str) -> dict[str, Any]:
+def benchmark_document(report: BenchmarkReport, command: str) -> dict[str, Any]:
     """Return everything but single detections and operating points as plain values for JSON; NaN becomes null."""
     plan = report.plan
     return {
@@ -23,9 +23,9 @@ def benchmark_document(report: Report, command: str) -> dict[str, Any]:
         "also_trained_on": [each.folder.name for each in plan.extra_train],
         "folds": {"k": report.plan.folds.k, "seed": report.plan.folds.seed},
         "methods": [method.name for method in plan.methods],
-        "cross_validated": [_comparison(each) for each in report.crossed],
-        "others": [_comparison(each) for each in report.others],
-        "tried": [{"region": each.region, "cases": list(each.evaluation.truth.cases)} for each in report.tried],
+        "cross_validated": [_comparison(each) for each in report.cross_validated],
+        "others": [_comparison(each) for each in report.tested],
+        "tried": [{"region": each.region, "cases": list(each.evaluation.truth.cases)} for each in report.unannotated],
     }
 
 

@@ -1,4 +1,4 @@
-"""Cross-validation: every case is tested by models that have learned from the cases of the other folds."""
+"""Cross-validation: every case is tested by models that were trained on the cases of the other folds."""
 
 from __future__ import annotations
 
@@ -15,83 +15,83 @@ from ctlymph.training.stage_cache import Case, Prediction, StageCache
 
 @dataclass(frozen=True)
 class Split:
-    """The cases of one region, and how they are dealt out.
+    """The cases of one region and their folds.
 
     Attributes:
-        cases: All, also those that cannot be worked on.
+        cases: All, also those that cannot be read.
         folds: Of these.
-        unseen: By name, why a case cannot be worked on: nothing is learned from it, and it gets no marks.
-        everywhere: All cases of all regions, for systems that learn from them together; they are in the folds, too.
-        extra_train: Cases of other collections, of all regions, which are learned from in every round and never tested.
+        unreadable: By name, why a case cannot be read: it is not trained on and gets no marks.
+        all_regions: The cases of all regions, for detectors that are trained on them together; in the folds, too.
+        extra_train: Cases of other collections, of all regions, for training in every round, never for testing.
     """
 
     cases: Sequence[Case]
     folds: Folds
     unreadable: Mapping[str, str] = field(default_factory=dict)
-    everywhere: Sequence[Case] = ()
+    all_regions: Sequence[Case] = ()
     extra_train: Sequence[Case] = ()
 
-    def of_fold(self, fold: int) -> list[Case]:
-        """Give the cases that are tested in a round."""
-        return [case for case in self.seen if self.folds.fold_of(case.name) == fold]
+    def test_cases(self, fold: int) -> list[Case]:
+        """Return the cases that are tested in a round."""
+        return [case for case in self.readable if self.folds.fold_of(case.name) == fold]
 
-    def but_fold(self, fold: int | None, *, joint: bool = False) -> list[Case]:
-        """Give the cases that may be learned from in a round, or with None all.
+    def train_cases(self, fold: int | None, *, joint: bool = False) -> list[Case]:
+        """Return the cases that are trained on in a round, or all.
 
         Args:
-            fold: Number of the round.
+            fold: Number of the round; None: all cases.
             joint: Those of all regions.
         """
-        own = [case for case in self.everywhere if case.name not in self.unreadable] if joint else self.seen
+        own = [case for case in self.all_regions if case.name not in self.unreadable] if joint else self.readable
         return [
             *(case for case in own if self.folds.fold_of(case.name) != fold),
             *(case for case in self.extra_train if joint or case.region == self.cases[0].region),
         ]
 
     @property
-    def seen(self) -> list[Case]:
-        """The cases that can be worked on."""
+    def readable(self) -> list[Case]:
+        """The cases that can be read."""
         return [case for case in self.cases if case.name not in self.unreadable]
 
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """What a system gave for the cases of a trial.
+    """Predictions for cases that their models were not trained on.
 
     Attributes:
-        found: By case.
-        injected: By case, scored candidates on nodes that the generator had missed; empty unless asked for.
+        predictions: By case.
+        injected: By case, scored candidates on nodes that the generator had missed; empty unless requested.
     """
 
-    found: Mapping[str, Prediction]
+    predictions: Mapping[str, Prediction]
     injected: Mapping[str, Candidates]
 
 
 def cross_validate(stage_cache: StageCache, system: System, split: Split, *, inject: bool = False) -> OutOfFold:
-    """Test a system on every case of a trial.
+    """Test a detector on every case of a split.
 
     Args:
-        stage_cache: Where it learns.
-        system: Stages for the region.
+        stage_cache: Where it is trained and used.
+        system: Its stages for the region.
         split: Cases and folds.
-        inject: Also score candidates put onto the nodes that the generator has missed, so that the classifier alone
-            can be judged (the protocol of Roth 2014); a system without a classifier has none.
+        inject: Also score candidates placed on the nodes that the generator has missed, so that the classifier alone
+            can be evaluated (the protocol of Roth 2014).
 
     Raises:
-        CtlymphError: If a round has too few cases to learn from, or they teach nothing.
+        CtlymphError: If a round has too few cases for training, or a stage cannot be trained on them.
     """
-    found: dict[str, Prediction] = {}
+    predictions: dict[str, Prediction] = {}
     injected: dict[str, Candidates] = {}
     for fold in range(split.folds.k):
-        learned, tested = split.but_fold(fold, joint=system.joint), split.of_fold(fold)
+        trained, tested = split.train_cases(fold, joint=system.joint), split.test_cases(fold)
         if not tested:
-            continue  # a fold of patients who show the other region alone
-        models = stage_cache.fit(system, learned)
-        given = stage_cache.predict(system.stages, models, tested)
-        found |= {case.name: each for case, each in zip(tested, given, strict=True)}
+            continue  # a fold of patients with the other region only
+        models = stage_cache.fit(system, trained)
+        predicted = stage_cache.predict(system.stages, models, tested)
+        predictions |= {case.name: each for case, each in zip(tested, predicted, strict=True)}
         if inject and system.classifier:
             injected |= _inject(stage_cache, system, models, tested)
-    return OutOfFold(found, injected)
+    return OutOfFold(predictions, injected)
 
 
 def _inject(
@@ -101,15 +101,15 @@ def _inject(
     count = len(system.generator)
     proposed = stage_cache.predict(system.generator, models[:count], cases)
     missed = [stage_cache.nodes(case).missed(each.candidates) for case, each in zip(cases, proposed, strict=True)]
-    names = [stage_cache.store(each) for each in missed]
-    scored = stage_cache.predict(system.classifier, models[count:], cases, names)
+    keys = [stage_cache.store(each) for each in missed]
+    scored = stage_cache.predict(system.classifier, models[count:], cases, keys)
     return {case.name: each.candidates for case, each in zip(cases, scored, strict=True)}
 
 
-def marks_of(name: str, split: Split, tested: OutOfFold) -> Detections:
-    """Give what a system found in a trial as marks, cases without any among them, the injected ones last."""
+def detections_of(name: str, split: Split, tested: OutOfFold) -> Detections:
+    """Return predictions as detections, cases without any included, the injected ones last."""
     cases = tuple(case.name for case in split.cases)
-    own = {case: each.candidates for case, each in tested.found.items()}
+    own = {case: each.candidates for case, each in tested.predictions.items()}
     both = (own, tested.injected)
     rows = [(cases.index(case), each) for part in both for case, each in part.items()]
     counts = [len(each) for _, each in rows]

@@ -1,4 +1,4 @@
-"""The cases of a collection that can be learned from, dealt out to folds."""
+"""The cases of a collection for training and testing, and their folds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _NEEDED = {"ct", "annotations"}
 
 
 @dataclass(frozen=True)
-class Usable:
-    """The cases of a collection that have both CT and annotations.
+class ChosenCases:
+    """Cases of a collection that have both CT and annotations.
 
     Attributes:
-        cases: By region, those regions without any left out.
+        cases: By region; regions without any are left out.
         notes: What was left out.
     """
 
@@ -30,7 +30,7 @@ class Usable:
 
     @property
     def all(self) -> list[AnnotatedCase]:
-        """The cases of all regions; one that is annotated in two comes twice."""
+        """The cases of all regions; one that is annotated in two is there twice."""
         return [case for cases in self.cases.values() for case in cases]
 
     @property
@@ -39,8 +39,8 @@ class Usable:
         return list({case.name: case.case for case in self.all}.values())
 
 
-def usable(collection: Collection, regions: Sequence[str] = REGIONS) -> Usable:
-    """Choose the cases to train and cross-validate on: those with CT and annotations that are not for testing only.
+def training_cases(collection: Collection, regions: Sequence[str] = REGIONS) -> ChosenCases:
+    """Return the cases to train and cross-validate on: those with CT and annotations that are not for testing only.
 
     Raises:
         CtlymphError: If there is none.
@@ -50,12 +50,12 @@ def usable(collection: Collection, regions: Sequence[str] = REGIONS) -> Usable:
         collection, {region: [case for case in cases if not case.is_test] for region, cases in here.items()}
     )
     tests = sorted({case.name for cases in here.values() for case in cases if case.is_test})
-    note = f"{len(tests)} cases are for testing only, and nothing is trained on them: {_first(tests)}"
+    note = f"{len(tests)} cases are for testing only, and nothing is trained on them: {_listed(tests)}"
     return replace(chosen, notes=(*chosen.notes, note)) if tests else chosen
 
 
-def usable_tests(collection: Collection, region: str) -> Usable:
-    """Choose the cases to test on: those of the test split, or, where there is none, all, with CT and annotations.
+def test_cases(collection: Collection, region: str) -> ChosenCases:
+    """Return the cases to test on, with CT and annotations: those of the test split, or all where there is none.
 
     Raises:
         CtlymphError: If there is none.
@@ -64,7 +64,7 @@ def usable_tests(collection: Collection, region: str) -> Usable:
     return _chosen(collection, {region: [case for case in cases if case.is_test] or cases})
 
 
-def _chosen(collection: Collection, cases: Mapping[str, Sequence[Case]]) -> Usable:
+def _chosen(collection: Collection, cases: Mapping[str, Sequence[Case]]) -> ChosenCases:
     found: dict[str, list[AnnotatedCase]] = {}
     left_out: list[str] = []
     for region, here in cases.items():
@@ -79,28 +79,28 @@ def _chosen(collection: Collection, cases: Mapping[str, Sequence[Case]]) -> Usab
             kinds="ct,annotations,masks",
         )
     count = len(left_out)
-    notes = (f"{count} cases are left out, without CT or annotations: {_first(left_out)}",) if count else ()
-    return Usable(found, (*collection.notes, *notes))
+    notes = (f"{count} cases are left out, without CT or annotations: {_listed(left_out)}",) if count else ()
+    return ChosenCases(found, (*collection.notes, *notes))
 
 
-def splits(
-    stage_cache: StageCache, chosen: Usable, folds: Folds, extra_train: Sequence[Collection] = ()
+def make_splits(
+    stage_cache: StageCache, chosen: ChosenCases, folds: Folds, extra_train: Sequence[Collection] = ()
 ) -> dict[str, Split]:
-    """Read all cases and deal them out.
+    """Read all cases and split them, for each region.
 
     Args:
         stage_cache: Where they are kept.
         chosen: The cases.
         folds: Of every case; all cases of a patient in the same.
-        extra_train: Collections that are learned from in every round, and never tested on.
+        extra_train: Collections for training in every round, never for testing.
 
     Raises:
-        CtlymphError: If a case is in no fold, those of a patient are in several, or no case can be worked on.
+        CtlymphError: If a case is in no fold, those of a patient are in several, or no case can be read.
     """
     folds.check(chosen.distinct)
     unreadable = stage_cache.load(chosen.all)
     if len(unreadable) == len(chosen.all):
-        raise CtlymphError(f"no case can be worked on; {next(iter(unreadable.items()))[1]}")
+        raise CtlymphError(f"no case can be read; {next(iter(unreadable.items()))[1]}")
     more = _extra_train(stage_cache, extra_train, list(chosen.cases))
     return {region: Split(cases, folds, unreadable, chosen.all, more) for region, cases in chosen.cases.items()}
 
@@ -108,7 +108,7 @@ def splits(
 def _extra_train(
     stage_cache: StageCache, collections: Sequence[Collection], regions: Sequence[str]
 ) -> list[AnnotatedCase]:
-    """Read the cases of further collections, and give those that can be worked on, region by region."""
+    """Read the cases of further collections and return those that can be read, region by region."""
     cases = [
         AnnotatedCase(case, region)
         for region in regions
@@ -120,6 +120,6 @@ def _extra_train(
     return [case for case in cases if case.name not in unreadable]
 
 
-def _first(names: Sequence[str], at_most: int = 5) -> str:
-    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
-    return ", ".join(names[:at_most]) + more
+def _listed(names: Sequence[str], count: int = 5) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +31,7 @@ from ctlymph.detectors.base import (
 )
 from ctlymph.detectors.model_store import dump_part, load_part
 from ctlymph.io.atomic import new_file
+from ctlymph.nn.run_context import Device, RunContext
 from ctlymph.training.cache_keys import digest_of, stage_key
 from ctlymph.training.cases import CONTEXT_VERSION, read_context, read_nodes, write_context
 from ctlymph.training.peak_memory import peak_mb, reset_peak
@@ -99,12 +100,14 @@ class StageCache:
         seed: Of whatever is random.
         execute: Does the work, perhaps in several processes.
         progress: Where to show the advance.
+        run: Where networks are trained and run; no part of any key.
     """
 
     folder: Path
     seed: int = 0
     execute: Executor = run_serially
     progress: Progress = SILENT
+    run: RunContext = field(default_factory=RunContext)
 
     def load(self, cases: Sequence[Case]) -> dict[str, str]:
         """Read the cases that have not been read yet.
@@ -238,7 +241,7 @@ class StageCache:
         }
         if isinstance(stage, Resumable):  # in this process: it may use all cores or the GPU, and shows its progress
             for key, each in todo.items():
-                _fit_resumable(self.folder, stage, each, self.seed, key, self.progress)
+                _fit_resumable(self.folder, stage, each, self.seed, key, self.progress, self.run.device)
         else:
             work = [(self.folder, stage, each, self.seed, key) for key, each in todo.items()]
             self._run_all(f"{stage.name}: training", _fit, work)
@@ -252,7 +255,7 @@ class StageCache:
             for model, case, each in zip(models, cases, given, strict=True)
         ]
         work = [
-            (self.folder, stage, model, case, each, key)
+            (self.folder, stage, model, case, each, key, self.run)
             for model, case, each, key in zip(models, cases, given, keys, strict=True)
             if not _path(self.folder, key, ".npz").exists()
         ]
@@ -297,16 +300,22 @@ def _fit(folder: Path, stage: Stage, extracted: Sequence[str], seed: int, key: s
 
 
 def _fit_resumable(
-    folder: Path, stage: Resumable, extracted: Sequence[str], seed: int, key: str, progress: Progress
+    folder: Path,
+    stage: Resumable,
+    extracted: Sequence[str],
+    seed: int,
+    key: str,
+    progress: Progress,
+    device: Device,
 ) -> None:
     examples = _read_examples(folder, stage.examples, extracted)
     checkpoints = _path(folder, key, ".checkpoints")
     checkpoints.mkdir(parents=True, exist_ok=True)
-    dump_part(_path(folder, key, ".skops"), stage.fit_resumable(examples, seed, checkpoints, progress))
+    dump_part(_path(folder, key, ".skops"), stage.fit_resumable(examples, seed, checkpoints, progress, device))
 
 
-def _predict(folder: Path, stage: Stage, model: str, case: Case, given: str, key: str) -> None:
-    context, _ = _context(folder, case)
+def _predict(folder: Path, stage: Stage, model: str, case: Case, given: str, key: str, run: RunContext) -> None:
+    context = replace(_context(folder, case)[0], run=run)
     part = load_part(_path(folder, model, ".skops"))
     candidates = _read_candidates(folder, given)
     reset_peak()
@@ -333,14 +342,14 @@ def _context_path(folder: Path, case: Case) -> Path:
 
 
 def _arrays_of(candidates: Candidates) -> Arrays:
-    return {field.name: getattr(candidates, field.name) for field in fields(candidates)}
+    return {each.name: getattr(candidates, each.name) for each in fields(candidates)}
 
 
 def _read_candidates(folder: Path, key: str) -> Candidates:
     if key == _NO_KEY:
         return NO_CANDIDATES
     arrays = _read_arrays(_path(folder, key, ".npz"))
-    return Candidates(**{field.name: arrays[field.name] for field in fields(Candidates)})
+    return Candidates(**{each.name: arrays[each.name] for each in fields(Candidates)})
 
 
 def _path(folder: Path, key: str, suffix: str) -> Path:

@@ -34,8 +34,8 @@ from ctlymph.evaluation.protocol import Evaluation, Protocol, evaluate_region
 from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 from ctlymph.evaluation.summary import document
 from ctlymph.training.cache_keys import versions
-from ctlymph.training.cross_validation import Split, cross_validate, marks_of
-from ctlymph.training.splits import splits, usable
+from ctlymph.training.cross_validation import Split, cross_validate, detections_of
+from ctlymph.training.splits import make_splits, training_cases
 from ctlymph.training.stage_cache import StageCache
 
 ASKED_FALSE = 3.0
@@ -128,9 +128,9 @@ def train(folder: Path, training: Training, stage_cache: StageCache) -> ModelCar
     if not training.method.is_trainable:
         raise UsageError(f"{training.method.name} is a rule and learns nothing; use it as it is")
     check_can_train([training.method])
-    chosen = usable(training.collection, regions)
+    chosen = training_cases(training.collection, regions)
     folds = make_folds(chosen.distinct, training.folds or 2, stage_cache.seed)
-    by_region = splits(stage_cache, chosen, folds, training.extra_train)
+    by_region = make_splits(stage_cache, chosen, folds, training.extra_train)
     judged = {region: _judged(training, stage_cache, split, region) for region, split in by_region.items()}
     figures = {region: each for region, each in judged.items() if each is not None}
     cards = {
@@ -157,7 +157,7 @@ def _judged(training: Training, stage_cache: StageCache, split: Split, region: s
     if not training.folds:
         return None
     tested = cross_validate(stage_cache, training.systems[region], split)
-    marks = marks_of(training.method.name, split, tested)
+    marks = detections_of(training.method.name, split, tested)
     truth = read_ground_truth(training.collection.folder, marks.cases)
     return evaluate_region(
         [marks], truth, region, Protocol(MatchingRules(), Resampling(training.bootstraps, stage_cache.seed))
@@ -169,7 +169,7 @@ def _fit(
 ) -> RegionCard:
     region = split.cases[0].region
     system = training.systems[region]
-    cases = split.but_fold(None, joint=system.joint)
+    cases = split.train_cases(None, joint=system.joint)
     models = stage_cache.fit(system, cases)
     stages = []
     for number, (stage, name) in enumerate(zip(system.stages, models, strict=True), start=1):

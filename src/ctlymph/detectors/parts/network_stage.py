@@ -15,7 +15,7 @@ from ctlymph.detectors.settings import NOT_A_SETTING, TRAINING_ONLY
 from ctlymph.nn.export import ExportedNetwork, Weights, export
 from ctlymph.nn.inference import Run, compile_network
 from ctlymph.nn.quantization import with_activation_ranges
-from ctlymph.nn.run_context import RunContext
+from ctlymph.nn.run_context import Device, RunContext
 from ctlymph.nn.training_loop import Batch, Draw, Loss, Schedule, TrainingSpec, fit
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class NetworkStage(ABC):
         return self.fit_resumable(extracted, seed, None, SILENT)
 
     def fit_resumable(
-        self, extracted: Sequence[Any], seed: int, folder: Path | None, progress: Progress
+        self, extracted: Sequence[Any], seed: int, folder: Path | None, progress: Progress, device: Device = "auto"
     ) -> dict[str, Any]:
         """Train the network, with checkpoints in a folder, if one is given, and export it.
 
@@ -93,7 +93,8 @@ class NetworkStage(ABC):
         """
         draw, loss = self.batches(extracted)
         start = None if self.start is None else self.start.weights
-        module = fit(TrainingSpec(self.name, self.module, draw, loss, self.schedule, seed, start), folder, progress)
+        spec = TrainingSpec(self.name, self.module, draw, loss, self.schedule, seed, start, device)
+        module = fit(spec, folder, progress)
         examples = list(_examples(draw, seed, self.schedule.steps))
         return with_activation_ranges(export(module, examples[0]), examples).arrays()
 
