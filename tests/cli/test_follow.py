@@ -134,4 +134,4 @@ def test_another_part_of_the_body_is_refused(
         paths.append(tmp_path / f"{name}.nii.gz")
     nodes = [word for path in paths for word in ("--nodes", tmp_path / f"{path.name[:-7]}_nodes.nii.gz")]
     assert ctlymph(monkeypatch, "follow", *paths, *nodes, "-o", tmp_path / "out") == 1
-    assert "cannot be laid over" in capsys.readouterr().err
+    assert "cannot be registered" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from fake_series import slice_bytes
 from typer.testing import CliRunner, Result
 
 from ctlymph.cli.main import app
-from ctlymph.core.errors import CtlymphError
+from ctlymph.core.errors import CtlymphError, UsageError
 from ctlymph.datasets.ct_lymph_nodes.catalogue import Series, catalogue
 
 pytest.importorskip("idc_index_data")
@@ -45,15 +45,20 @@ def test_the_terms_are_shown_and_not_taken_as_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--cases", "MED_LYMPH_999"], "MED_LYMPH_999"),
-        (["--what", "xray"], "there is no xray"),
+        (["--what", "xray"], "'xray': choose from ct, seg, annotations, candidates, masks"),
         (["--source", "elsewhere"], "neither idc, nbia nor a .tcia file"),
         (["--source", "list.tcia", "--region", "abdomen"], "leave out --cases, --region and --what"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(tmp_path: Path, options: list[str], said: str) -> None:
-    with pytest.raises(CtlymphError, match=said):
-        run(tmp_path / "data", *options)
+def test_options_that_cannot_be_meant_are_usage_errors(tmp_path: Path, options: list[str], said: str) -> None:
+    result = run(tmp_path / "data", *options)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_an_unknown_case_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="MED_LYMPH_999"):
+        run(tmp_path / "data", "--cases", "MED_LYMPH_999")
 
 
 def test_what_could_not_be_had_is_told_and_how_to_go_on(bucket: Bucket, tmp_path: Path) -> None:
