@@ -126,7 +126,7 @@ def test_cases_of_unknown_region_are_named_and_not_passed_over(tmp_path: Path) -
     (tmp_path / "cases.csv").unlink()
     (tmp_path / "labels" / "PAT001.nii.gz").rename(tmp_path / "PAT001_mask.nii.gz")
     collection = Collection(tmp_path)
-    assert "1 cases belong to no region (PAT001" in collection.notes[0]
+    assert "no region is known of PAT001; write cases.csv" in collection.notes[0]
     with pytest.raises(CtlymphError, match="in which region the nodes of PAT001"):
         collection.cases("abdomen")
 
@@ -158,7 +158,7 @@ def test_test_cases_are_never_trained_on(tmp_path: Path) -> None:
     collection = Collection(tmp_path)
     chosen = usable(collection, ("mediastinum",))
     assert [case.name for case in chosen.all] == ["PAT001", "PAT004"]
-    assert "1 cases are for testing only, and nothing is trained on them: PAT002" in chosen.notes[0]
+    assert "for testing only, never trained on: PAT002" in chosen.notes[0]
     assert [case.name for case in usable_tests(collection, "mediastinum").all] == ["PAT002"]
 
 

@@ -143,7 +143,7 @@ def test_folds_of_some_of_the_cases_keep_each_in_its_fold() -> None:
 @pytest.mark.parametrize("k", [0, 1, 4])
 def test_impossible_numbers_of_folds_are_refused(k: int) -> None:
     entries = [BY_CASE[name] for name in ("MED_LYMPH_001", "MED_LYMPH_002", "ABD_LYMPH_001", "ABD_LYMPH_003")]
-    with pytest.raises(CtlymphError, match="3 scans cannot be dealt out"):
+    with pytest.raises(CtlymphError, match="3 patients do not fill"):
         make_folds(entries, k)
 
 

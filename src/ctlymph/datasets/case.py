@@ -308,11 +308,16 @@ def _entry(name: str, files: CaseFiles) -> CatalogueEntry | None:
 
 
 def _left_out(cases: Sequence[Case], found: Iterable[str]) -> Iterator[str]:
-    """Describe which cases belong to no region, and which the folder holds beyond its table."""
+    """Name the cases without a region, and those that the folder holds beyond its table."""
     if without := [case.name for case in cases if not case.regions]:
-        yield f"{len(without)} cases belong to no region ({', '.join(without[:3])}, …); {HOW_TO}"
+        yield f"no region is known of {_listing(without)}; {HOW_TO}"
     if unlisted := sorted(set(found) - {case.name for case in cases}):
-        yield f"{len(unlisted)} cases are left out, since {CASES} does not list them: {', '.join(unlisted[:3])}, …"
+        yield f"left out, since {CASES} does not list them: {_listing(unlisted)}"
+
+
+def _listing(names: Sequence[str], limit: int = 3) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return f"{', '.join(names[:limit])}{more}"
 
 
 def _place(case: Case) -> tuple[int, str]:

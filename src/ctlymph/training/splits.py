@@ -50,7 +50,7 @@ def training_cases(collection: Collection, regions: Sequence[str] = REGIONS) -> 
         collection, {region: [case for case in cases if not case.is_test] for region, cases in here.items()}
     )
     tests = sorted({case.name for cases in here.values() for case in cases if case.is_test})
-    note = f"{len(tests)} cases are for testing only, and nothing is trained on them: {_listed(tests)}"
+    note = f"for testing only, never trained on: {_listed(tests)}"
     return replace(chosen, notes=(*chosen.notes, note)) if tests else chosen
 
 
