@@ -26,7 +26,7 @@ from ctlymph.measurement.segmentation import segment_marks
 from ctlymph.training.cross_validation import OutOfFold, Split, cross_validate, detections_of
 from ctlymph.training.splits import make_splits, training_cases
 from ctlymph.training.stage_cache import StageCache
-from ctlymph.workflows.training import ASKED_FALSE, Training
+from ctlymph.workflows.training import FALSE_PER_CT, Training
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def _threshold(result: DetectorResult) -> float:
     """Give the score above which there are 3 false positives a CT."""
     matches = result.matches
     false = np.sort(matches.detections.scores[matches.false])[::-1]
-    allowed = int(ASKED_FALSE * len(matches.truth.cases))
+    allowed = int(FALSE_PER_CT * len(matches.truth.cases))
     return float(false[allowed]) if allowed < len(false) else 0.0
 
 

@@ -26,7 +26,7 @@ def models(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print methods and cards as JSON.")] = False,
 ) -> None:
-    """List the methods and the installed models, or the models in folders: what each learned from, how good it was.
+    """List the methods and installed models, or the models in folders: what each was trained on, and how good it is.
 
     [bold]Examples[/bold]
 
@@ -57,7 +57,7 @@ def models(
         show_table("Methods", ("method", "kind", "how it works"), rows)
         for note in plugins().notes:
             say(f"note: {note}")
-        say("Models that you train are folders of ctlymph train: ctlymph models FOLDER shows what they are.")
+        say("ctlymph train writes a model into a folder; ctlymph models FOLDER describes it.")
     header = ("model", "method", "region", "cases", "enlarged nodes", "synthetic", "sensitivity at 3 FP a CT")
     title = "Models" if folders else "Models that come with ctlymph"
     show_table(title, header, [row for name, card in cards.items() for row in _rows(name, card)])

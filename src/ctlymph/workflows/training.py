@@ -1,4 +1,4 @@
-"""A method trained on a collection: cross-validated first, then on all its cases, and put into a folder."""
+"""Training: a method is cross-validated on a collection, then trained on all its cases and written into a folder."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ from ctlymph.training.cross_validation import Split, cross_validate, detections_
 from ctlymph.training.splits import make_splits, training_cases
 from ctlymph.training.stage_cache import StageCache
 
-ASKED_FALSE = 3.0
+FALSE_PER_CT = 3.0
 """False positives per CT, in cross-validation, at which a model's threshold lies."""
-_WITHOUT_FIGURES = 0.5
+_DEFAULT_THRESHOLD = 0.5
 WEIGHTS = ".safetensors"
 
 
@@ -51,14 +51,14 @@ class Training:
     Attributes:
         method: The method.
         collection: The cases.
-        regions: Those that are wanted, of those that the method knows.
-        folds: Of the cross-validation that gives figures and threshold; 0: none.
-        bootstraps: For the figures' intervals.
-        extra_train: Collections that are learned from in every round, and never tested on.
-        steps: Of networks; None: as many as the method has.
-        begin_with: Folder of a model of the same method, whose networks are learned further, or a ``.safetensors``
-            file of weights for its network; None: anew.
-        licence: Of the CTs, and where they come from; None: as far as the collection tells.
+        regions: Regions to train for, as far as the method knows them.
+        folds: Of the cross-validation that gives metrics and threshold; 0: none.
+        bootstraps: For the metrics' intervals.
+        extra_train: Collections for training in every round, never for testing.
+        steps: Batches of networks; None: the method's own number.
+        begin_with: Folder of a model of the same method, whose networks are trained further, or a ``.safetensors``
+            file of weights for its network; None: random weights.
+        licence: Of the CTs, and their sources; None: what the collection says.
     """
 
     method: Method
@@ -73,7 +73,7 @@ class Training:
 
     @property
     def collections(self) -> tuple[Collection, ...]:
-        """All that it learns from."""
+        """All collections that are trained on."""
         return (self.collection, *self.extra_train)
 
     @cached_property
@@ -81,13 +81,13 @@ class Training:
         """What is trained, by region.
 
         Raises:
-            CtlymphError: If the model to begin with is of another method, or has not all regions.
+            CtlymphError: If the model to begin with is of another method or lacks a region.
         """
         given = {region: self.method.systems[region] for region in self.regions if region in self.method.systems}
         if self.steps is None and self.begin_with is None:
             return given
         if not any(isinstance(stage, Configurable) for system in given.values() for stage in system.stages):
-            raise UsageError(f"{self.method.name} has no network; it knows neither steps nor weights to begin with")
+            raise UsageError(f"{self.method.name} has no network, and takes neither steps nor weights to begin with")
         return {region: self._tuned(system, region) for region, system in given.items()}
 
     def _tuned(self, system: System, region: str) -> System:
@@ -99,7 +99,7 @@ class Training:
         return system.with_stages(stages)
 
     def _begins(self, region: str, count: int) -> list[tuple[Mapping[str, Any] | None, str]]:
-        """Give what each of a system's stages begins with, and the digest of its file."""
+        """Return what each stage begins with, and the digest of its file."""
         if self.begin_with is None:
             return [(None, "")] * count
         if self.begin_with.suffix == WEIGHTS:
@@ -116,10 +116,10 @@ class Training:
 
 
 def train(folder: Path, training: Training, stage_cache: StageCache) -> ModelCard:
-    """Train a method, and write its model into an empty folder.
+    """Train a method and write its model into an empty folder.
 
     Raises:
-        CtlymphError: If there are too few cases, or they teach nothing.
+        CtlymphError: If there are too few cases, or the method cannot be trained on them.
     """
     regions = list(training.systems)
     if not regions:
@@ -131,16 +131,18 @@ def train(folder: Path, training: Training, stage_cache: StageCache) -> ModelCar
     chosen = training_cases(training.collection, regions)
     folds = make_folds(chosen.distinct, training.folds or 2, stage_cache.seed)
     by_region = make_splits(stage_cache, chosen, folds, training.extra_train)
-    judged = {region: _judged(training, stage_cache, split, region) for region, split in by_region.items()}
-    figures = {region: each for region, each in judged.items() if each is not None}
+    evaluations = {}
+    if training.folds:
+        evaluations = {region: _evaluate(training, stage_cache, split, region) for region, split in by_region.items()}
     cards = {
-        region: _fit(folder, training, stage_cache, split, figures.get(region)) for region, split in by_region.items()
+        region: _train_region(folder, training, stage_cache, split, evaluations.get(region))
+        for region, split in by_region.items()
     }
-    threshold, threshold_is = _threshold(figures, cards)
+    threshold, threshold_is = _threshold(evaluations, cards)
     licences = {case.licence for each in training.collections for case in each.cases()} - {""}
     card = ModelCard(
         method=training.method.name,
-        trained_on=_sentence(training, cards),
+        trained_on=_description(training, cards),
         synthetic=any(each.synthetic for each in training.collections),
         licence=training.licence or ", ".join(sorted(licences)),
         seed=stage_cache.seed,
@@ -153,9 +155,7 @@ def train(folder: Path, training: Training, stage_cache: StageCache) -> ModelCar
     return card
 
 
-def _judged(training: Training, stage_cache: StageCache, split: Split, region: str) -> Evaluation | None:
-    if not training.folds:
-        return None
+def _evaluate(training: Training, stage_cache: StageCache, split: Split, region: str) -> Evaluation:
     tested = cross_validate(stage_cache, training.systems[region], split)
     marks = detections_of(training.method.name, split, tested)
     truth = read_ground_truth(training.collection.folder, marks.cases)
@@ -164,8 +164,8 @@ def _judged(training: Training, stage_cache: StageCache, split: Split, region: s
     )
 
 
-def _fit(
-    folder: Path, training: Training, stage_cache: StageCache, split: Split, judged: Evaluation | None
+def _train_region(
+    folder: Path, training: Training, stage_cache: StageCache, split: Split, evaluation: Evaluation | None
 ) -> RegionCard:
     region = split.cases[0].region
     system = training.systems[region]
@@ -181,20 +181,20 @@ def _fit(
         cases=tuple(case.name for case in cases),
         nodes=sum(stage_cache.nodes(case).enlarged for case in cases),
         stages=tuple(stages),
-        metrics=_metrics(judged, split) if judged else None,
-        sigmoid=_sigmoid(judged.results[0].matches) if judged else None,
+        metrics=_metrics(evaluation, split) if evaluation else None,
+        sigmoid=_sigmoid(evaluation.results[0].matches) if evaluation else None,
     )
 
 
 def _sigmoid(matches: Matches) -> tuple[float, float]:
-    """Fit what makes chances of scores, to what became of the marks in cross-validation."""
+    """Fit the sigmoid that turns scores into probabilities to the hits of cross-validation."""
     hits = matches.outcome == Outcome.HIT
-    told = hits | matches.false
-    return sigmoid_through(log_odds(matches.detections.scores[told]), hits[told].astype(np.int8))
+    counted = hits | matches.false
+    return sigmoid_through(log_odds(matches.detections.scores[counted]), hits[counted].astype(np.int8))
 
 
-def _metrics(judged: Evaluation, split: Split) -> Mapping[str, Any]:
-    whole = document(judged)
+def _metrics(evaluation: Evaluation, split: Split) -> Mapping[str, Any]:
+    whole = document(evaluation)
     (result,) = whole["detectors"]
     return {
         "of": f"{split.folds.k}-fold cross-validation by patient on the cases of this model",
@@ -205,34 +205,34 @@ def _metrics(judged: Evaluation, split: Split) -> Mapping[str, Any]:
     }
 
 
-def _threshold(judged: Mapping[str, Evaluation], cards: Mapping[str, RegionCard]) -> tuple[float, str]:
-    """Give the chance at which all regions together have the wanted number of false positives per CT."""
-    if not judged:
-        return _WITHOUT_FIGURES, "not measured: no cross-validation was asked for"
+def _threshold(evaluations: Mapping[str, Evaluation], cards: Mapping[str, RegionCard]) -> tuple[float, str]:
+    """Return the probability at which all regions together have 3 false positives per CT, and how it was chosen."""
+    if not evaluations:
+        return _DEFAULT_THRESHOLD, "not measured: there was no cross-validation"
     found = []
-    for region, each in judged.items():
+    for region, each in evaluations.items():
         matches, curve = each.results[0].matches, cards[region].sigmoid
         scores = matches.detections.scores[matches.false]
         found.append(scores if curve is None else calibrated(scores, *curve))
     false = np.sort(np.concatenate(found))[::-1]
-    allowed = int(ASKED_FALSE * sum(len(each.truth.cases) for each in judged.values()))
+    allowed = int(FALSE_PER_CT * sum(len(each.truth.cases) for each in evaluations.values()))
     score = float(false[allowed - 1]) if 0 < allowed <= len(false) else 0.0
-    return float(np.clip(score, 0, 1)), f"{ASKED_FALSE:g} false positives per CT in cross-validation"
+    return float(np.clip(score, 0, 1)), f"{FALSE_PER_CT:g} false positives per CT in cross-validation"
 
 
-def _sentence(training: Training, cards: Mapping[str, RegionCard]) -> str:
-    told = cards
+def _description(training: Training, cards: Mapping[str, RegionCard]) -> str:
+    described = cards
     if any(system.joint for system in training.systems.values()):  # all cards are alike
-        told = {" or ".join(cards): next(iter(cards.values()))}
+        described = {" or ".join(cards): next(iter(cards.values()))}
     counts = " and ".join(
-        f"{len(each.cases)} CTs of the {region} ({each.nodes} enlarged nodes)" for region, each in told.items()
+        f"{len(each.cases)} CTs of the {region} ({each.nodes} enlarged nodes)" for region, each in described.items()
     )
     made = [each.synthetic for each in training.collections]
     if any(made):
         part = "" if all(made) else "in part "
         return (
-            f"{training.method.name} learned {part}from synthetic lymph nodes: {counts}, with nodes made by ctlymph "
-            "phantom; its figures hold for such CTs, and say little of real ones."
+            f"{training.method.name} was trained {part}on synthetic lymph nodes: {counts}, with nodes made by "
+            "ctlymph phantom; its metrics hold for such CTs and say little about real ones."
         )
     known = all(case.entry for each in training.collections for case in each.cases())
-    return f"{training.method.name} learned from {counts} of {TITLE if known else 'a collection of its user'}."
+    return f"{training.method.name} was trained on {counts} of {TITLE if known else 'a collection of its user'}."
