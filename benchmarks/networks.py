@@ -33,7 +33,7 @@ from ctlymph.core.volume import Geometry, Volume
 from ctlymph.detectors.lymphnet import LymphNet
 from ctlymph.detectors.model_store import INSTALLED, read_model
 from ctlymph.detectors.parts import views
-from ctlymph.detectors.parts.views import drawn_frames, views_of
+from ctlymph.detectors.parts.views import random_frames, views_of
 from ctlymph.nn.export import ExportedNetwork
 from ctlymph.nn.inference import compile_network
 from ctlymph.nn.run_context import Precision, RunContext
@@ -76,7 +76,7 @@ def _views(repeats: int) -> None:
     grid = Geometry((400, 512, 512), np.zeros(3), np.array([0.75, 0.75, 1.0]))
     volume = Volume(rng.integers(-150, 250, grid.shape_zyx).astype(np.int16), grid)
     places = grid.index_to_mm(rng.uniform(0.2, 0.8, (40, 3)) * grid.shape_ijk)
-    frames = drawn_frames((30.0, 35.0, 40.0, 45.0), 5, 5, shift_mm=3.0, seed=0)
+    frames = random_frames((30.0, 35.0, 40.0, 45.0), 5, 5, shift_mm=3.0, seed=0)
 
     def coordinates() -> np.ndarray:
         grids = views._grids(grid, places, frames, 32)

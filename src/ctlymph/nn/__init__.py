@@ -1,4 +1,4 @@
-"""Networks at work: written once in layers, run by OpenVINO on processors and by PyTorch where there is a GPU."""
+"""Neural networks: trained in PyTorch, exported to OpenVINO, run there on processors and by PyTorch on GPUs."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""A network slid over a large array in slabs, so that memory does not grow with the number of slices."""
+"""A network run over a large array in slabs, so that memory does not grow with the number of slices."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ def in_slabs(
     multiple: int,
     fill: float,
 ) -> list[NDArray[np.float32]]:
-    """Give a network's outputs for a whole array.
+    """Return a network's outputs for a whole array.
 
-    Slabs run over all of y and x, which are filled up to a ``multiple``; along z they overlap, and of each the part is
-    kept that lies farther from its ends than from its neighbours'. An array of few slices is one slab.
+    Slabs hold all of y and x, which are padded to a ``multiple``. Along z they overlap; each slice is taken from the
+    slab whose ends are farther away. An array of few slices is one slab.
 
     Args:
         make: Makes the network ready for an input of a shape ``(1, 1, z, y, x)``.
         array: z, y, x.
         slices: Of a slab at most; a multiple of ``multiple``.
-        overlap: Slices that a slab has at least beyond the part that is kept; a multiple of ``multiple``.
+        overlap: Slices at least between the end of a slab and the part of it that is kept; a multiple of ``multiple``.
         multiple: Input shapes must be multiples of this.
-        fill: Value around the array.
+        fill: Value of the padding.
 
     Returns:
         Each output ``(channels, z, y, x)``; where an output is coarser than the input, a voxel of it covers a whole
         block of the array's, the last perhaps in part.
 
     Raises:
-        ValueError: If slices or overlap are no multiples, or two overlaps fill a slab.
+        ValueError: If slices or overlap are not multiples, or two overlaps fill a slab.
     """
     if slices % multiple or overlap % multiple:
         raise ValueError(f"slices {slices} and overlap {overlap} must be multiples of {multiple}")
@@ -52,8 +52,8 @@ def in_slabs(
     outputs: list[NDArray[np.float32]] = []
     for start, low, high in zip(starts, edges, edges[1:], strict=False):
         slab = np.full(shape, fill, np.float32)
-        given = array[start : start + shape[0]]
-        slab[: len(given), :rows, :columns] = given
+        slices_here = array[start : start + shape[0]]
+        slab[: len(slices_here), :rows, :columns] = slices_here
         found = run(slab[None, None])
         if not outputs:
             outputs = [_canvas(each, shape, array.shape) for each in found]
@@ -66,7 +66,7 @@ def in_slabs(
 
 
 def _slabs(depth: int, length: int, overlap: int) -> tuple[list[int], list[int]]:
-    """Give where slabs begin, and where the part that is kept of each ends and that of the next begins."""
+    """Return the first slices of the slabs, and the edges between the parts that are kept of them."""
     if length == depth:
         return [0], [0, depth]
     step = length - 2 * overlap
@@ -79,7 +79,7 @@ def _filled(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-def _canvas(output: NDArray[np.float32], given: Sequence[int], whole: Sequence[int]) -> NDArray[np.float32]:
-    steps = [a // b for a, b in zip(given, output.shape[2:], strict=True)]
+def _canvas(output: NDArray[np.float32], input_shape: Sequence[int], whole: Sequence[int]) -> NDArray[np.float32]:
+    steps = [a // b for a, b in zip(input_shape, output.shape[2:], strict=True)]
     space = [-(-length // step) for length, step in zip(whole, steps, strict=True)]
     return np.empty((output.shape[1], *space), np.float32)

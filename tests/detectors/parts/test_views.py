@@ -11,7 +11,7 @@ from contexts import candidates_of, scene_with_nodes
 from ctlymph.core.volume import AIR_HU, Geometry, Volume
 from ctlymph.detectors.base import NO_CANDIDATES, Candidates
 from ctlymph.detectors.parts.view_network import Averaged, ViewNetwork
-from ctlymph.detectors.parts.views import Frames, drawn_frames, views_by_torch, views_of
+from ctlymph.detectors.parts.views import Frames, random_frames, views_by_torch, views_of
 from ctlymph.detectors.roth2014 import RothViews
 from ctlymph.detectors.shin2016 import AlexViews, ResidualViews
 from ctlymph.nn.training_loop import Schedule
@@ -37,7 +37,7 @@ def test_views_are_what_scipy_interpolates(oblique_volume: Volume) -> None:
     rng = np.random.default_rng(2)
     geometry = replace(oblique_volume.geometry, shape_zyx=(50, 60, 70))
     volume = Volume(rng.integers(-1000, 1500, geometry.shape_zyx).astype(np.int16), geometry)
-    frames = drawn_frames((9.0, 14.0), 2, 3, shift_mm=3.0, seed=1)
+    frames = random_frames((9.0, 14.0), 2, 3, shift_mm=3.0, seed=1)
     places = geometry.index_to_mm(rng.uniform(0.3, 0.7, (4, 3)) * geometry.shape_ijk)
     found = views_of(volume, places, frames, 12)
     assert found.shape == (4, 12, 3, 12, 12)
@@ -61,7 +61,7 @@ def test_pytorch_takes_the_same_views_also_at_the_edge(shape: tuple[int, int, in
     )
     volume = Volume(rng.integers(-1000, 1500, shape).astype(np.int16), grid)
     places = grid.index_to_mm(rng.uniform(-0.2, 1.2, (9, 3)) * grid.shape_ijk)
-    frames = drawn_frames((12.0, 30.0), 2, 2, shift_mm=3.0, seed=5)
+    frames = random_frames((12.0, 30.0), 2, 2, shift_mm=3.0, seed=5)
     one = views_of(volume, places, frames, 16)
     other = views_by_torch(torch.from_numpy(volume.hu), grid, places, frames, 16).numpy()
     unlike = np.abs(one - other) > 0.5
@@ -79,8 +79,8 @@ def test_a_stored_turned_ct_needs_no_copy() -> None:
 
 
 def test_frames_are_drawn_by_their_seed_and_keep_their_limits() -> None:
-    frames = drawn_frames((30.0, 35, 40, 45), 5, 5, shift_mm=3.0, seed=0)
-    again = drawn_frames((30.0, 35, 40, 45), 5, 5, shift_mm=3.0, seed=0)
+    frames = random_frames((30.0, 35, 40, 45), 5, 5, shift_mm=3.0, seed=0)
+    again = random_frames((30.0, 35, 40, 45), 5, 5, shift_mm=3.0, seed=0)
     assert len(frames) == 100
     assert (frames.turns == again.turns).all()
     assert np.unique(frames.sides_mm, return_counts=True)[1].tolist() == [25] * 4

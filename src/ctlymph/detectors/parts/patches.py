@@ -139,11 +139,11 @@ class PatchSampler:
     Args:
         examples: As :func:`example_of` returns them.
         side: Voxels along the sides of a patch.
-        changes: Augmentation.
+        augmentation: Augmentation.
     """
 
-    def __init__(self, examples: Sequence[Arrays], side: int, changes: Augmentation) -> None:
-        self.examples, self.side, self.changes = examples, side, changes
+    def __init__(self, examples: Sequence[Arrays], side: int, augmentation: Augmentation) -> None:
+        self.examples, self.side, self.augmentation = examples, side, augmentation
         self.nodes = [(case, n) for case, each in enumerate(examples) for n in range(len(each["centres_zyx"]))]
         self.places = [_tissue_of(each) for each in examples]
 
@@ -162,7 +162,7 @@ class PatchSampler:
         from ctlymph.detectors.parts.patch_resampling import cut
 
         example, side = self.examples[case], self.side
-        matrix = _drawn_matrix(self.changes, rng)
+        matrix = _random_axes(self.augmentation, rng)
         offset = middle_zyx - matrix @ np.full(3, (side - 1) / 2)
         hu, labels = np.empty((side, side, side), np.float32), np.empty((side, side, side), np.uint8)
         cut(example["hu"], example["labels"], matrix, offset, (AIR_HU, IGNORE), hu, labels)
@@ -170,8 +170,8 @@ class PatchSampler:
         centres = (example["centres_zyx"] - offset) @ inverse.T
         near = ((centres > -side / 4) & (centres < side * 1.25)).all(axis=1)
         sizes = example["short_axes_mm"][near] * abs(np.linalg.det(inverse)) ** (1 / 3)
-        hu = _as_scanned(hu, self.changes, rng)
-        return Patch(*_cut(hu, labels, self.changes, rng), centres[near], sizes)
+        hu = _as_scanned(hu, self.augmentation, rng)
+        return Patch(*_cut(hu, labels, self.augmentation, rng), centres[near], sizes)
 
 
 def _tissue_of(example: Arrays) -> NDArray[np.intp]:
@@ -180,46 +180,46 @@ def _tissue_of(example: Arrays) -> NDArray[np.intp]:
     return places if len(places) else np.array([example["hu"].shape]) // 2
 
 
-def _drawn_matrix(changes: Augmentation, rng: np.random.Generator) -> Floats:
+def _random_axes(augmentation: Augmentation, rng: np.random.Generator) -> Floats:
     """Draw the directions and lengths of a patch's axes z, y, x in the example."""
     from scipy.spatial.transform import Rotation
 
-    limits = np.array([changes.turn_deg, changes.tilt_deg, changes.tilt_deg])
+    limits = np.array([augmentation.turn_deg, augmentation.tilt_deg, augmentation.tilt_deg])
     matrix = Rotation.from_euler("XYZ", rng.uniform(-limits, limits), degrees=True).as_matrix()
-    scales = np.exp(rng.uniform(-1, 1, 3) * np.log1p(changes.stretch))
-    if rng.random() < changes.mirrored:
+    scales = np.exp(rng.uniform(-1, 1, 3) * np.log1p(augmentation.stretch))
+    if rng.random() < augmentation.mirrored:
         scales[2] *= -1
     return np.asarray(matrix * scales)
 
 
-def _as_scanned(hu: NDArray[np.float32], changes: Augmentation, rng: np.random.Generator) -> NDArray[np.float32]:
+def _as_scanned(hu: NDArray[np.float32], augmentation: Augmentation, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return the values as another contrast phase and another scanner would have them."""
     from scipy.ndimage import gaussian_filter, uniform_filter1d
 
-    factor = np.exp(rng.uniform(-1, 1) * np.log(changes.enhancement))
-    if rng.random() < changes.unenhanced:
+    factor = np.exp(rng.uniform(-1, 1) * np.log(augmentation.enhancement))
+    if rng.random() < augmentation.unenhanced:
         factor = rng.uniform(0.05, 0.5)
     low, high = _ENHANCED_HU
     hu = hu + np.float32(factor - 1) * (np.clip(hu, low, high) - low)
     if rng.random() < 0.5:
-        thickness = int(rng.integers(1, changes.thickness_voxels + 1))
+        thickness = int(rng.integers(1, augmentation.thickness_voxels + 1))
         hu = uniform_filter1d(hu, thickness, axis=0, mode="nearest")
     if rng.random() < 0.5:
-        blur = rng.uniform(0, changes.blur_voxels)
+        blur = rng.uniform(0, augmentation.blur_voxels)
         hu = gaussian_filter(hu, (0, blur, blur), mode="nearest")
     noise = rng.normal(size=hu.shape).astype(np.float32)
     if rng.random() < 0.5:
         noise = gaussian_filter(noise, rng.uniform(0.4, 0.8))
         noise /= noise.std()
-    amount = changes.noise_hu * rng.random() ** 2
-    return np.asarray(hu + noise * np.float32(amount) + np.float32(rng.uniform(-1, 1) * changes.shift_hu))
+    amount = augmentation.noise_hu * rng.random() ** 2
+    return np.asarray(hu + noise * np.float32(amount) + np.float32(rng.uniform(-1, 1) * augmentation.shift_hu))
 
 
 def _cut(
-    hu: NDArray[np.float32], labels: NDArray[np.uint8], changes: Augmentation, rng: np.random.Generator
+    hu: NDArray[np.float32], labels: NDArray[np.uint8], augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Let the scan end within some patches; voxels beyond are ignored."""
-    if rng.random() < changes.cut:
+    if rng.random() < augmentation.cut:
         axis, at = int(rng.integers(3)), int(rng.integers(hu.shape[0] // 4))
         beyond = [slice(None)] * 3
         beyond[axis] = slice(0, at) if rng.random() < 0.5 else slice(hu.shape[axis] - at, None)

@@ -37,7 +37,7 @@ Outputs = Sequence[NDArray[np.float32]]
 
 WINDOW_HU = (-200.0, 300.0)
 _SCHEDULE = Schedule(steps=3000)
-_CHANGES = Augmentation()
+_AUGMENTATION = Augmentation()
 _INSIDE = 0.5
 _UNKNOWN_MM = 5.0
 """Radius of a peak that is not inside a mask."""
@@ -74,7 +74,7 @@ class RegionNetwork(NetworkStage):
         spacing_mm: Of its voxels.
         side: Of the patches that it is trained on, voxels.
         batch: Patches in a step, half of them with a node.
-        changes: Augmentation of the patches.
+        augmentation: How the patches are changed at random.
         min_distance_mm: Of peaks nearer to each other the higher is kept.
         min_score: Probability below which a peak is none.
         max_candidates: Peaks that are handed on.
@@ -93,7 +93,7 @@ class RegionNetwork(NetworkStage):
     side: int = field(default=64, metadata=TRAINING_ONLY)
     batch: int = field(default=4, metadata=TRAINING_ONLY)
     schedule: Schedule = field(default=_SCHEDULE, kw_only=True, metadata=TRAINING_ONLY)
-    changes: Augmentation = field(default=_CHANGES, metadata=TRAINING_ONLY)
+    augmentation: Augmentation = field(default=_AUGMENTATION, metadata=TRAINING_ONLY)
     min_distance_mm: float = 8.0
     min_score: float = 0.005
     max_candidates: int = 60
@@ -126,7 +126,7 @@ class RegionNetwork(NetworkStage):
         Raises:
             CtlymphError: If no case has an enlarged node.
         """
-        sampler = PatchSampler(extracted, self.side, self.changes)
+        sampler = PatchSampler(extracted, self.side, self.augmentation)
         if not sampler.nodes:
             raise CtlymphError(f"{self.name}: {len(extracted)} cases have no enlarged node; add cases with nodes")
 

@@ -15,7 +15,7 @@ from ctlymph.detectors.calibration import sigmoid
 from ctlymph.detectors.parts.feature_scorer import FeatureScorer, all_alike
 from ctlymph.detectors.parts.hog import WINDOW_HU
 from ctlymph.detectors.parts.network_stage import NetworkStage
-from ctlymph.detectors.parts.views import PLANES, Frames, drawn_frames, views_of
+from ctlymph.detectors.parts.views import PLANES, Frames, random_frames, views_of
 from ctlymph.detectors.settings import TRAINING_ONLY
 from ctlymph.nn.training_loop import Batch, Draw, Loss, Schedule
 
@@ -69,7 +69,7 @@ class ViewNetwork(NetworkStage):
     @property
     def frames(self) -> Frames:
         """Sizes, shifts and rotations of the views, the same for all candidates."""
-        return drawn_frames(self.sides_mm, self.shifts, self.turns, shift_mm=self.shift_mm, seed=0)
+        return random_frames(self.sides_mm, self.shifts, self.turns, shift_mm=self.shift_mm, seed=0)
 
     def extract(self, context: DetectionContext, candidates: Candidates, truth: TrueNodes) -> ViewExamples:
         """Return views of the candidates on and off nodes."""

@@ -14,18 +14,18 @@ _ONE = np.uint32(1)
 
 
 @njit(parallel=True, nogil=True, cache=True, fastmath=True, error_model="numpy")
-def sample_pictures(hu: Any, first: Any, row: Any, column: Any, air: Any, pictures: Any) -> None:
-    """Fill pictures with values interpolated linearly between voxels.
+def sample_images(hu: Any, first: Any, row: Any, column: Any, air: Any, images: Any) -> None:
+    """Fill images with values interpolated linearly between voxels.
 
     Args:
         hu: int16, z, y, x.
-        first: ``(n, 3)`` float32 i, j, k of each picture's first pixel.
+        first: ``(n, 3)`` float32 i, j, k of each image's first pixel.
         row: ``(n, 3)`` step from one row to the next.
         column: ``(n, 3)`` step from one column to the next.
         air: Value more than half a voxel outside.
-        pictures: ``(n, side, side)`` float32, to be filled.
+        images: ``(n, side, side)`` float32, to be filled.
     """
-    last = pictures.shape[1] - 1
+    last = images.shape[1] - 1
     for n in prange(first.shape[0]):
         inside = True
         for axis in range(3):
@@ -35,17 +35,17 @@ def sample_pictures(hu: Any, first: Any, row: Any, column: Any, air: Any, pictur
                 at += _F((corner >> 1) * last) * column[n, axis]
                 inside = inside and at >= _F(0.001) and at < end - _F(0.001)  # what rounding may add along the way
         if inside:
-            _fill(hu, first[n], row[n], column[n], pictures[n])
+            _fill(hu, first[n], row[n], column[n], images[n])
         else:
-            _fill_at_the_edge(hu, first[n], row[n], column[n], air, pictures[n])
+            _fill_at_the_edge(hu, first[n], row[n], column[n], air, images[n])
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _fill(hu: Any, first: Any, row: Any, column: Any, picture: Any) -> None:
-    """Fill a picture of which every pixel lies between eight voxels."""
-    for r in range(picture.shape[0]):
+def _fill(hu: Any, first: Any, row: Any, column: Any, image: Any) -> None:
+    """Fill an image of which every pixel lies between eight voxels."""
+    for r in range(image.shape[0]):
         x0, y0, z0 = first[0] + _F(r) * row[0], first[1] + _F(r) * row[1], first[2] + _F(r) * row[2]
-        for c in range(picture.shape[1]):
+        for c in range(image.shape[1]):
             x, y, z = x0 + _F(c) * column[0], y0 + _F(c) * column[1], z0 + _F(c) * column[2]
             i, j, k = _U(x), _U(y), _U(z)
             right, back, up = x - _F(i), y - _F(j), z - _F(k)
@@ -57,15 +57,15 @@ def _fill(hu: Any, first: Any, row: Any, column: Any, picture: Any) -> None:
             high_back += right * (_F(hu[k + _ONE, j + _ONE, i + _ONE]) - high_back)
             low_front += back * (low_back - low_front)
             high_front += back * (high_back - high_front)
-            picture[r, c] = low_front + up * (high_front - low_front)
+            image[r, c] = low_front + up * (high_front - low_front)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fill_at_the_edge(hu: Any, first: Any, row: Any, column: Any, air: Any, picture: Any) -> None:
-    """Fill a picture that reaches out of the CT: up to half a voxel the edge goes on, then there is air."""
+def _fill_at_the_edge(hu: Any, first: Any, row: Any, column: Any, air: Any, image: Any) -> None:
+    """Fill an image that extends beyond the CT: up to half a voxel outside its edge is repeated, then follows air."""
     low, part = np.empty((3, 2), np.int64), np.empty(3, np.float32)
-    for r in range(picture.shape[0]):
-        for c in range(picture.shape[1]):
+    for r in range(image.shape[0]):
+        for c in range(image.shape[1]):
             outside = False
             for axis in range(3):
                 last = hu.shape[2 - axis] - 1
@@ -82,4 +82,4 @@ def _fill_at_the_edge(hu: Any, first: Any, row: Any, column: Any, air: Any, pict
                 weight *= part[1] if b else 1 - part[1]
                 weight *= part[2] if d else 1 - part[2]
                 value += weight * hu[low[2, d], low[1, b], low[0, a]]
-            picture[r, c] = air if outside else value
+            image[r, c] = air if outside else value

@@ -1,7 +1,7 @@
-"""The 2.5D sampler of Roth et al. (MICCAI 2014, arXiv 1406.2639): three perpendicular pictures of a place in a CT.
+"""The 2.5D sampler of Roth et al. (MICCAI 2014, arXiv 1406.2639): three perpendicular images through a point of a CT.
 
-A view is an axial, a coronal and a sagittal picture through a point, of any size, shifted and turned as one. Views are
-taken straight from the CT's int16 voxels, linearly interpolated; no resampled copy is made.
+A view is an axial, a coronal and a sagittal image through a point, of any size, shifted and rotated as one. Views are
+interpolated linearly in the CT's int16 voxels; no resampled copy is made.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     import torch
 
 PLANES = 3
-"""Axial, coronal, sagittal. Rows run to the back in axial pictures and to the head in the others; columns run to the
-left, in sagittal ones to the back. All this before a view is turned."""
+"""Axial, coronal, sagittal. Rows run to the back in axial images and to the head in the others; columns run to the
+left, in sagittal ones to the back. All this before a view is rotated."""
 
 _COLUMNS = np.array([[1.0, 0, 0], [1, 0, 0], [0, 1, 0]])
 _ROWS = np.array([[0.0, 1, 0], [0, 0, 1], [0, 0, 1]])
-"""Directions of the columns and rows of the three pictures, LPS."""
+"""Directions of the columns and rows of the three images, LPS."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """How views look at their place; n of them.
+    """Sizes, shifts and rotations of views around their points; n of them.
 
     Attributes:
-        sides_mm: ``(n,)`` length of the pictures' sides.
-        shifts_mm: ``(n, 3)`` LPS, from the place to the middle of the view.
+        sides_mm: ``(n,)`` length of the images' sides.
+        shifts_mm: ``(n, 3)`` LPS, from the point to the middle of the view.
         turns: ``(n, 3, 3)`` rotation matrices.
     """
 
@@ -48,20 +48,20 @@ class Frames:
         return len(self.sides_mm)
 
     def first(self, count: int) -> Frames:
-        """Give the first of them."""
+        """Return the first ``count``."""
         return Frames(self.sides_mm[:count], self.shifts_mm[:count], self.turns[:count])
 
 
-def drawn_frames(
+def random_frames(
     sides_mm: Sequence[float], shifts: int, turns: int, *, shift_mm: float, seed: int | Sequence[int]
 ) -> Frames:
-    """Draw frames: every size with every one of some random shifts and rotations, in random order.
+    """Return frames of every size with random shifts and rotations, in random order.
 
     Args:
         sides_mm: Lengths of the sides.
         shifts: Number of shifts for each size.
         turns: Number of rotations for each shift.
-        shift_mm: Longest shift; they are even in the ball.
+        shift_mm: Longest shift; shifts are uniform in the ball.
         seed: The same seed gives the same frames.
     """
     from scipy.spatial.transform import Rotation
@@ -81,40 +81,40 @@ def drawn_frames(
 
 
 def views_of(volume: Volume, points_mm: NDArray[np.float64], frames: Frames, side: int) -> NDArray[np.float32]:
-    """Take views of places in a CT.
+    """Return views of points in a CT.
 
     Args:
         volume: The CT, any spacing and orientation.
         points_mm: ``(p, 3)`` LPS mm.
         frames: The same for each place; n of them.
-        side: Pixels along the pictures' sides.
+        side: Pixels along the images' sides.
 
     Returns:
         HU, ``(p, n, 3, side, side)``; what lies outside the CT is air.
     """
-    from ctlymph.detectors.parts.view_sampler import sample_pictures
+    from ctlymph.detectors.parts.view_sampler import sample_images
 
     grids = _grids(volume.geometry, points_mm, frames, side)
-    pictures = np.empty((len(grids.first), side, side), np.float32)
-    sample_pictures(volume.hu, grids.first, grids.row, grids.column, np.float32(AIR_HU), pictures)
-    return pictures.reshape(len(points_mm), len(frames), PLANES, side, side)
+    images = np.empty((len(grids.first), side, side), np.float32)
+    sample_images(volume.hu, grids.first, grids.row, grids.column, np.float32(AIR_HU), images)
+    return images.reshape(len(points_mm), len(frames), PLANES, side, side)
 
 
 def views_by_torch(
     hu: torch.Tensor, geometry: Geometry, points_mm: NDArray[np.float64], frames: Frames, side: int
 ) -> torch.Tensor:
-    """Take the same views where PyTorch computes.
+    """Return the same views, computed by PyTorch.
 
     Args:
         hu: The CT's voxels, z, y, x, on any device.
-        geometry: Their place.
+        geometry: Of these voxels.
         points_mm: As in :func:`views_of`.
         frames: As there.
         side: As there.
 
     Returns:
-        What :func:`views_of` gives, on the device. Both agree to 0.01 HU, but that where a pixel lies half a voxel
-        outside, rounding decides between the edge and air.
+        What :func:`views_of` returns, on the device. Both agree to 0.01 HU, except where a pixel lies half a voxel
+        outside: there rounding decides between the edge and air.
     """
     import torch
 
@@ -142,7 +142,7 @@ def views_by_torch(
 
 @dataclass(frozen=True, eq=False)
 class _Grids:
-    """Where the pixels of pictures lie, in indices i, j, k of the CT, float32; one row a picture.
+    """Positions of the pixels of images, in indices i, j, k of the CT, float32; one row an image.
 
     Attributes:
         first: ``(m, 3)`` the first pixel.
