@@ -12,7 +12,7 @@ from ctlymph.datasets.folds import make_folds
 from ctlymph.evaluation.readers.ground_truth_files import read_ground_truth
 from ctlymph.io.csv_table import write_csv
 from ctlymph.measurement.masks import split
-from ctlymph.training.splits import usable, usable_tests
+from ctlymph.training import splits
 from own_data import HEADER, row, write_cases, write_own_data
 
 
@@ -145,7 +145,7 @@ def test_two_regions_need_nodes_that_say_theirs(tmp_path: Path) -> None:
     truth = read_ground_truth(tmp_path)
     assert truth.of_region("abdomen").short_axis_mm.tolist() == [12]
     assert truth.of_region("abdomen").regions == ("abdomen",)
-    chosen = usable(collection)
+    chosen = splits.training_cases(collection)
     assert [(each.name, each.region) for each in chosen.all] == [("PAT001", "mediastinum"), ("PAT001", "abdomen")]
     assert chosen.distinct == [case]
     write_csv(tmp_path / "points.csv", columns, [(0, 0, 0, 12, "")])
@@ -156,10 +156,10 @@ def test_two_regions_need_nodes_that_say_theirs(tmp_path: Path) -> None:
 def test_test_cases_are_never_trained_on(tmp_path: Path) -> None:
     write_own_data(tmp_path, rows=[row("PAT001"), row("PAT002", split="test"), row("PAT004", split="train")])
     collection = Collection(tmp_path)
-    chosen = usable(collection, ("mediastinum",))
+    chosen = splits.training_cases(collection, ("mediastinum",))
     assert [case.name for case in chosen.all] == ["PAT001", "PAT004"]
     assert "for testing only, never trained on: PAT002" in chosen.notes[0]
-    assert [case.name for case in usable_tests(collection, "mediastinum").all] == ["PAT002"]
+    assert [case.name for case in splits.test_cases(collection, "mediastinum").all] == ["PAT002"]
 
 
 def test_folds_keep_the_cases_of_a_patient_together(tmp_path: Path) -> None:
