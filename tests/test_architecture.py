@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "datasets": {"core", "io", "measurement"},
     "phantom": {"core", "io", "anatomy", "datasets", "detectors"},
     "evaluation": {"core", "io", "measurement", "datasets"},
-    "training": {"core", "io", "anatomy", "detectors", "datasets", "evaluation"},
+    "training": {"core", "io", "anatomy", "nn", "detectors", "datasets", "evaluation"},
     "workflows": {
         "core",
         "io",
