@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctlymph.core.errors import CtlymphError
-from ctlymph.nn.export import ExportedNetwork, export, load_weights
+from ctlymph.nn.export import ExportedNetwork, export_network, load_weights
 from ctlymph.nn.inference import compile_network
 from ctlymph.nn.run_context import RunContext
 from ctlymph.nn.sliding_window import _slabs, in_slabs
@@ -59,7 +59,7 @@ MODULES = {
 def test_an_exported_network_returns_what_the_module_returns(name: str) -> None:
     build, shapes = MODULES[name]
     module, inputs = running_statistics(build(), shapes)
-    run = compile_network(export(module, inputs), [(-1, *shape) for shape in shapes], build, IN_F32)
+    run = compile_network(export_network(module, inputs), [(-1, *shape) for shape in shapes], build, IN_F32)
     with torch.no_grad():
         expected = module(*map(torch.from_numpy, inputs))
     expected = [expected] if isinstance(expected, torch.Tensor) else expected
@@ -73,7 +73,7 @@ def test_an_exported_network_returns_what_the_module_returns(name: str) -> None:
 def test_an_exported_network_keeps_the_weights_by_their_names(name: str) -> None:
     build, shapes = MODULES[name]
     module, inputs = running_statistics(build(), shapes)
-    weights = export(module, inputs).weights()
+    weights = export_network(module, inputs).weights()
     expected = {key: value for key, value in module.state_dict().items() if "num_batches" not in key}
     assert weights.keys() == expected.keys()
     other = build()
@@ -84,7 +84,7 @@ def test_an_exported_network_keeps_the_weights_by_their_names(name: str) -> None
 
 def test_only_the_outputs_that_are_needed_are_computed() -> None:
     module, inputs = running_statistics(CentreUNet(4), [(1, 16, 16, 16)])
-    network = export(module, inputs)
+    network = export_network(module, inputs)
     every = compile_network(network, [inputs[0].shape], lambda: CentreUNet(4), IN_F32)(*inputs)
     size, centre = compile_network(network, [inputs[0].shape], lambda: CentreUNet(4), IN_F32, (1, 0))(*inputs)
     assert len(every) == 3
@@ -96,7 +96,7 @@ def test_an_exported_network_is_saved_as_other_tools_read_it(tmp_path: Path) -> 
     import openvino
 
     module, inputs = running_statistics(SmallConvNet(), [(3, 32, 32)])
-    export(module, inputs).save(tmp_path / "small.xml")
+    export_network(module, inputs).save(tmp_path / "small.xml")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.bin", "small.xml"]
     found = openvino.Core().compile_model(tmp_path / "small.xml", "CPU")(inputs[0])[0]
     with torch.no_grad():
@@ -109,7 +109,7 @@ def test_a_module_that_cannot_be_exported_says_so() -> None:
             return torch.linalg.svdvals(x)
 
     with pytest.raises(CtlymphError, match="Odd cannot be exported to OpenVINO"):
-        export(Odd(), [np.eye(4, dtype=np.float32)[None]])
+        export_network(Odd(), [np.eye(4, dtype=np.float32)[None]])
 
 
 def test_a_part_that_holds_no_network_is_refused() -> None:
@@ -135,7 +135,7 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
         pytest.skip("this machine has a GPU")
     module, inputs = running_statistics(SmallConvNet(), [(3, 32, 32)])
     with pytest.raises(CtlymphError, match="no GPU"):
-        compile_network(export(module, inputs), [inputs[0].shape], SmallConvNet, RunContext("cuda"))
+        compile_network(export_network(module, inputs), [inputs[0].shape], SmallConvNet, RunContext("cuda"))
 
 
 def test_a_device_or_precision_that_is_not_known_is_refused() -> None:
@@ -186,7 +186,7 @@ class TwoSizes(torch.nn.Module):
 
 def test_slabs_return_what_the_whole_returns() -> None:
     module, inputs = running_statistics(TwoSizes(), [(1, 8, 8, 8)])
-    network = export(module, inputs)
+    network = export_network(module, inputs)
     array = np.random.default_rng(1).normal(size=(37, 13, 18)).astype(np.float32)
     shapes = []
 

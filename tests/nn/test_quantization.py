@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ctlymph.nn.export import ExportedNetwork, export
+from ctlymph.nn.export import ExportedNetwork, export_network
 from ctlymph.nn.inference import compile_network
 from ctlymph.nn.quantization import compute_in_int8, with_activation_ranges
 from ctlymph.nn.run_context import RunContext
@@ -53,7 +53,7 @@ def _network(space: tuple[int, ...], *, silent: bool = False) -> tuple[ExportedN
         if silent:
             module.fine.norm.weight.zero_()
             module.fine.norm.bias.zero_()
-    return export(module, examples[0]), examples
+    return export_network(module, examples[0]), examples
 
 
 def _run(network: ExportedNetwork, examples: Examples, run: RunContext | None = None) -> np.ndarray:
@@ -119,7 +119,7 @@ def test_a_layer_that_reads_only_zeros_has_a_range() -> None:
 def test_a_network_without_inner_convolutions_stays_as_it_is() -> None:
     module = torch.nn.Sequential(ConvBlock(1, 4, dims=2), torch.nn.Conv2d(4, 1, 3))
     example = np.zeros((2, 1, 8, 8), np.float32)
-    network = export(module, [example])
+    network = export_network(module, [example])
     assert with_activation_ranges(network, [(example,)]) is network
 
 

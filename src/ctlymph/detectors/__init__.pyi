@@ -13,5 +13,8 @@ from .model_store import ModelCard as ModelCard
 from .model_store import TrainedModel as TrainedModel
 from .model_store import models_in as models_in
 from .model_store import read_model as read_model
+from .parts.region_network import RegionNetwork as RegionNetwork
+from .parts.region_network import SegmentationNetwork as SegmentationNetwork
+from .parts.view_network import ViewNetwork as ViewNetwork
 from .registry import all_methods as all_methods
 from .settings import StageSettings as StageSettings

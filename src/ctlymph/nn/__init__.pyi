@@ -1,5 +1,5 @@
 from .export import ExportedNetwork as ExportedNetwork
-from .export import export as export
+from .export import export_network as export_network
 from .inference import compile_network as compile_network
 from .run_context import RunContext as RunContext
 from .training_loop import Schedule as Schedule

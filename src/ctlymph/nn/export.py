@@ -91,7 +91,7 @@ class ExportedNetwork:
         path.with_suffix(".bin").write_bytes(self.constants.tobytes())
 
 
-def export(module: nn.Module, inputs: Sequence[NDArray[np.float32]]) -> ExportedNetwork:
+def export_network(module: nn.Module, inputs: Sequence[NDArray[np.float32]]) -> ExportedNetwork:
     """Convert a PyTorch module to OpenVINO's representation, for inputs of any size.
 
     Args:
@@ -106,7 +106,7 @@ def export(module: nn.Module, inputs: Sequence[NDArray[np.float32]]) -> Exported
 
     Examples:
         >>> import numpy as np, torch
-        >>> network = export(torch.nn.Conv2d(1, 4, 3), [np.zeros((1, 1, 8, 8), np.float32)])
+        >>> network = export_network(torch.nn.Conv2d(1, 4, 3), [np.zeros((1, 1, 8, 8), np.float32)])
         >>> sorted(network.weights())
         ['bias', 'weight']
     """

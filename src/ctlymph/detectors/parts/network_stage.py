@@ -12,7 +12,7 @@ import numpy as np
 
 from ctlymph.core.progress import SILENT, Progress
 from ctlymph.detectors.settings import NOT_A_SETTING, TRAINING_ONLY
-from ctlymph.nn.export import ExportedNetwork, Weights, export
+from ctlymph.nn.export import ExportedNetwork, Weights, export_network
 from ctlymph.nn.inference import Run, compile_network
 from ctlymph.nn.quantization import with_activation_ranges
 from ctlymph.nn.run_context import Device, RunContext
@@ -96,7 +96,7 @@ class NetworkStage(ABC):
         spec = TrainingSpec(self.name, self.module, draw, loss, self.schedule, seed, start, device)
         module = fit(spec, folder, progress)
         examples = list(_examples(draw, seed, self.schedule.steps))
-        return with_activation_ranges(export(module, examples[0]), examples).arrays()
+        return with_activation_ranges(export_network(module, examples[0]), examples).arrays()
 
     def compiled(self, part: Mapping[str, Any], shape: Sequence[int], run: RunContext) -> Run:
         """Return the trained network ready to run on inputs of a shape, batch first."""
