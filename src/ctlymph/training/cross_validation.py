@@ -10,7 +10,7 @@ import numpy as np
 from ctlymph.datasets.folds import Folds
 from ctlymph.detectors.base import Candidates, System
 from ctlymph.evaluation.detections import Detections
-from ctlymph.training.stage_cache import Case, Prediction, StageCache
+from ctlymph.training.stage_cache import Prediction, StageCache, TrainingCase
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class Split:
         extra_train: Cases of other collections, of all regions, for training in every round, never for testing.
     """
 
-    cases: Sequence[Case]
+    cases: Sequence[TrainingCase]
     folds: Folds
     unreadable: Mapping[str, str] = field(default_factory=dict)
-    all_regions: Sequence[Case] = ()
-    extra_train: Sequence[Case] = ()
+    all_regions: Sequence[TrainingCase] = ()
+    extra_train: Sequence[TrainingCase] = ()
 
-    def test_cases(self, fold: int) -> list[Case]:
+    def test_cases(self, fold: int) -> list[TrainingCase]:
         """Return the cases that are tested in a round."""
         return [case for case in self.readable if self.folds.fold_of(case.name) == fold]
 
-    def train_cases(self, fold: int | None, *, joint: bool = False) -> list[Case]:
+    def train_cases(self, fold: int | None, *, joint: bool = False) -> list[TrainingCase]:
         """Return the cases that are trained on in a round, or all.
 
         Args:
@@ -49,7 +49,7 @@ class Split:
         ]
 
     @property
-    def readable(self) -> list[Case]:
+    def readable(self) -> list[TrainingCase]:
         """The cases that can be read."""
         return [case for case in self.cases if case.name not in self.unreadable]
 
@@ -95,7 +95,7 @@ def cross_validate(stage_cache: StageCache, system: System, split: Split, *, inj
 
 
 def _inject(
-    stage_cache: StageCache, system: System, models: Sequence[str], cases: Sequence[Case]
+    stage_cache: StageCache, system: System, models: Sequence[str], cases: Sequence[TrainingCase]
 ) -> dict[str, Candidates]:
     """Score, for each case, a candidate on every enlarged node that the generator's candidates have missed."""
     count = len(system.generator)

@@ -1,4 +1,4 @@
-"""The most memory that this process has held since a moment. Linux tells it; elsewhere it is not known."""
+"""The most memory that this process has used since a moment; Linux reports it, other systems do not."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _STATUS = Path("/proc/self/status")
 
 
 def reset_peak() -> None:
-    """Begin to measure anew, where the system can."""
+    """Start measuring anew, where the system can."""
     if _PEAK.exists():
         try:
             _PEAK.write_text("5")
         except PermissionError:
-            return  # a locked-down container: the peak since the process began is told instead
+            return  # a locked-down container: the peak since the process began is reported instead
 
 
 def peak_mb() -> float:
-    """Give the most memory held, MB; NaN where the system does not tell."""
+    """Return the most memory used, MB; NaN where the system does not report it."""
     if not _STATUS.exists():
         return math.nan
     held = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())

@@ -44,7 +44,7 @@ _NO_KEY = "nothing"
 """Key of the empty candidates that the first stage gets, and of the examples of a stage that is not trained."""
 
 
-class Case(Protocol):
+class TrainingCase(Protocol):
     """A CT for training or testing; it is pickled to reach other processes."""
 
     @property
@@ -109,7 +109,7 @@ class StageCache:
     progress: Progress = SILENT
     run: RunContext = field(default_factory=RunContext)
 
-    def load(self, cases: Sequence[Case]) -> dict[str, str]:
+    def load(self, cases: Sequence[TrainingCase]) -> dict[str, str]:
         """Read the cases that have not been read yet.
 
         Returns:
@@ -118,7 +118,7 @@ class StageCache:
         work = [(self.folder, case) for case in cases if not _context_path(self.folder, case).exists()]
         return {name: reason for name, reason in self._run("reading", _try_to_load, work) if reason}
 
-    def context(self, case: Case) -> tuple[DetectionContext, TrueNodes]:
+    def context(self, case: TrainingCase) -> tuple[DetectionContext, TrueNodes]:
         """Return a case as the stages get it, with its nodes.
 
         Raises:
@@ -126,7 +126,7 @@ class StageCache:
         """
         return _context(self.folder, case)
 
-    def nodes(self, case: Case) -> TrueNodes:
+    def nodes(self, case: TrainingCase) -> TrueNodes:
         """Return a case's nodes alone, without masks.
 
         Raises:
@@ -135,7 +135,7 @@ class StageCache:
         path = _context_path(self.folder, case)
         return read_nodes(path) if path.exists() else self.context(case)[1]
 
-    def fit(self, system: System, cases: Sequence[Case]) -> tuple[str, ...]:
+    def fit(self, system: System, cases: Sequence[TrainingCase]) -> tuple[str, ...]:
         """Train the stages of a detector, one after the other.
 
         Every stage but the first is trained on what the stages before it return for patients that they were not
@@ -169,7 +169,7 @@ class StageCache:
         return tuple(models)
 
     def predict(
-        self, stages: Sequence[Stage], models: Sequence[str], cases: Sequence[Case], given: Sequence[str] = ()
+        self, stages: Sequence[Stage], models: Sequence[str], cases: Sequence[TrainingCase], given: Sequence[str] = ()
     ) -> list[Prediction]:
         """Return the candidates of cases.
 
@@ -204,7 +204,7 @@ class StageCache:
         """Return a stage's model by the key that :meth:`fit` returned."""
         return load_part(_path(self.folder, key, ".skops"))
 
-    def _with_missed(self, case: Case, given: str) -> str:
+    def _with_missed(self, case: TrainingCase, given: str) -> str:
         """Add candidates on the nodes that a generator has missed; first, since a stage may use only the best."""
         candidates = _read_candidates(self.folder, given)
         missed = self.nodes(case).missed(candidates)
@@ -215,7 +215,7 @@ class StageCache:
         scores[: len(missed)] = 1.0
         return self.store(Candidates(points_mm, scores, radii_mm))
 
-    def _extract_all(self, stage: Stage, cases: Sequence[Case], given: Sequence[str]) -> list[str]:
+    def _extract_all(self, stage: Stage, cases: Sequence[TrainingCase], given: Sequence[str]) -> list[str]:
         if not isinstance(stage, Trainable):
             return [_NO_KEY] * len(cases)
         keys = [
@@ -248,7 +248,7 @@ class StageCache:
         return keys
 
     def _predict_all(
-        self, stage: Stage, models: Sequence[str], cases: Sequence[Case], given: Sequence[str]
+        self, stage: Stage, models: Sequence[str], cases: Sequence[TrainingCase], given: Sequence[str]
     ) -> list[str]:
         keys = [
             digest_of("predicted", stage_key(stage), model, _context_key(case), each)
@@ -274,7 +274,7 @@ class StageCache:
                     yield result
 
 
-def _try_to_load(folder: Path, case: Case) -> tuple[str, str]:
+def _try_to_load(folder: Path, case: TrainingCase) -> tuple[str, str]:
     try:
         _context(folder, case)
     except CtlymphError as error:
@@ -282,7 +282,7 @@ def _try_to_load(folder: Path, case: Case) -> tuple[str, str]:
     return case.name, ""
 
 
-def _extract(folder: Path, stage: Trainable, case: Case, given: str, key: str) -> None:
+def _extract(folder: Path, stage: Trainable, case: TrainingCase, given: str, key: str) -> None:
     context, truth = _context(folder, case)
     examples = extract(stage, context, _read_candidates(folder, given), truth)
     _write_arrays(_path(folder, key, ".npz"), examples if isinstance(examples, dict) else vars(examples))
@@ -314,7 +314,7 @@ def _fit_resumable(
     dump_part(_path(folder, key, ".skops"), stage.fit_resumable(examples, seed, checkpoints, progress, device))
 
 
-def _predict(folder: Path, stage: Stage, model: str, case: Case, given: str, key: str, run: RunContext) -> None:
+def _predict(folder: Path, stage: Stage, model: str, case: TrainingCase, given: str, key: str, run: RunContext) -> None:
     context = replace(_context(folder, case)[0], run=run)
     part = load_part(_path(folder, model, ".skops"))
     candidates = _read_candidates(folder, given)
@@ -325,7 +325,7 @@ def _predict(folder: Path, stage: Stage, model: str, case: Case, given: str, key
     _write_arrays(_path(folder, key, ".npz"), {**_arrays_of(predicted), "costs": costs})
 
 
-def _context(folder: Path, case: Case) -> tuple[DetectionContext, TrueNodes]:
+def _context(folder: Path, case: TrainingCase) -> tuple[DetectionContext, TrueNodes]:
     path = _context_path(folder, case)
     if not path.exists():
         with new_file(path, overwrite=True) as staging:
@@ -333,11 +333,11 @@ def _context(folder: Path, case: Case) -> tuple[DetectionContext, TrueNodes]:
     return read_context(path)
 
 
-def _context_key(case: Case) -> str:
+def _context_key(case: TrainingCase) -> str:
     return digest_of("context", CONTEXT_VERSION, case.digest())
 
 
-def _context_path(folder: Path, case: Case) -> Path:
+def _context_path(folder: Path, case: TrainingCase) -> Path:
     return _path(folder, _context_key(case), ".npz")
 
 

@@ -35,7 +35,7 @@ from ctlymph.training.cases import UnannotatedCase
 from ctlymph.training.cross_validation import OutOfFold, Split, cross_validate, detections_of
 from ctlymph.training.external_predictions import ExternalPredictions, read_predictions
 from ctlymph.training.splits import make_splits, test_cases, training_cases
-from ctlymph.training.stage_cache import Case, StageCache
+from ctlymph.training.stage_cache import StageCache, TrainingCase
 
 STANDARD = ("blobs", "liu2014", "cherry2014", "seff2014-max", "seff2014-mean", "seff2014", "seff2015")
 """Methods that are compared by default, each expected to be no worse than the one before."""
@@ -234,7 +234,7 @@ class _TrainedOnAll:
         title = "CTs without annotations"
         return _comparison(title, evaluation, self.plan, predicted, cases, self.stage_cache, notes)
 
-    def _predict(self, cases: Sequence[Case]) -> dict[str, OutOfFold]:
+    def _predict(self, cases: Sequence[TrainingCase]) -> dict[str, OutOfFold]:
         predicted = {}
         for name, system in self.systems.items():
             models = self.stage_cache.fit(system, self.split.train_cases(None, joint=system.joint))
@@ -256,7 +256,7 @@ def _comparison(
     evaluation: Evaluation,
     plan: BenchmarkPlan,
     predicted: Mapping[str, OutOfFold],
-    cases: Sequence[Case],
+    cases: Sequence[TrainingCase],
     stage_cache: StageCache,
     notes: Sequence[str],
 ) -> Comparison:
@@ -274,7 +274,7 @@ def _comparison(
     )
 
 
-def _volume(stage_cache: StageCache, case: Case) -> Volume:
+def _volume(stage_cache: StageCache, case: TrainingCase) -> Volume:
     return stage_cache.context(case)[0].volume
 
 
