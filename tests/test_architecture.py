@@ -1,4 +1,4 @@
-"""The arrows of ARCHITECTURE.md, checked on all import statements, also those that only types need."""
+"""The imports of ARCHITECTURE.md, checked on all import statements, also those that only types need."""
 
 from __future__ import annotations
 

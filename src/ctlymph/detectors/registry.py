@@ -139,7 +139,7 @@ METHODS = {
         ),
         Method(
             "lymphnet",
-            "The whole region in one pass of a 3D network: centres, sizes, masks.",
+            "The whole region in one pass of a 3D network: centres and sizes.",
             {region: System(lymphnet.STAGES, joint=True) for region in _BOTH},
             network=True,
         ),
