@@ -15,7 +15,7 @@ from ctlymph.evaluation.froc import RATES
 from ctlymph.evaluation.protocol import CANDIDATE_RATE, END_TO_END, DetectorResult
 from ctlymph.evaluation.summary import froc_lines, interval_text, protocol_line
 from ctlymph.outputs.evaluation_page import svg_address
-from ctlymph.outputs.example_images import Examples, examples, with_pictures
+from ctlymph.outputs.example_images import ExampleImages, examples, with_pictures
 from ctlymph.outputs.froc_plots import froc_svg
 from ctlymph.outputs.html import page_environment
 from ctlymph.training.cache_keys import versions
@@ -71,7 +71,7 @@ class ComparisonSection:
     sizes: tuple[str, ...]
     steps: tuple[MethodStep, ...]
     shown: str
-    examples: Examples
+    examples: ExampleImages
 
 
 def write_page(

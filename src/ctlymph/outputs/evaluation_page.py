@@ -18,7 +18,7 @@ from ctlymph.evaluation.protocol import DetectorResult, Evaluation
 from ctlymph.evaluation.readers.cts import Scans
 from ctlymph.evaluation.reliability import calibrate, is_calibratable
 from ctlymph.evaluation.summary import difference_table, froc_lines, interval_text, protocol_line
-from ctlymph.outputs.example_images import Examples, examples, with_pictures
+from ctlymph.outputs.example_images import ExampleImages, examples, with_pictures
 from ctlymph.outputs.froc_plots import calibration_svg, froc_svg
 from ctlymph.outputs.html import page_environment
 
@@ -50,7 +50,7 @@ class DetectorSection:
     subsets: tuple[SubsetRow, ...]
     calibration: str
     calibration_error: float | None
-    examples: Examples
+    examples: ExampleImages
 
 
 def write_page(path: Path, evaluation: Evaluation, scans: Scans, progress: Progress = SILENT) -> None:
@@ -97,7 +97,7 @@ def _in_words(rules: MatchingRules) -> tuple[str, ...]:
     )
 
 
-def _section(result: DetectorResult, found: Examples) -> DetectorSection:
+def _section(result: DetectorResult, found: ExampleImages) -> DetectorSection:
     is_calibrated = is_calibratable(result.matches) and len(result.matches.detections) > 0
     calibration = calibrate(result.matches) if is_calibrated else None
     metrics = result.metrics

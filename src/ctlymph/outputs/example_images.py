@@ -83,7 +83,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Examples:
+class ExampleImages:
     """Examples of one detector: by falling score, by falling short axis, by rising score."""
 
     false: tuple[Example, ...]
@@ -94,7 +94,7 @@ class Examples:
     all_hit: int
 
 
-def examples(result: DetectorResult, count: int = MAX_EXAMPLES) -> Examples:
+def examples(result: DetectorResult, count: int = MAX_EXAMPLES) -> ExampleImages:
     """Return the examples of one detector, without pictures."""
     matches = result.matches
     detections, truth = matches.detections, matches.truth
@@ -104,7 +104,7 @@ def examples(result: DetectorResult, count: int = MAX_EXAMPLES) -> Examples:
     highest = false[np.argsort(-detections.scores[false], kind="stable")][:count]
     largest = missed[np.argsort(-np.nan_to_num(truth.short_axis_mm[missed]), kind="stable")][:count]
     lowest = hit[np.argsort(matches.node_score[hit], kind="stable")][:count]
-    return Examples(
+    return ExampleImages(
         tuple(
             Example(
                 truth.cases[matches.case[row]],
@@ -148,8 +148,8 @@ def _nearest(point_mm: Floats, others_mm: Floats, of_case: Bools) -> float | Non
 
 
 def with_pictures(
-    chosen: Sequence[tuple[DetectorResult, Examples]], scans: Scans, progress: Progress = SILENT
-) -> list[Examples]:
+    chosen: Sequence[tuple[DetectorResult, ExampleImages]], scans: Scans, progress: Progress = SILENT
+) -> list[ExampleImages]:
     """Cut the pictures of all detectors' examples out of the CTs, one CT at a time."""
     by_case: dict[str, dict[tuple[int, Example], Example]] = {}
     for number, (_, each) in enumerate(chosen):
