@@ -132,7 +132,7 @@ def test_predictions_made_elsewhere_are_compared_on_the_same_cases(
     (region,) = numbers(tmp_path / "out")["cross_validated"]
     (found,) = (each for each in region["detectors"] if each["detector"] == "net")
     assert found["metrics"]["max_sensitivity"]["value"] == 1
-    assert found["marks"]["false_positive"] == 0
+    assert found["detections"]["false_positive"] == 0
     assert region["cases"] == 6
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "Predictions made elsewhere" in page

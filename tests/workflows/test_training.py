@@ -90,7 +90,7 @@ def test_a_region_that_the_model_does_not_know_is_refused(
     trained: tuple[Path, ModelCard, StageCache], toy_collection: Path
 ) -> None:
     ct = Collection(toy_collection).cases("mediastinum")[0].ct()
-    with pytest.raises(CtlymphError, match="knows the mediastinum alone"):
+    with pytest.raises(CtlymphError, match="knows the mediastinum only"):
         find_nodes(ct, DetectOptions(region="abdomen", model=str(trained[0])))
 
 
@@ -285,7 +285,7 @@ def test_further_collections_and_a_former_model_are_learned_from(toy_collection:
     (first, former), (second, card) = parts
     cases = len(given.cases("mediastinum"))
     assert first == {"steps": 5, "began": "", "cases": cases}
-    digest = former.regions["mediastinum"].parts[0].sha256
+    digest = former.regions["mediastinum"].stages[0].sha256
     assert second == {"steps": 9, "began": f"5 {digest[:4]}", "cases": 2 * cases}
     assert len(card.regions["mediastinum"].cases) == 2 * cases
 
