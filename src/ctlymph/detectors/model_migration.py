@@ -16,7 +16,13 @@ FORMAT_1 = "ctlymph-model-1"
 
 _RENAMED = {"apart_mm": "min_distance_mm", "at_most": "max_candidates", "least": "min_score"}
 """Settings that have another name now, whatever the stage."""
-_RENAMED_METRICS = {"found": "max_sensitivity", "parts": "subsets", "least_short_axis_mm": "min_short_axis_mm"}
+_RENAMED_METRICS = {
+    "found": "max_sensitivity",
+    "parts": "subsets",
+    "least_short_axis_mm": "min_short_axis_mm",
+    "marks": "detections",
+    "nodes_in_reach_of_a_mark": "nodes_within_reach",
+}
 
 
 def migrated(card: Mapping[str, Any]) -> dict[str, Any]:
