@@ -240,7 +240,7 @@ class Collection:
         found = FoundCases({}, ()) if named else find_cases(self.folder)
         if not found.cases and not rows:
             left_out = f" ({found.notes[0]})" if found.notes else ""
-            raise CtlymphError(f"{self.folder} holds no case{left_out}; return the folder of a collection, or {HOW_TO}")
+            raise CtlymphError(f"{self.folder} holds no case{left_out}; give the folder of a collection, or {HOW_TO}")
         cases = [_listed(row, found.cases.get(row.case), self.synthetic) for row in rows.values()]
         if not rows:
             cases = [_found(name, files, self.synthetic) for name, files in found.cases.items()]

@@ -78,14 +78,14 @@ def draft_cases(folder: Path, region: str = UNDECIDED) -> list[CaseDraft]:
         CtlymphError: If the folder cannot be read, or holds no CT.
     """
     if not folder.is_dir():
-        raise CtlymphError(f"{folder} is not a folder; return the one with the CTs and labels")
+        raise CtlymphError(f"{folder} is not a folder; give the one with the CTs and labels")
     images = [_scan(folder, path) for path in files_below(folder) if image_suffix(path) not in (None, ".img")]
     series, seg_of_patient = _dicom(folder)
     labels = {scan.key: scan.path for scan in images if _is_labels(scan.path)}
     labels_of_name = {_last(scan): scan.path for scan in images if _is_labels(scan.path)}
     cts = [scan for scan in images if not _is_labels(scan.path)] + series
     if not cts:
-        raise CtlymphError(f"{folder} holds no CT (NIfTI, NRRD, MetaImage or DICOM); return the folder with the CTs")
+        raise CtlymphError(f"{folder} holds no CT (NIfTI, NRRD, MetaImage or DICOM); give the folder with the CTs")
     names = _names(cts)
     drafts = []
     for scan in cts:

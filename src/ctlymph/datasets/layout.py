@@ -115,7 +115,7 @@ def find_cases(folder: Path) -> FoundCases:
         CtlymphError: If the folder cannot be read.
     """
     if not folder.is_dir():
-        raise CtlymphError(f"{folder} is not a folder; return the one that the collection was downloaded to")
+        raise CtlymphError(f"{folder} is not a folder; give the one that the collection was downloaded to")
     gathered = _Gathered()
     with ExitStack() as archives:
         for path in files_below(folder):
