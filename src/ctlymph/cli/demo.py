@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from ctlymph.phantom.scan.patient import Phantom
 
 _SPACING_MM = (1.0, 1.0, 2.0)
-_ENLARGED_MM = 10.0
-_HIT_MM = 15.0
-"""As in Roth 2014: a detection within 15 mm of a node's centre is on it."""
 
 
 def demo(
@@ -53,16 +50,19 @@ def demo(
 
 
 def _summary(result: Result, phantom: Phantom) -> str:
-    """Return how many of the patient's enlarged nodes were detected, and how many detections are none of its nodes."""
-    import numpy as np
+    """Return how many of the patient's enlarged nodes are detected, and how many detections are on no node."""
+    from ctlymph.evaluation import Detections, GroundTruth, Outcome, match
 
-    detected = np.array([node.point_mm for node in result.nodes]).reshape(-1, 3)
-    known = np.array([node.centre_mm for node in phantom.nodes]).reshape(-1, 3)
-    enlarged = np.array([node.extent.short_axis_mm >= _ENLARGED_MM for node in phantom.nodes], dtype=bool)
-    distance_mm = np.linalg.norm(known[:, None] - detected[None], axis=2)
-    hits = int((distance_mm <= _HIT_MM).any(axis=1)[enlarged].sum())
-    false = int((distance_mm > _HIT_MM).all(axis=0).sum())
+    detections = Detections.of_case("demo", [node.point_mm for node in result.nodes])
+    truth = GroundTruth.of_case(
+        "demo",
+        [node.centre_mm for node in phantom.nodes],
+        short_axis_mm=[node.extent.short_axis_mm for node in phantom.nodes],
+    )
+    matches = match(detections, truth)
+    hits, counted = (matches.outcome == Outcome.HIT).sum(), (~matches.excluded).sum()
     return (
-        f"{len(result.nodes)} detections: {hits} of the patient's {enlarged.sum()} nodes with a short axis of 10 mm or "
-        f"more are detected, and {false} detections are on no node."
+        f"{len(detections)} detections: {hits} of the patient's {counted} nodes with a short axis of "
+        f"{matches.rules.min_short_axis_mm:g} mm or more are detected, and {matches.false.sum()} detections are on no "
+        "node."
     )
